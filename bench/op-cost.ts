@@ -1,0 +1,46 @@
+// What one op on a tiny tensor costs: on the JavaScript thread alone, and end to end.
+import { device, noGrad, ones, scope, type Tensor } from 'ferrograd'
+import { time } from './measure.js'
+import type { Bench, Context } from './report.js'
+
+const count = 1000
+
+export const opCost: Bench = {
+  name: 'op cost',
+  async run({ report }: Context) {
+    const x = ones([4])
+    const adds = (): void => noGrad(() => scope(() => { for (let i = 0; i < count; i++) x.add(1) }))
+    // Only the calls are timed: the queue is emptied between samples.
+    const calls: number[] = []
+    for (let round = 0; round < 400; round++) {
+      await device.sync()
+      const start = process.hrtime.bigint()
+      adds()
+      calls.push(Number(process.hrtime.bigint() - start) / count)
+    }
+    const sorted = calls.slice(100).sort((a, b) => a - b)
+    const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] as number
+    report({
+      name: 'op cost / tiny add, JavaScript thread', value: at(0.5) / 1e3, unit: 'us', spread: (at(0.75) - at(0.25)) / 2 / at(0.5),
+      bound: { limit: 0.2, kind: 'at most' },
+    })
+
+    const endToEnd = await time('tiny add', async () => { adds(); await device.sync() }, { repeat: count })
+    report({ name: 'op cost / tiny add, end to end', value: endToEnd.median * 1e6, unit: 'us', spread: endToEnd.spread, bound: { limit: 0.5, kind: 'at most' } })
+
+    const w = ones([4], { requiresGrad: true })
+    const chain = (): void => scope(() => {
+      let y: Tensor = w
+      for (let i = 0; i < 100; i++) y = y.mul(1.001)
+      y.sum().backward()
+      w.grad = null
+    })
+    const backward = await time('forward + backward', async () => { chain(); await device.sync() }, { repeat: 100 })
+    report({ name: 'op cost / forward + backward of one op in a chain of 100', value: backward.median * 1e6, unit: 'us', spread: backward.spread })
+
+    const read = await time('await data', () => x.data(), { samples: 200 })
+    report({ name: 'op cost / await data() of a tensor at hand', value: read.median * 1e6, unit: 'us', spread: read.spread })
+    x.dispose()
+    w.dispose()
+  },
+}

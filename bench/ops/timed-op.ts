@@ -1,0 +1,27 @@
+// One op over and over on its stream, then one wait: the time an op takes where nothing else is to be done.
+import { device, scope, type Tensor } from 'ferrograd'
+import { time } from '../measure.js'
+import type { Context } from '../report.js'
+
+export interface OpCase {
+  name: string
+  run: () => Tensor | readonly (Tensor | null)[] | void
+  /** Floating-point operations of one call. */
+  flops?: number
+  /** Bytes read and written by one call. */
+  bytes?: number
+}
+
+/** Times a case and reports ms, with the share of the compute or the memory limit, whichever binds. */
+export async function timeOp({ peak, report }: Context, { name, run, flops = 0, bytes = 0 }: OpCase): Promise<void> {
+  const bound = Math.max(flops / (peak.gflops * 1e9), bytes / (peak.triadGBs * 1e9))
+  const repeat = Math.max(1, Math.min(256, Math.round(2e-3 / Math.max(bound, 1e-6))))
+  const work = async (): Promise<void> => {
+    for (let i = 0; i < repeat; i++) scope(() => { run() })
+    await device.sync()
+  }
+  const { median, spread } = await time(name, work, { repeat })
+  const rate = flops > 0 ? { name: `${name} (rate)`, value: flops / median / 1e9, unit: 'GFLOP/s' } : { name: `${name} (rate)`, value: bytes / median / 1e9, unit: 'GB/s' }
+  report({ name, value: median * 1e3, unit: 'ms', spread, share: bound / median })
+  report(rate)
+}

@@ -1,0 +1,40 @@
+// npm run bench [-- --only NAME] [--json FILE] [--list]
+// Measures the machine's limits, then every bench, or those whose name contains NAME (the long ones only so); prints figure, spread, share of the limit and bound.
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { importTime } from './import-time.js'
+import { loopDelay } from './loop-delay.js'
+import { cifar10Accuracy, cifar10Augmented } from './models/cifar10-accuracy.js'
+import { cnnInference } from './models/cnn-inference.js'
+import { cnnStep } from './models/cnn.js'
+import { opCost } from './op-cost.js'
+import { convolution } from './ops/conv2d.js'
+import { matmul } from './ops/matmul.js'
+import { pointwise } from './ops/pointwise.js'
+import { pooling } from './ops/pool2d.js'
+import { reductions } from './ops/reduce.js'
+import { measurePeak } from './peak.js'
+import { type Bench, type Figure, line } from './report.js'
+
+const benches: Bench[] = [opCost, importTime, matmul, convolution, pooling, pointwise, reductions, cnnStep, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented]
+
+const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } })
+if (values.list) {
+  console.log(benches.map(({ name }) => name).join('\n'))
+} else {
+  await runBenches(benches.filter(({ name, long }) => (values.only === undefined ? !long : name.includes(values.only))))
+}
+
+async function runBenches(chosen: Bench[]): Promise<void> {
+  if (chosen.length === 0) throw new Error(`no bench is called ${values.only}; there are ${benches.map(({ name }) => name).join(', ')}`)
+  const peak = measurePeak()
+  console.log(`limits of ${peak.threads} threads (${peak.isa}): ${peak.gflops} GFLOP/s float32; GB/s: cache ${peak.cacheReadGBs}, ` +
+    `read ${peak.readGBs}, update ${peak.updateGBs}, triad ${peak.triadGBs}`)
+  const figures: Figure[] = []
+  const report = (figure: Figure): void => {
+    figures.push(figure)
+    console.log(line(figure))
+  }
+  for (const bench of chosen) await bench.run({ peak, report })
+  if (values.json) writeFileSync(values.json, `${JSON.stringify({ node: process.version, peak, figures }, null, 2)}\n`)
+}

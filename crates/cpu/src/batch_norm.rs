@@ -1,0 +1,226 @@
+//! batch_norm: each channel (the last dimension) normalised over all others; its gradient; running statistics.
+use crate::channels::{Coefficients, GradSums, Moments, Param, Size, affine, affine_grad, column_sums, joined, set_stats, stat};
+use ferrograd_tensor::{Cx, Element, Error, Float, Meta, Result, View, ViewMut, with_element, with_float};
+
+/// Scratch of [`batch_norm`] and [`batch_norm_grad`] in bytes.
+pub fn batch_norm_scratch(x: &Meta) -> usize {
+    let size = Size::flat(x);
+    (size.partials() * 8).next_multiple_of(64) + Coefficients::<f64>::len(size) * 8
+}
+
+/// y = (x - mean) / sqrt(variance + eps) * weight + bias; the variance is the biased one.
+pub fn batch_norm(
+    cx: &mut Cx, x: &View, weight: Option<&View>, bias: Option<&View>, eps: f64, y: &mut ViewMut, mean: &mut ViewMut, variance: &mut ViewMut,
+) -> Result {
+    let size = Size::flat(x.meta());
+    let n = size.rows as f64;
+    let (weight, bias) = (Param::new(weight, 1.0), Param::new(bias, 0.0));
+    with_float!(x.dtype(), T => {
+        let data = x.slice::<T>();
+        let (partial, mut cx) = cx.split_scratch::<f64>(size.partials());
+        column_sums(&cx, size, &Moments { x: data, size }, partial);
+        let (all, cx) = cx.split_scratch::<<T as Float>::Acc>(Coefficients::<<T as Float>::Acc>::len(size));
+        let mut c = Coefficients { size, all };
+        if data.is_empty() {
+            return Ok(());
+        }
+        let of = |channel: usize| {
+            let (a, b) = joined(partial, size, 0, channel);
+            // Sums of x - x[0]: the mean moves back, the variance does not change.
+            (data[channel].to_f64() + a / n, ((b - a * (a / n)) / n).max(0.0))
+        };
+        for channel in 0..size.channels {
+            let (m, v) = of(channel);
+            // NaN got lost in the max above, which keeps tiny negative variances out: bring it back.
+            let v = if m.is_nan() { f64::NAN } else { v };
+            let scale = weight.at(channel) / (v + eps).sqrt();
+            c.set(0, channel, [m, scale, bias.at(channel), 0.0, 0.0]);
+        }
+        set_stats(mean, |channel| of(channel).0);
+        set_stats(variance, |channel| if of(channel).0.is_nan() { f64::NAN } else { of(channel).1 });
+        affine(&cx, data, &c, y.slice_mut::<T>());
+        Ok(())
+    })
+}
+
+/// With xhat = (x - mean) * rstd: dbias = sum dy, dweight = sum dy * xhat, dx = weight * rstd * (dy - dbias / n - xhat * dweight / n).
+pub fn batch_norm_grad(
+    cx: &mut Cx, dy: &View, x: &View, mean: &View, variance: &View, weight: Option<&View>, eps: f64, dx: &mut ViewMut, dweight: &mut ViewMut,
+    dbias: &mut ViewMut,
+) -> Result {
+    let size = Size::flat(x.meta());
+    let n = size.rows as f64;
+    let weight = Param::new(weight, 1.0);
+    let rstd = |channel: usize| 1.0 / (stat(variance, channel) + eps).sqrt();
+    with_float!(x.dtype(), T => {
+        let (data, grad) = (x.slice::<T>(), dy.slice::<T>());
+        let (partial, mut cx) = cx.split_scratch::<f64>(size.partials());
+        column_sums(&cx, size, &GradSums { dy: grad, x: data, mean: |_, channel| stat(mean, channel) }, partial);
+        set_stats(dbias, |channel| joined(partial, size, 0, channel).0);
+        set_stats(dweight, |channel| joined(partial, size, 0, channel).1 * rstd(channel));
+        let (all, cx) = cx.split_scratch::<<T as Float>::Acc>(Coefficients::<<T as Float>::Acc>::len(size));
+        let mut c = Coefficients { size, all };
+        for channel in 0..size.channels {
+            let (a, b) = joined(partial, size, 0, channel);
+            let r = rstd(channel);
+            c.set(0, channel, [stat(mean, channel), 1.0, r * r * b / n, a / n, weight.at(channel) * r]);
+        }
+        affine_grad(&cx, grad, data, &c, dx.slice_mut::<T>());
+        Ok(())
+    })
+}
+
+/// running += factor * (batch - running) with the unbiased variance; `factor` is `momentum`, or 1 / count where that is negative; count += 1.
+/// A batch of one sample has no unbiased variance: its biased one (0) is taken.
+pub fn batch_norm_update(
+    _cx: &mut Cx, mean: &View, variance: &View, running_mean: &mut ViewMut, running_variance: &mut ViewMut, count: &mut ViewMut, samples: i64,
+    momentum: f64,
+) -> Result {
+    if running_mean.dims() != mean.dims() || running_variance.dims() != mean.dims() || count.numel() != 1 {
+        return Err(Error::shape(format!(
+            "running statistics do not match the batch's.\n  mean {:?}, running mean {:?}, running variance {:?}, count {:?}\n  \
+             All must be [channels], and the count one number.",
+            mean.dims(),
+            running_mean.dims(),
+            running_variance.dims(),
+            count.dims()
+        )));
+    }
+    let seen = with_element!(count.dtype(), T => {
+        let count = count.slice_mut::<T>();
+        count[0] = T::from_f64(count[0].to_f64() + 1.0);
+        count[0].to_f64()
+    });
+    let factor = if momentum < 0.0 { 1.0 / seen } else { momentum };
+    let unbiased = if samples > 1 { samples as f64 / (samples - 1) as f64 } else { 1.0 };
+    update(running_mean, mean, 1.0, factor)?;
+    update(running_variance, variance, unbiased, factor)
+}
+
+fn update(running: &mut ViewMut, batch: &View, scale: f64, factor: f64) -> Result {
+    with_float!(running.dtype(), T => {
+        for (i, r) in running.slice_mut::<T>().iter_mut().enumerate() {
+            let old = r.to_f64();
+            *r = T::from_f64(old + factor * (stat(batch, i) * scale - old));
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, each_isa, noise, run};
+    use ferrograd_tensor::bf16;
+
+    /// y, mean, variance, dx, dweight, dbias in float64, two passes.
+    fn reference(x: &[f64], dy: &[f64], c: usize, w: &[f64], b: &[f64], eps: f64) -> [Vec<f64>; 6] {
+        let n = x.len() / c.max(1);
+        let mut out: [Vec<f64>; 6] = Default::default();
+        (out[0], out[3]) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        for k in 0..c {
+            let col: Vec<usize> = (0..n).map(|i| i * c + k).collect();
+            let mean = col.iter().map(|&i| x[i]).sum::<f64>() / n as f64;
+            let var = col.iter().map(|&i| (x[i] - mean).powi(2)).sum::<f64>() / n as f64;
+            let r = 1.0 / (var + eps).sqrt();
+            let db: f64 = col.iter().map(|&i| dy[i]).sum();
+            let dw: f64 = col.iter().map(|&i| dy[i] * (x[i] - mean) * r).sum();
+            for &i in &col {
+                let xhat = (x[i] - mean) * r;
+                out[0][i] = xhat * w[k] + b[k];
+                out[3][i] = w[k] * r * (dy[i] - db / n as f64 - xhat * dw / n as f64);
+            }
+            out[1].push(mean);
+            out[2].push(var);
+            out[4].push(dw);
+            out[5].push(db);
+        }
+        out
+    }
+
+    fn check<T: Element, St: Element>(dims: &[usize], tolerance: f64, offset: f64, affine: bool) {
+        let c = dims[dims.len() - 1];
+        let n: usize = dims.iter().product();
+        let x: Vec<T> = noise(1, n).iter().map(|&v| T::from_f64(v + offset)).collect();
+        let dy: Vec<T> = noise(2, n).iter().map(|&v| T::from_f64(v)).collect();
+        let (w, b): (Vec<T>, Vec<T>) = (noise(3, c).iter().map(|&v| T::from_f64(v + 1.5)).collect(), noise(4, c).iter().map(|&v| T::from_f64(v)).collect());
+        let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
+        let (one, zero) = (vec![1.0; c], vec![0.0; c]);
+        let want = reference(&wide(&x), &wide(&dy), c, &if affine { wide(&w) } else { one }, &if affine { wide(&b) } else { zero }, 1e-5);
+        let (xv, dyv, wv, bv) = (View::of(&x, dims), View::of(&dy, dims), View::of(&w, &[c]), View::of(&b, &[c]));
+        let (mut y, mut mean, mut var) = (vec![T::default(); n], vec![St::default(); c], vec![St::default(); c]);
+        let scratch = batch_norm_scratch(xv.meta());
+        run(scratch, |cx| {
+            let (w, b) = if affine { (Some(&wv), Some(&bv)) } else { (None, None) };
+            batch_norm(cx, &xv, w, b, 1e-5, &mut ViewMut::of(&mut y, dims), &mut ViewMut::of(&mut mean, &[c]), &mut ViewMut::of(&mut var, &[c]))
+        })
+        .unwrap();
+        let (mut dx, mut dw, mut db) = (vec![T::default(); n], vec![St::default(); c], vec![St::default(); c]);
+        run(scratch, |cx| {
+            let (m, v) = (View::of(&mean, &[c]), View::of(&var, &[c]));
+            let w = if affine { Some(&wv) } else { None };
+            batch_norm_grad(cx, &dyv, &xv, &m, &v, w, 1e-5, &mut ViewMut::of(&mut dx, dims), &mut ViewMut::of(&mut dw, &[c]), &mut ViewMut::of(&mut db, &[c]))
+        })
+        .unwrap();
+        let stats = |v: &[St]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
+        for (name, got, want) in [
+            ("y", wide(&y), &want[0]),
+            ("mean", stats(&mean), &want[1]),
+            ("variance", stats(&var), &want[2]),
+            ("dx", wide(&dx), &want[3]),
+            ("dweight", stats(&dw), &want[4]),
+            ("dbias", stats(&db), &want[5]),
+        ] {
+            let scale = want.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+            assert_close(&got, want, tolerance, tolerance * scale, &format!("{name} {dims:?}"));
+        }
+    }
+
+    #[test]
+    fn against_two_passes_in_float64() {
+        each_isa(|_| {
+            for dims in [&[5usize, 3][..], &[1, 4], &[4, 6, 6, 16], &[3, 7, 33], &[2000, 1], &[700, 300], &[40_000, 10], &[1025, 64]] {
+                check::<f32, f32>(dims, 2e-6, 0.0, true);
+                check::<f32, f32>(dims, 1e-4, 100.0, false);
+            }
+        });
+        for dims in [&[5usize, 3][..], &[4, 6, 6, 16], &[700, 300]] {
+            check::<f64, f64>(dims, 1e-11, 0.0, true);
+            check::<bf16, f32>(dims, 2e-2, 0.0, true);
+        }
+        check::<f32, f32>(&[5, 0], 1e-6, 0.0, true);
+    }
+
+    #[test]
+    fn constant_channels_have_no_variance_and_nan_stays() {
+        let mut x = vec![1e6f32 / 3.0; 3000];
+        x[1] = f32::NAN;
+        let (mut y, mut m, mut v) = (vec![0f32; 3000], [0f32; 3], [0f32; 3]);
+        let xv = View::of(&x, &[1000, 3]);
+        run(batch_norm_scratch(xv.meta()), |cx| {
+            batch_norm(cx, &xv, None, None, 1e-5, &mut ViewMut::of(&mut y, &[1000, 3]), &mut ViewMut::of(&mut m, &[3]), &mut ViewMut::of(&mut v, &[3]))
+        })
+        .unwrap();
+        assert_eq!((v[0], v[2]), (0.0, 0.0));
+        assert!(v[1].is_nan() && m[1].is_nan() && y[1].is_nan() && y[4].is_nan());
+        assert_eq!((y[0], y[2999]), (0.0, 0.0));
+    }
+
+    #[test]
+    fn running_statistics() {
+        let (mut m, mut v, mut count) = ([1f32, 2.0], [1f32, 1.0], [3i64]);
+        let mut update = |momentum| {
+            run(0, |cx| {
+                let (a, b) = (View::of(&[3f32, 4.0], &[2]), View::of(&[2f32, 0.5], &[2]));
+                batch_norm_update(cx, &a, &b, &mut ViewMut::of(&mut m, &[2]), &mut ViewMut::of(&mut v, &[2]), &mut ViewMut::of(&mut count, &[]), 5, momentum)
+            })
+            .unwrap();
+            (m, v, count[0])
+        };
+        assert_eq!(update(0.5), ([2.0, 3.0], [1.75, 0.8125], 4));
+        let (m, v, count) = update(-1.0);
+        assert_eq!(count, 5);
+        assert_close(&m.map(f64::from), &[2.2, 3.2], 1e-6, 0.0, "mean");
+        assert_close(&v.map(f64::from), &[1.75 + (2.5 - 1.75) / 5.0, 0.8125 + (0.625 - 0.8125) / 5.0], 1e-6, 0.0, "variance");
+    }
+}

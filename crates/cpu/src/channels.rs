@@ -1,0 +1,341 @@
+//! What the normalisations share: two sums a channel over many rows, and a pass that gives every element its channel's coefficients.
+//!
+//! Tensors are [outer, rows, channels]. Sums run in float64 over chunks of rows of a constant size, joined in order.
+use crate::strided::GRAIN;
+use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
+use ferrograd_tensor::{Cx, DType, Element, Float, Meta, SyncPtr, View, ViewMut, with_element};
+
+/// Channels a task.
+const WIDTH: usize = 256;
+/// Narrow rows are taken together up to this many columns.
+const FOLDED: usize = 64;
+
+/// [outer, rows, channels].
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub outer: usize,
+    pub rows: usize,
+    pub channels: usize,
+}
+
+impl Size {
+    /// All dimensions but the last are rows.
+    pub fn flat(x: &Meta) -> Size {
+        let channels = x.dims().last().copied().unwrap_or(1);
+        let rows = x.dims()[..x.rank().saturating_sub(1)].iter().product();
+        Size { outer: 1, rows, channels }
+    }
+    /// The first dimension is `outer`.
+    pub fn batched(x: &Meta) -> Size {
+        let d = x.dims();
+        let (Some(&outer), Some(&channels)) = (d.first(), d.last()) else { return Size { outer: 1, rows: 1, channels: 1 } };
+        Size { outer, rows: d[1..d.len().max(2) - 1].iter().product(), channels }
+    }
+    fn chunk(&self) -> usize {
+        (GRAIN / self.channels.clamp(1, WIDTH)).min(self.rows).max(1)
+    }
+    pub fn chunks(&self) -> usize {
+        self.rows.div_ceil(self.chunk())
+    }
+    /// Elements of the partial sums.
+    pub fn partials(&self) -> usize {
+        self.outer * self.chunks() * 2 * self.channels
+    }
+    /// Rows that share one set of coefficients: narrow ones are repeated, so that inner loops are long.
+    pub fn repeat(&self) -> usize {
+        (FOLDED / self.channels.max(1)).max(1)
+    }
+    /// Elements of one coefficient for one `outer`.
+    pub fn period(&self) -> usize {
+        self.repeat() * self.channels
+    }
+}
+
+/// Two sums a channel. The methods must be `#[inline(always)]`.
+pub(crate) trait Sums: Sync {
+    /// Whether there is a path for each instruction set.
+    const FAST: bool;
+    /// Numbers that belong to a row; `()` where rows are alike, which lets narrow ones be taken together.
+    type Row: Copy + 'static;
+    /// A number that belongs to a channel (a shift, a mean).
+    fn coefficient(&self, outer: usize, channel: usize) -> f64;
+    /// The numbers of the row that starts at flat place `at`.
+    fn row(&self, at: usize) -> Self::Row;
+    /// What the element at flat place `at` adds to the two sums.
+    fn of(&self, at: usize, coefficient: f64, row: Self::Row) -> (f64, f64);
+}
+
+/// Fills `partial` ([outer, chunk, sum 1 | sum 2, channel]).
+pub(crate) fn column_sums<P: Sums>(cx: &Cx, size: Size, p: &P, partial: &mut [f64]) {
+    let Size { outer, rows, channels } = size;
+    if channels == 0 || outer == 0 || rows == 0 {
+        return;
+    }
+    let (chunk, chunks) = (size.chunk(), size.chunks());
+    let width = channels.min(WIDTH);
+    let blocks = channels.div_ceil(width);
+    let to = SyncPtr(partial.as_mut_ptr());
+    cx.par(outer * chunks * blocks, |task| {
+        let (block, k, o) = (task % blocks, task / blocks % chunks, task / blocks / chunks);
+        let (first, start) = (block * width, k * chunk);
+        let w = width.min(channels - first);
+        let part = Part { p, size, outer: o, rows: (start, (start + chunk).min(rows)), columns: (first, w) };
+        let (a, b) = if P::FAST { vectorize(part) } else { part.run(Scalar) };
+        // SAFETY: columns first..first + w of chunk k of `o` belong to this task, in both sums.
+        unsafe {
+            let at = to.get().add((o * chunks + k) * 2 * channels + first);
+            std::ptr::copy_nonoverlapping(a.as_ptr(), at, w);
+            std::ptr::copy_nonoverlapping(b.as_ptr(), at.add(channels), w);
+        }
+    });
+}
+
+/// The two sums of channel `c` of `outer`, its chunks joined in order.
+pub(crate) fn joined(partial: &[f64], size: Size, outer: usize, c: usize) -> (f64, f64) {
+    let (chunks, channels) = (size.chunks(), size.channels);
+    (outer * chunks..(outer + 1) * chunks).fold((0.0, 0.0), |(a, b), k| (a + partial[k * 2 * channels + c], b + partial[(k * 2 + 1) * channels + c]))
+}
+
+struct Part<'a, P> {
+    p: &'a P,
+    size: Size,
+    outer: usize,
+    rows: (usize, usize),
+    columns: (usize, usize),
+}
+
+impl<P: Sums> Kernel for Part<'_, P> {
+    type Output = ([f64; WIDTH], [f64; WIDTH]);
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        let Part { p, size, outer, rows: (start, end), columns: (first, w) } = self;
+        let channels = size.channels;
+        let (mut a, mut b, mut coefficient) = ([0f64; WIDTH], [0f64; WIDTH], [0f64; WIDTH]);
+        // Narrow rows lie side by side: take several as one.
+        let alike = size_of::<P::Row>() == 0;
+        let repeat = if w == channels && alike { size.repeat().min(end - start) } else { 1 };
+        let wide = w * repeat;
+        for (i, to) in coefficient[..wide].iter_mut().enumerate() {
+            *to = p.coefficient(outer, first + i % w);
+        }
+        let base = outer * size.rows * channels + first;
+        let mut row = start;
+        while row + 4 * repeat <= end {
+            let at = [0, 1, 2, 3].map(|k| base + (row + k * repeat) * channels);
+            let own = at.map(|at| p.row(at));
+            for (i, ((a, b), &m)) in a.iter_mut().zip(&mut b).zip(&coefficient[..wide]).enumerate() {
+                let (p0, q0) = p.of(at[0] + i, m, own[0]);
+                let (p1, q1) = p.of(at[1] + i, m, own[1]);
+                let (p2, q2) = p.of(at[2] + i, m, own[2]);
+                let (p3, q3) = p.of(at[3] + i, m, own[3]);
+                *a += (p0 + p1) + (p2 + p3);
+                *b += (q0 + q1) + (q2 + q3);
+            }
+            row += 4 * repeat;
+        }
+        while row < end {
+            let together = repeat.min(end - row);
+            let at = base + row * channels;
+            let own = p.row(at);
+            for (i, ((a, b), &m)) in a.iter_mut().zip(&mut b).zip(&coefficient[..w * together]).enumerate() {
+                let (p0, q0) = p.of(at + i, m, own);
+                *a += p0;
+                *b += q0;
+            }
+            row += together;
+        }
+        for i in w..wide {
+            a[i % w] += a[i];
+            b[i % w] += b[i];
+        }
+        (a, b)
+    }
+}
+
+/// Sums of (x - shift) and its square; the shift is the channel's first element, which keeps the squares near the variance.
+pub(crate) struct Moments<'a, T> {
+    pub x: &'a [T],
+    pub size: Size,
+}
+
+impl<T: Float> Sums for Moments<'_, T> {
+    const FAST: bool = matches!(T::DTYPE, DType::F32);
+    type Row = ();
+    #[inline(always)]
+    fn coefficient(&self, outer: usize, channel: usize) -> f64 {
+        self.x[outer * self.size.rows * self.size.channels + channel].to_f64()
+    }
+    #[inline(always)]
+    fn row(&self, _: usize) {}
+    #[inline(always)]
+    fn of(&self, at: usize, shift: f64, _: ()) -> (f64, f64) {
+        debug_assert!(at < self.x.len());
+        // SAFETY: `column_sums` passes places below outer * rows * channels, the length of x.
+        let d = unsafe { *self.x.get_unchecked(at) }.to_f64() - shift;
+        (d, d * d)
+    }
+}
+
+/// Sums of dy and dy * (x - mean).
+pub(crate) struct GradSums<'a, T, M> {
+    pub dy: &'a [T],
+    pub x: &'a [T],
+    pub mean: M,
+}
+
+impl<T: Float, M: Fn(usize, usize) -> f64 + Sync> Sums for GradSums<'_, T, M> {
+    const FAST: bool = matches!(T::DTYPE, DType::F32);
+    type Row = ();
+    #[inline(always)]
+    fn coefficient(&self, outer: usize, channel: usize) -> f64 {
+        (self.mean)(outer, channel)
+    }
+    #[inline(always)]
+    fn row(&self, _: usize) {}
+    #[inline(always)]
+    fn of(&self, at: usize, mean: f64, _: ()) -> (f64, f64) {
+        debug_assert!(at < self.x.len() && at < self.dy.len());
+        // SAFETY: `column_sums` passes places below outer * rows * channels, the length of dy and x.
+        let (dy, x) = unsafe { ((*self.dy.get_unchecked(at)).to_f64(), (*self.x.get_unchecked(at)).to_f64()) };
+        (dy, dy * (x - mean))
+    }
+}
+
+/// Coefficients of [`affine`] and [`affine_grad`]: five for each place in a period, for each `outer`.
+pub(crate) struct Coefficients<'a, A> {
+    pub size: Size,
+    pub all: &'a mut [A],
+}
+
+impl<'a, A: Float> Coefficients<'a, A> {
+    pub fn len(size: Size) -> usize {
+        5 * size.outer * size.period()
+    }
+    /// Sets the coefficients of a channel of `outer`, at each of its places in the period.
+    pub fn set(&mut self, outer: usize, channel: usize, values: [f64; 5]) {
+        let period = self.size.period();
+        for r in 0..self.size.repeat() {
+            for (k, v) in values.into_iter().enumerate() {
+                self.all[(outer * 5 + k) * period + r * self.size.channels + channel] = A::from_f64(v);
+            }
+        }
+    }
+    fn of(&self, outer: usize) -> [&[A]; 5] {
+        let period = self.size.period();
+        std::array::from_fn(|k| &self.all[(outer * 5 + k) * period..][..period])
+    }
+}
+
+/// y = (x - c0) * c1 + c2, coefficients by channel.
+pub(crate) fn affine<T: Float>(cx: &Cx, x: &[T], c: &Coefficients<T::Acc>, y: &mut [T]) {
+    each_run(cx, c, y, |[c0, c1, c2, ..], start, y| {
+        let run = Affine { x: &x[start..start + y.len()], c0, c1, c2, y };
+        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
+    });
+}
+
+struct Affine<'a, T: Float> {
+    x: &'a [T],
+    c0: &'a [T::Acc],
+    c1: &'a [T::Acc],
+    c2: &'a [T::Acc],
+    y: &'a mut [T],
+}
+
+impl<T: Float> Kernel for Affine<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let period = self.c0.len();
+        for (x, y) in self.x.chunks(period).zip(self.y.chunks_mut(period)) {
+            for ((((&x, y), &c0), &c1), &c2) in x.iter().zip(y).zip(self.c0).zip(self.c1).zip(self.c2) {
+                *y = T::from_acc((x.acc() - c0) * c1 + c2);
+            }
+        }
+    }
+}
+
+/// dx = c4 * (c1 * dy - c2 * (x - c0) - c3), coefficients by channel: the large factor last, so that what cancels does so exactly.
+pub(crate) fn affine_grad<T: Float>(cx: &Cx, dy: &[T], x: &[T], c: &Coefficients<T::Acc>, dx: &mut [T]) {
+    each_run(cx, c, dx, |c, start, dx| {
+        let run = AffineGrad { dy: &dy[start..start + dx.len()], x: &x[start..start + dx.len()], c, dx };
+        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
+    });
+}
+
+struct AffineGrad<'a, T: Float> {
+    dy: &'a [T],
+    x: &'a [T],
+    c: [&'a [T::Acc]; 5],
+    dx: &'a mut [T],
+}
+
+impl<T: Float> Kernel for AffineGrad<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let [c0, c1, c2, c3, c4] = self.c;
+        let period = c0.len();
+        for ((dy, x), dx) in self.dy.chunks(period).zip(self.x.chunks(period)).zip(self.dx.chunks_mut(period)) {
+            for (((((((&dy, &x), dx), &c0), &c1), &c2), &c3), &c4) in dy.iter().zip(x).zip(dx).zip(c0).zip(c1).zip(c2).zip(c3).zip(c4) {
+                *dx = T::from_acc(c4 * (c1 * dy.acc() - c2 * (x.acc() - c0) - c3));
+            }
+        }
+    }
+}
+
+/// Hands runs of `y`, starting at whole periods, to `f(coefficients, first place, run)`.
+fn each_run<T: Float>(cx: &Cx, c: &Coefficients<T::Acc>, y: &mut [T], f: impl Fn([&[T::Acc]; 5], usize, &mut [T]) + Sync) {
+    let plane = c.size.rows * c.size.channels;
+    if y.is_empty() {
+        return;
+    }
+    let period = c.size.period();
+    let run = (GRAIN / period).max(1) * period;
+    let runs = plane.div_ceil(run);
+    let to = SyncPtr(y.as_mut_ptr());
+    // Short planes go several to a task.
+    cx.par_ranges(c.size.outer * runs, (GRAIN / plane).max(1), |range| {
+        for unit in range {
+            let (o, start) = (unit / runs, unit % runs * run);
+            let len = run.min(plane - start);
+            // SAFETY: runs of planes are disjoint parts of y.
+            let part = unsafe { std::slice::from_raw_parts_mut(to.get().add(o * plane + start), len) };
+            f(c.of(o), o * plane + start, part);
+        }
+    });
+}
+
+/// Weight or bias, of any float dtype, read as float64; `default` where there is none.
+pub(crate) struct Param<'a> {
+    view: Option<&'a View<'a>>,
+    default: f64,
+}
+
+impl<'a> Param<'a> {
+    pub fn new(view: Option<&'a View<'a>>, default: f64) -> Param<'a> {
+        Param { view, default }
+    }
+    pub fn at(&self, i: usize) -> f64 {
+        match self.view {
+            None => self.default,
+            Some(v) => with_element!(v.dtype(), T => v.slice::<T>()[i].to_f64()),
+        }
+    }
+}
+
+/// Element `i` of statistics, float32 or float64.
+pub(crate) fn stat(v: &View, i: usize) -> f64 {
+    match v.dtype() {
+        DType::F64 => v.slice::<f64>()[i],
+        _ => v.slice::<f32>()[i] as f64,
+    }
+}
+
+/// Fills statistics, float32 or float64.
+pub(crate) fn set_stats(y: &mut ViewMut, f: impl Fn(usize) -> f64) {
+    match y.dtype() {
+        DType::F64 => y.slice_mut::<f64>().iter_mut().enumerate().for_each(|(i, y)| *y = f(i)),
+        _ => y.slice_mut::<f32>().iter_mut().enumerate().for_each(|(i, y)| *y = f(i) as f32),
+    }
+}

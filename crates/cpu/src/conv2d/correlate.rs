@@ -1,0 +1,229 @@
+//! The float32 engine of the forward pass and of the input gradient: y[row, col, o] = sum over taps (t, u) and channels of
+//! source[row * step + shift_t, col * step + shift_u, c] * weight[t, u, c, o], with zeros outside of the source.
+//!
+//! In NHWC the columns of a tap row are neighbours when their shifts are: one tap row is then a single run of columns * channels
+//! products, read in place by the tile kernels, a pointer an output pixel (no im2col). Where columns fall outside of the source, the rows
+//! that a task needs are first copied into a zero-edged strip; tap rows outside of the source are skipped.
+use crate::gemm::{Job, Tap, Tiles, even_cut};
+use ferrograd_tensor::{Cx, SyncPtr};
+
+/// One correlation over a batch, of one group of channels.
+pub(crate) struct Correlation<'a> {
+    pub batch: usize,
+    /// Source plane: sizes, channels of all groups (the distance of two pixels), and where this group's channels start.
+    pub source: *const f32,
+    pub src_h: usize,
+    pub src_w: usize,
+    pub src_c: usize,
+    pub first_c: usize,
+    /// Channels of a group.
+    pub depth: usize,
+    pub step_h: usize,
+    pub step_w: usize,
+    /// Shifts, ascending.
+    pub rows: &'a [i64],
+    pub cols: &'a [i64],
+    /// Number of shifts, rows times columns.
+    pub taps: usize,
+    /// Packed: `[panel][row][col][channel][nr]`.
+    pub weight: *const f32,
+    /// Outputs: grid, channels, and where row, column and image start.
+    pub out_h: usize,
+    pub out_w: usize,
+    pub out_c: usize,
+    pub out: SyncPtr<f32>,
+    pub out_image: usize,
+    pub out_row: usize,
+    pub out_col: usize,
+    pub bias: *const f32,
+    pub relu: bool,
+}
+
+// SAFETY: pointers are to operands that outlive the call; outputs are shared out by tasks.
+unsafe impl Sync for Correlation<'_> {}
+
+/// Multiplications worth a task.
+const TASK_MACS: usize = 1 << 19;
+/// Strips that may be in use at once (the tasks of one are done in order).
+const STRIPS: usize = 32;
+/// Taps handed to a tile kernel at once.
+const TAPS: usize = 64;
+
+impl Correlation<'_> {
+    /// Output rows of a task.
+    fn task_rows(&self) -> usize {
+        let row = self.out_w * self.out_c * self.taps * self.depth;
+        let most = (TASK_MACS / row.max(1)).clamp(1, self.out_h.max(1));
+        self.out_h.max(1).div_ceil(self.out_h.max(1).div_ceil(most))
+    }
+    /// The source columns that outputs touch.
+    fn col_span(&self) -> (i64, i64) {
+        let last = self.out_w.saturating_sub(1) * self.step_w;
+        (self.cols.first().copied().unwrap_or(0), self.cols.last().copied().unwrap_or(0) + last as i64 + 1)
+    }
+    fn row_span(&self, rows: usize) -> usize {
+        let span = self.rows.last().copied().unwrap_or(0) - self.rows.first().copied().unwrap_or(0);
+        rows.saturating_sub(1) * self.step_h + span as usize + 1
+    }
+    /// Tiles cross rows where these are short and outputs evenly spaced: rows of the source must then all exist.
+    fn crosses(&self) -> bool {
+        self.out_w < 6 && self.out_row == self.out_w * self.out_col
+    }
+    fn needs_strip(&self) -> bool {
+        let (left, right) = self.col_span();
+        let last = self.out_h.saturating_sub(1) * self.step_h;
+        let outside = self.rows.first().is_some_and(|&r| r < 0) || self.rows.last().is_some_and(|&r| r + last as i64 >= self.src_h as i64);
+        left < 0 || right > self.src_w as i64 || (self.crosses() && outside)
+    }
+    fn strip_len(&self) -> usize {
+        let (left, right) = self.col_span();
+        (self.row_span(self.task_rows()) * (right - left) as usize * self.src_c).next_multiple_of(16)
+    }
+    fn tasks(&self) -> usize {
+        self.batch * self.out_h.div_ceil(self.task_rows())
+    }
+    /// Elements of scratch that [`Correlation::run`] wants.
+    pub fn scratch_len(&self) -> usize {
+        if self.needs_strip() { self.strip_len() * self.tasks().min(STRIPS) } else { 0 }
+    }
+
+    /// # Safety
+    /// All pointers are valid for the sizes and the outputs belong to this call alone; `scratch` has `scratch_len()` elements.
+    pub unsafe fn run(&self, cx: &Cx, tiles: &Tiles, scratch: &mut [f32]) {
+        if self.out_h == 0 || self.out_w == 0 || self.out_c == 0 || self.batch == 0 {
+            return;
+        }
+        let (block, tasks) = (self.task_rows(), self.tasks());
+        let blocks = self.out_h.div_ceil(block);
+        if !self.needs_strip() {
+            return cx.par(tasks, |task| {
+                let (image, y) = (task / blocks, task % blocks * block);
+                // SAFETY: the image is inside the source; each task has its own output rows.
+                unsafe {
+                    let plane = self.source.add(image * self.src_h * self.src_w * self.src_c);
+                    self.outputs(tiles, image, y..self.out_h.min(y + block), plane, (self.src_w * self.src_c) as isize);
+                }
+            });
+        }
+        let (slots, len) = (tasks.min(STRIPS), self.strip_len());
+        let strips = SyncPtr(scratch.as_mut_ptr());
+        cx.par(slots, |slot| {
+            let (first, count) = even_cut(tasks, slots, slot);
+            for task in first..first + count {
+                let (image, y) = (task / blocks, task % blocks * block);
+                let rows = y..self.out_h.min(y + block);
+                // SAFETY: each slot has its own strip; `outputs` reads it as the plane that starts at source row and column 0.
+                unsafe {
+                    let strip = strips.get().add(slot * len);
+                    let (left, right) = self.col_span();
+                    let pitch = (right - left) as usize * self.src_c;
+                    let top = (rows.start * self.step_h) as i64 + self.rows.first().copied().unwrap_or(0);
+                    self.fill(image, top, self.row_span(rows.len()), left, right, strip);
+                    let origin = strip.wrapping_offset(-(top as isize * pitch as isize + left as isize * self.src_c as isize));
+                    self.outputs(tiles, image, rows, origin, pitch as isize);
+                }
+            }
+        });
+    }
+
+    /// Copies source rows `top ..` and columns `left .. right` of an image, zeros where there are none.
+    unsafe fn fill(&self, image: usize, top: i64, rows: usize, left: i64, right: i64, strip: *mut f32) {
+        let c = self.src_c;
+        let pitch = (right - left) as usize * c;
+        let (from, to) = (left.clamp(0, self.src_w as i64), right.clamp(0, self.src_w as i64));
+        for r in 0..rows {
+            // SAFETY: inside the strip and the image.
+            unsafe {
+                let dst = strip.add(r * pitch);
+                let y = top + r as i64;
+                if y < 0 || y >= self.src_h as i64 || from >= to {
+                    std::ptr::write_bytes(dst, 0, pitch);
+                    continue;
+                }
+                let (lead, body) = ((from - left) as usize * c, (to - from) as usize * c);
+                let src = self.source.add(((image * self.src_h + y as usize) * self.src_w + from as usize) * c);
+                std::ptr::write_bytes(dst, 0, lead);
+                std::ptr::copy_nonoverlapping(src, dst.add(lead), body);
+                std::ptr::write_bytes(dst.add(lead + body), 0, pitch - lead - body);
+            }
+        }
+    }
+
+    /// Output rows `rows` of an image; `plane` is source row 0, column 0, and `pitch` the distance of source rows.
+    unsafe fn outputs(&self, tiles: &Tiles, image: usize, rows: std::ops::Range<usize>, plane: *const f32, pitch: isize) {
+        if self.crosses() {
+            // SAFETY: the caller's promises. All tap rows exist, in the plane or in a strip.
+            unsafe { self.run_of_pixels(tiles, image, rows.start, rows.len() * self.out_w, 0..self.rows.len(), plane, pitch) };
+        } else {
+            for y in rows {
+                let at = (y * self.step_h) as i64;
+                let first = self.rows.partition_point(|&r| r + at < 0);
+                let end = self.rows.partition_point(|&r| r + at < self.src_h as i64);
+                // SAFETY: as above; tap rows outside of the source hold zeros and are left out.
+                unsafe { self.run_of_pixels(tiles, image, y, self.out_w, first..end.max(first), plane, pitch) };
+            }
+        }
+    }
+
+    /// `count` pixels from the start of row `y`, over some of the tap rows.
+    unsafe fn run_of_pixels(
+        &self, tiles: &Tiles, image: usize, y: usize, count: usize, taps: std::ops::Range<usize>, plane: *const f32, pitch: isize,
+    ) {
+        let nr = tiles.nr();
+        let pixel = self.src_c as isize;
+        // Neighbouring columns of all channels make one run.
+        let fused = self.depth == self.src_c && self.cols.windows(2).all(|p| p[1] == p[0] + 1);
+        let (runs, k) = if fused { (self.cols.len().min(1), self.cols.len() * self.depth) } else { (self.cols.len(), self.depth) };
+        let row_depth = self.cols.len() * self.depth;
+        let panel_len = self.rows.len() * row_depth * nr;
+        let total = taps.len() * runs;
+        let n_tiles = count.div_ceil(tiles.mr());
+        for t in 0..n_tiles {
+            let (first, len) = even_cut(count, n_tiles, t);
+            let mut pointers = [plane; 16];
+            let (mut dy, mut x) = (first / self.out_w, first % self.out_w);
+            let (at_y, at_x) = (y + dy, x);
+            for p in &mut pointers[..len] {
+                let row = ((y + dy) * self.step_h) as isize;
+                *p = plane.wrapping_offset(row * pitch + (x * self.step_w) as isize * pixel + self.first_c as isize);
+                x += 1;
+                if x == self.out_w {
+                    (x, dy) = (0, dy + 1);
+                }
+            }
+            let mut tap_list: [Tap; TAPS] = [(0, 0); TAPS];
+            let mut from = 0;
+            loop {
+                let some = TAPS.min(total - from);
+                for (i, tap) in tap_list[..some].iter_mut().enumerate() {
+                    let (row, run) = (taps.start + (from + i) / runs, (from + i) % runs);
+                    let a = self.rows[row] as isize * pitch + self.cols[run] as isize * pixel;
+                    *tap = (a, ((row * row_depth + run * self.depth) * nr) as isize);
+                }
+                let last = from + some == total;
+                for first_o in (0..self.out_c).step_by(nr) {
+                    // SAFETY: output tile and panel lie inside their memory; pointers plus taps inside plane or strip.
+                    unsafe {
+                        let job = Job {
+                            taps: &tap_list[..some],
+                            k,
+                            b: self.weight.add(first_o / nr * panel_len),
+                            ldb: nr as isize,
+                            c: self.out.get().add(image * self.out_image + at_y * self.out_row + at_x * self.out_col + first_o),
+                            ldc: self.out_col,
+                            n: nr.min(self.out_c - first_o),
+                            add: from > 0,
+                            bias: if last && !self.bias.is_null() { self.bias.add(first_o) } else { std::ptr::null() },
+                            relu: last && self.relu,
+                        };
+                        tiles.rows(&pointers[..len], &job);
+                    }
+                }
+                from += some;
+                if last {
+                    break;
+                }
+            }
+        }
+    }
+}

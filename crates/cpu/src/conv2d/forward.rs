@@ -1,0 +1,134 @@
+//! y = activation(x * weight + bias).
+use super::correlate::Correlation;
+use super::geometry::Geometry;
+use super::{depthwise, plain};
+use crate::gemm::{Panel, Tiles, narrow, widen};
+use ferrograd_simd::isa;
+use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
+
+/// Bytes that [`conv2d`] wants.
+pub fn conv2d_scratch(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64) -> usize {
+    let g = Geometry::forward(x, weight, stride, padding, dilation, groups);
+    if x.dtype == DType::F64 {
+        return 8 * plain::forward_scratch_len(&g);
+    }
+    let wide = if x.dtype == DType::F32 { 0 } else { x.numel() + weight.numel() + g.n * g.oh * g.ow * g.o + g.o + 64 };
+    4 * (scratch_len(&g) + wide) + 256
+}
+
+/// x [N, H, W, I], weight [O, KH, KW, I / groups], bias [O] -> y [N, OH, OW, O]; padding [top, bottom, left, right];
+/// `activation` 1 is ReLU, NaN kept.
+pub fn conv2d(
+    cx: &mut Cx, x: &View, weight: &View, bias: Option<&View>, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    activation: i64, y: &mut ViewMut,
+) -> Result {
+    let g = Geometry::forward(x.meta(), weight.meta(), stride, padding, dilation, groups);
+    if y.numel() == 0 {
+        return Ok(());
+    }
+    let relu = activation == 1;
+    match x.dtype() {
+        DType::F32 => float(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, y.slice_mut()),
+        DType::F64 => plain::forward::<f64>(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, y.slice_mut()),
+        _ => {
+            let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());
+            let (ww, mut cx) = cx.split_scratch::<f32>(weight.numel());
+            let (wy, mut cx) = cx.split_scratch::<f32>(y.numel());
+            let (wb, mut cx) = cx.split_scratch::<f32>(g.o);
+            widen(&cx, x, wx);
+            widen(&cx, weight, ww);
+            if let Some(bias) = bias {
+                widen(&cx, bias, wb);
+            }
+            float(&mut cx, &g, wx, ww, bias.map(|_| &*wb), relu, wy);
+            narrow(&cx, wy, y);
+        }
+    }
+    Ok(())
+}
+
+fn scratch_len(g: &Geometry) -> usize {
+    if depthwise::fits(g) {
+        return depthwise::scratch_len(g);
+    }
+    let shifts = 2 * (g.kh + g.kw).next_multiple_of(8);
+    let (rows, cols) = (edges(g.kh, g.dh, g.top), edges(g.kw, g.dw, g.left));
+    let one = correlation(g, 0, &[], &[], 0, &rows, &cols, None, false, SyncPtr(std::ptr::null_mut()));
+    shifts + packed_len(g) + one.scratch_len() + 64
+}
+
+/// The first and the last shift, which is all that sizes depend on, taken as if neighbours. (Only the strip's size is read.)
+fn edges(k: usize, dilation: usize, pad: usize) -> [i64; 2] {
+    [-(pad as i64), (k.max(1) - 1) as i64 * dilation as i64 - pad as i64]
+}
+
+fn packed_len(g: &Geometry) -> usize {
+    g.groups * g.og().next_multiple_of(32) * g.depth()
+}
+
+fn correlation<'a>(
+    g: &Geometry, group: usize, x: &[f32], weight: &[f32], nr: usize, rows: &'a [i64], cols: &'a [i64], bias: Option<&[f32]>, relu: bool,
+    y: SyncPtr<f32>,
+) -> Correlation<'a> {
+    let (cg, og) = (g.cg(), g.og());
+    Correlation {
+        batch: g.n,
+        source: x.as_ptr(),
+        src_h: g.h,
+        src_w: g.w,
+        src_c: g.c,
+        first_c: group * cg,
+        depth: cg,
+        step_h: g.sh,
+        step_w: g.sw,
+        rows,
+        cols,
+        taps: g.kh * g.kw,
+        weight: weight.as_ptr().wrapping_add(group * og.next_multiple_of(nr.max(1)) * g.depth()),
+        out_h: g.oh,
+        out_w: g.ow,
+        out_c: og,
+        out: SyncPtr(y.get().wrapping_add(group * og)),
+        out_image: g.oh * g.ow * g.o,
+        out_row: g.ow * g.o,
+        out_col: g.o,
+        bias: bias.map_or(std::ptr::null(), |b| b[group * og..].as_ptr()),
+        relu,
+    }
+}
+
+fn float(cx: &mut Cx, g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+    if depthwise::fits(g) {
+        return depthwise::forward(cx, g, x, weight, bias, relu, y);
+    }
+    let tiles = Tiles::of(isa());
+    let (shifts, mut cx) = cx.split_scratch::<i64>(g.kh + g.kw);
+    let (rows, cols) = shifts.split_at_mut(g.kh);
+    (0..g.kh).for_each(|k| rows[k] = (k * g.dh) as i64 - g.top as i64);
+    (0..g.kw).for_each(|k| cols[k] = (k * g.dw) as i64 - g.left as i64);
+    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g));
+    pack(&cx, g, tiles.nr(), weight, packed);
+    let y = SyncPtr(y.as_mut_ptr());
+    for group in 0..g.groups {
+        let one = correlation(g, group, x, packed, tiles.nr(), rows, cols, bias, relu, y);
+        let (strips, cx) = cx.split_scratch::<f32>(one.scratch_len());
+        // SAFETY: slices of the sizes in `g`, scratch of the size asked for; groups write different channels, one after the other.
+        unsafe { one.run(&cx, tiles, strips) };
+    }
+}
+
+/// Weight rows, K-contiguous, into `[group][panel][k][nr]`.
+fn pack(cx: &Cx, g: &Geometry, nr: usize, weight: &[f32], packed: &mut [f32]) {
+    let (og, depth) = (g.og(), g.depth());
+    let panels = og.div_ceil(nr);
+    let packed = SyncPtr(packed.as_mut_ptr());
+    cx.par(g.groups * panels, |task| {
+        let (group, first) = (task / panels, task % panels * nr);
+        // SAFETY: rows `first ..` of the group, and the panel's own part of the scratch.
+        unsafe {
+            let src = weight.as_ptr().add((group * og + first) * depth);
+            let dst = packed.get().add(task * nr * depth);
+            Panel { src, len: depth, width: nr.min(og - first), k_stride: 1, stride: depth as isize, dst, ld: nr }.pack();
+        }
+    });
+}

@@ -1,0 +1,18 @@
+//! 2-D convolution, NHWC, and its two gradients (PyTorch's `conv2d`): weight [O, KH, KW, I / groups].
+//!
+//! float32 runs on the tile kernels of [`crate::gemm`]; convolutions with one channel a group on vectors of channels; the half types are
+//! widened; float64 takes plain loops, which are also the reference.
+mod correlate;
+mod depthwise;
+mod forward;
+mod geometry;
+mod input_grad;
+mod plain;
+mod spread;
+#[cfg(test)]
+mod tests;
+mod weight_grad;
+
+pub use forward::{conv2d, conv2d_scratch};
+pub use input_grad::{conv2d_input_grad, conv2d_input_grad_scratch};
+pub use weight_grad::{conv2d_weight_grad, conv2d_weight_grad_scratch};

@@ -1,0 +1,200 @@
+//! Forward and both gradients against the definition, written as loops over everything.
+use super::*;
+use crate::gemm::shuffled::{on_threads, same_bits};
+use crate::testing::{assert_close, each_isa, noise};
+use ferrograd_tensor::{DType, Element, Meta, View, ViewMut, bf16, f16, rules};
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    x: [usize; 4],
+    /// Output channels, kernel rows and columns.
+    w: [usize; 3],
+    stride: [i64; 2],
+    padding: [i64; 4],
+    dilation: [i64; 2],
+    groups: usize,
+}
+
+const fn case(x: [usize; 4], w: [usize; 3]) -> Case {
+    Case { x, w, stride: [1, 1], padding: [0; 4], dilation: [1, 1], groups: 1 }
+}
+
+const CASES: &[Case] = &[
+    case([2, 8, 9, 3], [5, 3, 3]),
+    case([3, 32, 32, 3], [32, 3, 3]),
+    case([9, 15, 15, 32], [64, 3, 3]),
+    case([2, 6, 6, 64], [64, 3, 3]),
+    case([1, 4, 4, 1], [1, 1, 1]),
+    case([2, 5, 7, 6], [33, 1, 1]),
+    case([0, 5, 7, 6], [4, 3, 3]),
+    Case { padding: [1, 1, 1, 1], ..case([2, 7, 6, 5], [7, 3, 3]) },
+    Case { padding: [2, 0, 1, 3], ..case([2, 5, 4, 3], [4, 4, 2]) },
+    Case { padding: [1, 1, 1, 1], ..case([10, 3, 3, 8], [20, 3, 3]) },
+    Case { padding: [3, 3, 3, 3], stride: [2, 2], ..case([2, 17, 19, 3], [16, 7, 7]) },
+    Case { stride: [2, 3], ..case([2, 9, 11, 4], [6, 3, 2]) },
+    Case { stride: [3, 3], padding: [0, 1, 2, 0], ..case([1, 10, 8, 4], [6, 2, 1]) },
+    Case { dilation: [2, 3], padding: [2, 2, 3, 3], ..case([2, 9, 10, 4], [5, 3, 3]) },
+    Case { dilation: [2, 2], stride: [2, 2], padding: [1, 0, 1, 2], ..case([2, 12, 11, 3], [5, 3, 3]) },
+    Case { dilation: [3, 2], stride: [2, 3], ..case([1, 14, 13, 2], [3, 3, 4]) },
+    Case { groups: 2, padding: [1, 1, 1, 1], ..case([2, 6, 7, 8], [10, 3, 3]) },
+    Case { groups: 3, stride: [2, 1], ..case([2, 7, 8, 9], [3, 3, 2]) },
+    Case { groups: 4, padding: [1, 1, 1, 1], ..case([2, 6, 7, 4], [8, 3, 3]) },
+    Case { groups: 6, padding: [1, 0, 0, 1], stride: [2, 2], ..case([2, 7, 7, 6], [6, 3, 3]) },
+    Case { groups: 70, padding: [1, 1, 2, 2], ..case([3, 5, 6, 70], [70, 3, 5]) },
+    Case { padding: [5, 5, 5, 5], ..case([1, 2, 2, 2], [3, 3, 3]) },
+    Case { padding: [0, 0, 4, 4], ..case([1, 9, 1, 8], [12, 9, 9]) },
+];
+
+struct Sizes {
+    y: [usize; 4],
+    w: [usize; 4],
+}
+
+impl Case {
+    fn sizes(&self) -> Sizes {
+        let w = [self.w[0], self.w[1], self.w[2], self.x[3] / self.groups];
+        let y = rules::conv2d(&meta(&self.x), &meta(&w), None, &self.stride, &self.padding, &self.dilation, self.groups as i64).unwrap();
+        Sizes { y: y.dims().try_into().unwrap(), w }
+    }
+    /// Calls `f(index of x, of weight, of y)` for every product of the convolution.
+    fn products(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let (Sizes { y, w }, [n, h, wd, c]) = (self.sizes(), self.x);
+        let og = y[3] / self.groups;
+        for (i, oy, ox, o) in indices(y) {
+            for (_, kh, kw, ci) in indices([1, w[1], w[2], w[3]]) {
+                let iy = oy as i64 * self.stride[0] - self.padding[0] + kh as i64 * self.dilation[0];
+                let ix = ox as i64 * self.stride[1] - self.padding[2] + kw as i64 * self.dilation[1];
+                if (0..h as i64).contains(&iy) && (0..wd as i64).contains(&ix) {
+                    let channel = o / og * w[3] + ci;
+                    assert!(i < n);
+                    f(
+                        ((i * h + iy as usize) * wd + ix as usize) * c + channel,
+                        ((o * w[1] + kh) * w[2] + kw) * w[3] + ci,
+                        ((i * y[1] + oy) * y[2] + ox) * y[3] + o,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn meta(dims: &[usize]) -> Meta {
+    Meta::new(DType::F32, dims).unwrap()
+}
+
+fn indices(d: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    (0..d.iter().product()).map(move |i| (i / d[3] / d[2] / d[1], i / d[3] / d[2] % d[1], i / d[3] % d[2], i % d[3]))
+}
+
+/// What a case gives: y (with bias), dx, dw.
+type Results = [Vec<f64>; 3];
+
+struct Data {
+    x: Vec<f64>,
+    w: Vec<f64>,
+    bias: Vec<f64>,
+    dy: Vec<f64>,
+}
+
+fn data(case: &Case) -> Data {
+    let Sizes { y, w } = case.sizes();
+    Data { x: noise(1, case.x.iter().product()), w: noise(2, w.iter().product()), bias: noise(3, y[3]), dy: noise(4, y.iter().product()) }
+}
+
+fn reference(case: &Case, d: &Data) -> Results {
+    let mut y: Vec<f64> = (0..d.dy.len()).map(|i| d.bias[i % d.bias.len()]).collect();
+    let (mut dx, mut dw) = (vec![0.0; d.x.len()], vec![0.0; d.w.len()]);
+    case.products(|x, w, o| {
+        y[o] += d.x[x] * d.w[w];
+        dx[x] += d.dy[o] * d.w[w];
+        dw[w] += d.dy[o] * d.x[x];
+    });
+    [y, dx, dw]
+}
+
+/// The kernels on `threads` threads.
+fn kernels<T: Element>(case: &Case, d: &Data, activation: i64, threads: usize) -> Results {
+    let Sizes { y: yd, w: wd } = case.sizes();
+    let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+    let back = |v: Vec<T>| v.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
+    let (x, w, bias, dy) = (cast(&d.x), cast(&d.w), cast(&d.bias), cast(&d.dy));
+    let (xv, wv, bv, dyv) = (View::of(&x, &case.x), View::of(&w, &wd), View::of(&bias, &[yd[3]]), View::of(&dy, &yd));
+    let (stride, padding, dilation, groups) = (&case.stride[..], &case.padding[..], &case.dilation[..], case.groups as i64);
+    let nan = T::from_f64(f64::NAN);
+    let (mut y, mut dx, mut dw) = (vec![nan; dy.len()], vec![nan; x.len()], vec![nan; w.len()]);
+    on_threads(threads, conv2d_scratch(xv.meta(), wv.meta(), stride, padding, dilation, groups), |cx| {
+        conv2d(cx, &xv, &wv, Some(&bv), stride, padding, dilation, groups, activation, &mut ViewMut::of(&mut y, &yd)).unwrap()
+    });
+    let (h, w) = (case.x[1] as i64, case.x[2] as i64);
+    on_threads(threads, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, w, stride, padding, dilation, groups), |cx| {
+        conv2d_input_grad(cx, &dyv, &wv, h, w, stride, padding, dilation, groups, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
+    });
+    let kernel = [case.w[1] as i64, case.w[2] as i64];
+    on_threads(threads, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), |cx| {
+        conv2d_weight_grad(cx, &xv, &dyv, &kernel, stride, padding, dilation, groups, &mut ViewMut::of(&mut dw, &wd)).unwrap()
+    });
+    [back(y), back(dx), back(dw)]
+}
+
+const NAMES: [&str; 3] = ["y", "dx", "dw"];
+
+#[test]
+fn float64_follows_the_definition() {
+    for case in CASES {
+        let d = data(case);
+        let want = reference(case, &d);
+        let got = kernels::<f64>(case, &d, 0, 3);
+        for i in 0..3 {
+            assert_close(&got[i], &want[i], 1e-11, 1e-11, &format!("{} {case:?}", NAMES[i]));
+        }
+    }
+}
+
+#[test]
+fn float32_on_every_path_with_the_same_bits_on_any_threads() {
+    each_isa(|isa| {
+        for case in CASES {
+            let d = data(case);
+            let want = reference(case, &d);
+            for i in 0..3 {
+                let what = format!("{} {} {case:?}", isa.name(), NAMES[i]);
+                let got = same_bits(0, &what, |cx| kernels::<f32>(case, &d, 0, cx.pool().threads())[i].iter().map(|&v| v as f32).collect());
+                let got: Vec<f64> = got.iter().map(|&v| v as f64).collect();
+                assert_close(&got, &want[i], 1e-5, 5e-5, &what);
+            }
+        }
+    });
+}
+
+#[test]
+fn relu_and_the_half_types() {
+    each_isa(|isa| {
+        for case in &CASES[..8] {
+            let d = data(case);
+            let want = reference(case, &d);
+            let relu: Vec<f64> = want[0].iter().map(|v| v.max(0.0)).collect();
+            let what = format!("{} {case:?}", isa.name());
+            assert_close(&kernels::<f32>(case, &d, 1, 2)[0], &relu, 1e-5, 5e-5, &what);
+            assert_close(&kernels::<f64>(case, &d, 1, 2)[0], &relu, 1e-11, 1e-11, &what);
+            for (got, tolerance) in [(kernels::<bf16>(case, &d, 0, 2), 0.01), (kernels::<f16>(case, &d, 0, 2), 0.002)] {
+                for i in 0..3 {
+                    let scale = want[i].iter().fold(1.0f64, |a, v| a.max(v.abs()));
+                    assert_close(&got[i], &want[i], tolerance, tolerance * scale, &what);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn sizes_that_only_a_stride_or_padding_leaves_over_get_zero_gradients() {
+    // Rows past the last window: a transposed convolution with output padding. And a stride past the kernel.
+    for (h, k, s) in [(8, 3, 2), (7, 1, 3), (9, 1, 2)] {
+        let case = Case { stride: [s, s], ..case([2, h, h, 3], [4, k, k]) };
+        let d = data(&case);
+        let want = reference(&case, &d);
+        each_isa(|isa| {
+            assert_close(&kernels::<f32>(&case, &d, 0, 2)[1], &want[1], 1e-5, 1e-5, isa.name());
+        });
+    }
+}

@@ -1,0 +1,260 @@
+//! The loops around the tile kernels: what is packed, how K is split, how C is shared out. All of it follows from shapes and strides,
+//! never from the number of threads.
+use super::micro::{Job, Tiles, even_cut};
+use super::pack::Panel;
+use super::tune::{DIRECT_TILES, KC, TASK_MACS, TASKS, split};
+use ferrograd_tensor::{Parallel, SyncPtr};
+
+/// A matrix in memory: first element and strides, in elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Mat<T = f32> {
+    pub ptr: *const T,
+    pub rs: isize,
+    pub cs: isize,
+}
+
+// SAFETY: only read, while the operand it was made of lives.
+unsafe impl<T> Send for Mat<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Mat<T> {}
+
+/// C [m, n] = A [m, k] B [k, n] (+ bias [n]) (then ReLU); C row-major with rows `ldc` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Gemm {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: Mat,
+    pub b: Mat,
+    pub c: SyncPtr<f32>,
+    pub ldc: usize,
+    /// Null for none.
+    pub bias: SyncPtr<f32>,
+    pub relu: bool,
+}
+
+/// Runs tasks one after the other: the pool of a product that is itself one of many tasks.
+pub(crate) struct Inline;
+
+impl Parallel for Inline {
+    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        (0..count).for_each(task);
+    }
+    fn threads(&self) -> usize {
+        1
+    }
+}
+
+/// Elements of scratch that [`Gemm::run`] may want, whatever the strides and the vector path.
+pub(crate) fn scratch_len(m: usize, n: usize, k: usize) -> usize {
+    let parts = split(m, n, k);
+    let partial = if parts > 1 { parts * m * n } else { 0 };
+    (m * k).next_multiple_of(16) + k * n.next_multiple_of(32) + partial
+}
+
+/// How tiles read A.
+#[derive(Clone, Copy)]
+enum Source {
+    Rows,
+    Cols,
+    Packed(SyncPtr<f32>),
+}
+
+impl Gemm {
+    /// # Safety
+    /// Operands and C are valid for the shapes, C belongs to this call alone, and `scratch` has `scratch_len(m, n, k)` elements.
+    pub unsafe fn run(&self, tiles: &Tiles, pool: &dyn Parallel, scratch: &mut [f32]) {
+        let (m, n, k) = (self.m, self.n, self.k);
+        if m == 0 || n == 0 {
+            return;
+        }
+        if self.is_thin() {
+            // SAFETY: the caller's promises.
+            return unsafe { self.run_thin(pool) };
+        }
+        let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
+        let (a_scratch, rest) = scratch.split_at_mut((m * k).next_multiple_of(16));
+        let (b_scratch, partial) = rest.split_at_mut(k * n.next_multiple_of(32));
+        let a = self.a_source(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles, panels);
+        let b = self.b_source(tiles, pool, SyncPtr(b_scratch.as_mut_ptr()), m_tiles, panels);
+        let parts = split(m, n, k);
+        if parts == 1 {
+            // SAFETY: the caller's promises; the sources were packed above.
+            return unsafe { self.product(tiles, pool, a, b, 0..k, self.c, self.ldc, true) };
+        }
+        // Each part of K is summed on its own, and the parts in their order.
+        let sums = SyncPtr(partial.as_mut_ptr());
+        each(pool, parts, |part| {
+            let (start, len) = even_cut(k, parts, part);
+            // SAFETY: as above; each part has its own m * n elements.
+            unsafe { self.product(tiles, pool_of(pool, parts), a, b, start..start + len, SyncPtr(sums.get().add(part * m * n)), n, false) };
+        });
+        // SAFETY: `partial` holds `parts * m * n` finished elements; C has m rows.
+        unsafe { self.add_parts(std::slice::from_raw_parts(sums.get(), parts * m * n)) };
+    }
+
+    /// K-contiguous rows and m-contiguous columns are read in place where that is kind to the caches, anything else is packed.
+    fn a_source(&self, pool: &dyn Parallel, scratch: SyncPtr<f32>, m_tiles: usize, panels: usize) -> Source {
+        let (m, k) = (self.m, self.k);
+        // Rows a multiple of 2 KiB apart share few L1 sets, so that a tile's rows evict each other: fine once, not panel after panel.
+        let aliased = self.a.rs % 512 == 0 && m > 1;
+        if (self.a.cs == 1 || k == 1) && !(aliased && panels > 2 && k >= 64) {
+            return Source::Rows;
+        }
+        if self.a.rs == 1 && (panels <= 4 || k < 64) {
+            return Source::Cols;
+        }
+        each(pool, m_tiles, |t| {
+            let (first, rows) = even_cut(m, m_tiles, t);
+            // SAFETY: inside A and inside the tile's own part of the scratch.
+            unsafe {
+                let src = self.a.ptr.offset(first as isize * self.a.rs);
+                Panel { src, len: k, width: rows, k_stride: self.a.cs, stride: self.a.rs, dst: scratch.get().add(first * k), ld: rows }.pack();
+            }
+        });
+        Source::Packed(scratch)
+    }
+
+    /// Row-major B is read in place where few tiles share it.
+    fn b_source(&self, tiles: &Tiles, pool: &dyn Parallel, scratch: SyncPtr<f32>, m_tiles: usize, panels: usize) -> Source {
+        if (self.b.cs == 1 || self.n == 1) && m_tiles <= DIRECT_TILES {
+            return Source::Rows;
+        }
+        let (k, nr) = (self.k, tiles.nr());
+        // A task packs a stretch of one panel.
+        let stretch = 512;
+        let stretches = k.div_ceil(stretch);
+        each(pool, panels * stretches, |task| {
+            let (panel, from) = (task / stretches, task % stretches * stretch);
+            let (first, len) = (panel * nr, stretch.min(k - from));
+            // SAFETY: inside B and inside the stretch's own part of the scratch.
+            unsafe {
+                let src = self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs);
+                let dst = scratch.get().add((panel * k + from) * nr);
+                Panel { src, len, width: nr.min(self.n - first), k_stride: self.b.rs, stride: self.b.cs, dst, ld: nr }.pack();
+            }
+        });
+        Source::Packed(scratch)
+    }
+
+    /// C over one range of K, tasks being blocks of tiles.
+    unsafe fn product(
+        &self, tiles: &Tiles, pool: &dyn Parallel, a: Source, b: Source, ks: std::ops::Range<usize>, c: SyncPtr<f32>, ldc: usize, last: bool,
+    ) {
+        let (m, n, nr) = (self.m, self.n, tiles.nr());
+        let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(nr));
+        let (mt, np) = block(m_tiles, panels, tiles.mr() * nr * ks.len().max(1));
+        let (m_blocks, n_blocks) = (m_tiles.div_ceil(mt), panels.div_ceil(np));
+        each(pool, m_blocks * n_blocks, |task| {
+            let (mb, nb) = (task % m_blocks, task / m_blocks);
+            let mut from = ks.start;
+            loop {
+                let len = KC.min(ks.end - from);
+                let end = last && from + len == ks.end;
+                for panel in nb * np..panels.min((nb + 1) * np) {
+                    let first = panel * nr;
+                    let cols = nr.min(n - first);
+                    // SAFETY: the panel lies inside B or its packed copy.
+                    let (bp, ldb) = unsafe {
+                        match b {
+                            Source::Packed(p) => (p.get().add((panel * self.k + from) * nr).cast_const(), nr as isize),
+                            _ => (self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs), self.b.rs),
+                        }
+                    };
+                    for t in mb * mt..m_tiles.min((mb + 1) * mt) {
+                        let (row, rows) = even_cut(m, m_tiles, t);
+                        // SAFETY: tile and columns lie inside the operands and C; each tile of C has one owner.
+                        unsafe {
+                            let job = Job {
+                                taps: &[(0, 0)],
+                                k: len,
+                                b: bp,
+                                ldb,
+                                c: c.get().add(row * ldc + first),
+                                ldc,
+                                n: cols,
+                                add: from > ks.start,
+                                bias: if end && !self.bias.get().is_null() { self.bias.get().add(first) } else { std::ptr::null() },
+                                relu: end && self.relu,
+                            };
+                            self.tile(tiles, a, row, rows, from, &job);
+                        }
+                    }
+                }
+                from += len;
+                if from >= ks.end {
+                    break;
+                }
+            }
+        });
+    }
+
+    #[inline]
+    unsafe fn tile(&self, tiles: &Tiles, a: Source, row: usize, rows: usize, from: usize, job: &Job) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            match a {
+                Source::Rows => {
+                    let first = self.a.ptr.offset(row as isize * self.a.rs + from as isize * self.a.cs);
+                    let mut table = [first; 16];
+                    for (i, p) in table[..rows].iter_mut().enumerate() {
+                        *p = first.offset(i as isize * self.a.rs);
+                    }
+                    tiles.rows(&table[..rows], job);
+                }
+                Source::Cols => tiles.cols(rows, self.a.ptr.offset(row as isize + from as isize * self.a.cs), self.a.cs, job),
+                Source::Packed(p) => tiles.cols(rows, p.get().add(row * self.k + from * rows), rows as isize, job),
+            }
+        }
+    }
+
+    /// # Safety
+    /// C is valid and finished with.
+    unsafe fn add_parts(&self, parts: &[f32]) {
+        let area = self.m * self.n;
+        for i in 0..self.m {
+            for j in 0..self.n {
+                let at = i * self.n + j;
+                let mut sum = parts[at];
+                for part in parts[area..].chunks_exact(area) {
+                    sum += part[at];
+                }
+                // SAFETY: inside C; the bias has n elements.
+                unsafe {
+                    if !self.bias.get().is_null() {
+                        sum += *self.bias.get().add(j);
+                    }
+                    *self.c.get().add(i * self.ldc + j) = if self.relu && sum < 0.0 { 0.0 } else { sum };
+                }
+            }
+        }
+    }
+}
+
+/// Tiles and panels of a task: at least `TASK_MACS` of work each and about `TASKS` of them, as square as can be.
+fn block(m_tiles: usize, panels: usize, tile_macs: usize) -> (usize, usize) {
+    let want = (m_tiles * panels * tile_macs / TASK_MACS).clamp(1, TASKS);
+    let (mut mt, mut np) = (m_tiles.min(16), panels.min(16));
+    while m_tiles.div_ceil(mt) * panels.div_ceil(np) < want && mt * np > 1 {
+        // A tile is about 12 by 32.
+        if np * 2 >= mt && np > 1 {
+            np = np.div_ceil(2);
+        } else {
+            mt = mt.div_ceil(2);
+        }
+    }
+    (mt, np)
+}
+
+fn pool_of(pool: &dyn Parallel, parts: usize) -> &dyn Parallel {
+    // Parts are tasks already; a pool need not take tasks from tasks.
+    if parts > 1 { &Inline } else { pool }
+}
+
+fn each(pool: &dyn Parallel, count: usize, task: impl Fn(usize) + Sync) {
+    match count {
+        0 => {}
+        1 => task(0),
+        _ => pool.run(count, &task),
+    }
+}

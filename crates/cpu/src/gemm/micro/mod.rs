@@ -1,0 +1,234 @@
+//! Tile kernels: C[m, n] (+)= sum over k of A[m, k] B[k, n], with the whole tile of C in vector registers; one set a vector path.
+//!
+//! Vectors run along n, each element of A is broadcast. A tile reads A in one of two ways: `rows`, a pointer a row and k contiguous (row-major
+//! A, and the pixels of a convolution); or `cols`, m contiguous and a stride from k to k (a transposed A, and packed panels).
+//! The reduction runs over a list of taps, each `k` steps long: a convolution's kernel rows, or the image rows of a weight gradient.
+//! Every element of C is summed in the order of k in one accumulator, so the bits depend neither on the tile nor on where K was cut into blocks.
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod scalar;
+
+use ferrograd_simd::Isa;
+
+/// Displacements of a tap in A and in B, in elements.
+pub(crate) type Tap = (isize, isize);
+
+/// What a tile kernel reads and writes besides A.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub taps: &'a [Tap],
+    /// Steps in each tap.
+    pub k: usize,
+    pub b: *const f32,
+    /// From one k to the next, in elements.
+    pub ldb: isize,
+    pub c: *mut f32,
+    pub ldc: usize,
+    /// Columns, at most the width of the tile.
+    pub n: usize,
+    /// Start from what C holds instead of from 0.
+    pub add: bool,
+    /// `n` values added at the end, or null.
+    pub bias: *const f32,
+    pub relu: bool,
+}
+
+/// `a`: one pointer a row. Reads `a[m] + tap + k` and `b + tap + k * ldb`.
+pub(crate) type RowsFn = unsafe fn(a: *const *const f32, job: &Job);
+/// Reads `a + tap + k * lda + m`.
+pub(crate) type ColsFn = unsafe fn(a: *const f32, lda: isize, job: &Job);
+
+/// The tile kernels of one vector path: `rows[vectors - 1][m - 1]`.
+pub(crate) struct Tiles {
+    /// Elements in a vector.
+    pub width: usize,
+    pub rows: &'static [&'static [RowsFn]],
+    pub cols: &'static [&'static [ColsFn]],
+}
+
+impl Tiles {
+    pub fn of(isa: Isa) -> &'static Tiles {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &avx512::TILES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &avx2::TILES,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &neon::TILES,
+            _ => &scalar::TILES,
+        }
+    }
+    /// Columns of the widest tile, which is the width of a packed panel.
+    pub fn nr(&self) -> usize {
+        self.width * self.rows.len()
+    }
+    /// Rows of the tallest tile.
+    pub fn mr(&self) -> usize {
+        self.rows[0].len()
+    }
+    /// # Safety
+    /// The path's instructions exist; 1 <= rows <= `mr()`; every address that the job names is valid.
+    #[inline]
+    pub unsafe fn rows(&self, a: &[*const f32], job: &Job) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.rows[job.n.div_ceil(self.width) - 1][a.len() - 1](a.as_ptr(), job) }
+    }
+    /// # Safety
+    /// As for [`Tiles::rows`].
+    #[inline]
+    pub unsafe fn cols(&self, rows: usize, a: *const f32, lda: isize, job: &Job) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.cols[job.n.div_ceil(self.width) - 1][rows - 1](a, lda, job) }
+    }
+}
+
+/// Cuts `len` rows into the fewest tiles of at most `mr`, as even as can be; gives tile `i` of `tiles` as (first row, rows).
+#[inline]
+pub(crate) fn even_cut(len: usize, tiles: usize, i: usize) -> (usize, usize) {
+    let (base, more) = (len / tiles, len % tiles);
+    (i * base + i.min(more), base + usize::from(i < more))
+}
+
+/// `$body` for each `$i` below the constant `$n`, written out: a loop that the compiler left as one would put the accumulators into memory.
+macro_rules! unrolled {
+    ($i:ident in 0..$n:ident $body:block) => { unrolled!(@ $i $n $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13) };
+    (@ $i:ident $n:ident $body:block $($at:literal)*) => { $(if $at < $n { let $i: usize = $at; $body })* };
+}
+use unrolled;
+
+/// The tile kernels over the vector operations `V, Mask, W, mask, load, store, splat, fma, add, zero, relu` in scope.
+/// The whole loop stands inside a function with the path's features, else the intrinsics would not be inlined.
+macro_rules! tile_kernels {
+    ([$($feature:meta),*]) => {
+        use super::{ColsFn, Job, RowsFn, Tiles, unrolled};
+
+        // `start` and `finish` are inlined by force, since accumulators passed to a function would live in memory; the attribute does not
+        // go with `target_feature`, and the operations are inlined once these stand in `rows` and `cols`.
+        #[inline(always)]
+        unsafe fn start<const MR: usize, const NV: usize>(job: &Job, masks: &[Mask; NV]) -> [[V; NV]; MR] {
+            // SAFETY: addresses by the caller's promise; masked lanes are not touched.
+            unsafe {
+                let mut acc = [[zero(); NV]; MR];
+                if job.add {
+                    unrolled!(m in 0..MR {
+                        for v in 0..NV {
+                            acc[m][v] = load(job.c.add(m * job.ldc + v * W), masks[v]);
+                        }
+                    });
+                }
+                acc
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn finish<const MR: usize, const NV: usize>(acc: [[V; NV]; MR], job: &Job, masks: &[Mask; NV]) {
+            // SAFETY: as in `start`.
+            unsafe {
+                let mut bias = [zero(); NV];
+                if !job.bias.is_null() {
+                    for v in 0..NV {
+                        bias[v] = load(job.bias.add(v * W), masks[v]);
+                    }
+                }
+                if job.bias.is_null() && !job.relu {
+                    unrolled!(m in 0..MR {
+                        for v in 0..NV {
+                            store(job.c.add(m * job.ldc + v * W), acc[m][v], masks[v]);
+                        }
+                    });
+                } else if job.relu {
+                    unrolled!(m in 0..MR {
+                        for v in 0..NV {
+                            store(job.c.add(m * job.ldc + v * W), relu(add(acc[m][v], bias[v])), masks[v]);
+                        }
+                    });
+                } else {
+                    unrolled!(m in 0..MR {
+                        for v in 0..NV {
+                            store(job.c.add(m * job.ldc + v * W), add(acc[m][v], bias[v]), masks[v]);
+                        }
+                    });
+                }
+            }
+        }
+
+        $(#[target_feature($feature)])*
+        #[inline]
+        unsafe fn masks<const NV: usize>(n: usize) -> [Mask; NV] {
+            let mut all = [mask(W); NV];
+            all[NV - 1] = mask(n - (NV - 1) * W);
+            all
+        }
+
+        $(#[target_feature($feature)])*
+        unsafe fn rows<const MR: usize, const NV: usize>(a: *const *const f32, job: &Job) {
+            // SAFETY: as in `start`.
+            unsafe {
+                let masks = masks::<NV>(job.n);
+                let mut acc = start::<MR, NV>(job, &masks);
+                let a: [*const f32; MR] = *a.cast();
+                let k = job.k as isize;
+                for &(at, bt) in job.taps {
+                    let mut b = job.b.offset(bt);
+                    for i in at..at + k {
+                        let mut bv = [zero(); NV];
+                        for v in 0..NV {
+                            bv[v] = load(b.add(v * W), masks[v]);
+                        }
+                        unrolled!(m in 0..MR {
+                            // A row may start outside of its memory (a padded strip's origin); what is read lies inside.
+                            let x = splat(a[m].wrapping_offset(i));
+                            for v in 0..NV {
+                                acc[m][v] = fma(x, bv[v], acc[m][v]);
+                            }
+                        });
+                        b = b.offset(job.ldb);
+                    }
+                }
+                finish(acc, job, &masks);
+            }
+        }
+
+        $(#[target_feature($feature)])*
+        unsafe fn cols<const MR: usize, const NV: usize>(a: *const f32, lda: isize, job: &Job) {
+            // SAFETY: as in `start`.
+            unsafe {
+                let masks = masks::<NV>(job.n);
+                let mut acc = start::<MR, NV>(job, &masks);
+                for &(at, bt) in job.taps {
+                    let (mut a, mut b) = (a.offset(at), job.b.offset(bt));
+                    for _ in 0..job.k {
+                        let mut bv = [zero(); NV];
+                        for v in 0..NV {
+                            bv[v] = load(b.add(v * W), masks[v]);
+                        }
+                        unrolled!(m in 0..MR {
+                            let x = splat(a.add(m));
+                            for v in 0..NV {
+                                acc[m][v] = fma(x, bv[v], acc[m][v]);
+                            }
+                        });
+                        a = a.offset(lda);
+                        b = b.offset(job.ldb);
+                    }
+                }
+                finish(acc, job, &masks);
+            }
+        }
+    };
+    // The tables, for `$nv` vectors and every number of rows in `$mr`.
+    (tables $($nv:literal)* ; $mr:tt) => {
+        pub(super) static TILES: Tiles = Tiles {
+            width: W,
+            rows: &[$(tile_kernels!(@row rows $nv $mr)),*],
+            cols: &[$(tile_kernels!(@row cols $nv $mr)),*],
+        };
+    };
+    (@row rows $nv:literal [$($mr:literal)*]) => { &[$(rows::<$mr, $nv> as RowsFn),*] };
+    (@row cols $nv:literal [$($mr:literal)*]) => { &[$(cols::<$mr, $nv> as ColsFn),*] };
+}
+use tile_kernels;

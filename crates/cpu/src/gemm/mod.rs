@@ -1,0 +1,18 @@
+//! Matrix products. float32 goes through register tiles ([`micro`]), the half types are converted to float32 and back ([`half`]),
+//! products of a few rows have kernels of their own ([`thin`]);
+//! float64 and integers take the plain code of [`plain`], which is also the reference.
+mod half;
+mod loops;
+mod micro;
+mod pack;
+mod plain;
+#[cfg(test)]
+pub(crate) mod shuffled;
+mod thin;
+mod tune;
+
+pub(crate) use half::{narrow, widen, widen_strided};
+pub(crate) use loops::{Gemm, Inline, Mat, scratch_len};
+pub(crate) use micro::{Job, Tap, Tiles, even_cut};
+pub(crate) use pack::Panel;
+pub(crate) use plain::{Number, Plain, plain_scratch_len};

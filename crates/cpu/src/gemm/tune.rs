@@ -1,0 +1,23 @@
+//! The numbers that decide how products are cut, each with the measurement behind it.
+//! Those that order additions (`split`, `KC`) are constants or come from shapes, and are the same on every vector path.
+
+/// Steps of K in one pass over C. A panel of 32 columns then takes 256 KiB, which streams from L2.
+/// (Passes go on from C's stored float32, so this does not change results.)
+pub(crate) const KC: usize = 2048;
+
+/// B is read in place where at most this many tiles of rows share it: packing costs about half a cycle an element, a pass of
+/// one tile (12 rows) over it three quarters.
+pub(crate) const DIRECT_TILES: usize = 4;
+
+/// Multiplications worth a task: about two microseconds, ten times what a fork costs.
+pub(crate) const TASK_MACS: usize = 1 << 18;
+
+/// Tasks that a large product is cut into: four for each of sixteen nominal threads.
+pub(crate) const TASKS: usize = 64;
+
+/// Parts that K is cut into, their sums added in order: only for products with fewer than 32 tiles (two for each of sixteen nominal
+/// threads) and a long K.
+pub(crate) fn split(m: usize, n: usize, k: usize) -> usize {
+    let tiles = (m.div_ceil(12) * n.div_ceil(32)).max(1);
+    if tiles >= 32 { 1 } else { (32 / tiles).min(k / 1024).clamp(1, 16) }
+}

@@ -1,0 +1,330 @@
+//! layer_norm: each row, the last dimensions together, normalised; its gradient.
+use crate::channels::{Param, Size, Sums, column_sums, joined, set_stats};
+use crate::strided::GRAIN;
+use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
+use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
+
+/// Rows of `features` each.
+fn split(x: &Meta, dims: i64) -> (usize, usize) {
+    let lead = x.rank().saturating_sub(dims.max(0) as usize);
+    (x.dims()[..lead].iter().product(), x.dims()[lead..].iter().product())
+}
+
+fn size(x: &Meta, dims: i64) -> Size {
+    let (rows, channels) = split(x, dims);
+    Size { outer: 1, rows, channels }
+}
+
+/// Scratch of [`layer_norm`] in bytes: weight and bias in the type of the computation.
+pub fn layer_norm_scratch(x: &Meta, dims: i64) -> usize {
+    2 * (split(x, dims).1 * 8).next_multiple_of(64)
+}
+
+/// Scratch of [`layer_norm_grad`] in bytes: the weight, and partial sums of the gradients of weight and bias.
+pub fn layer_norm_grad_scratch(x: &Meta, dims: i64) -> usize {
+    (split(x, dims).1 * 8).next_multiple_of(64) + size(x, dims).partials() * 8
+}
+
+/// y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(variance + eps), over the last `dims` dimensions.
+pub fn layer_norm(
+    cx: &mut Cx, x: &View, weight: Option<&View>, bias: Option<&View>, dims: i64, eps: f64, y: &mut ViewMut, mean: &mut ViewMut, rstd: &mut ViewMut,
+) -> Result {
+    let (_, features) = split(x.meta(), dims);
+    with_float!(x.dtype(), T => {
+        let (w, mut cx) = cx.split_scratch::<<T as Float>::Acc>(features);
+        let (b, cx) = cx.split_scratch::<<T as Float>::Acc>(features);
+        load(w, &Param::new(weight, 1.0));
+        load(b, &Param::new(bias, 0.0));
+        let (w, b) = (&*w, &*b);
+        if features == 0 {
+            set_stats(mean, |_| f64::NAN);
+            set_stats(rstd, |_| f64::NAN);
+            return Ok(());
+        }
+        let (mean, rstd) = (Stats::new(mean), Stats::new(rstd));
+        let data = x.slice::<T>();
+        cx.par_chunks_mut(y.slice_mut::<T>(), (GRAIN / features).max(1) * features, |start, y| {
+            let rows = Rows { x: &data[start..start + y.len()], w, b, eps, y, first: start / features, mean, rstd };
+            if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) }
+        });
+        Ok(())
+    })
+}
+
+fn load<A: Element>(to: &mut [A], p: &Param) {
+    to.iter_mut().enumerate().for_each(|(i, to)| *to = A::from_f64(p.at(i)));
+}
+
+/// Where tasks leave the statistics of their rows.
+#[derive(Clone, Copy)]
+enum Stats {
+    F32(SyncPtr<f32>),
+    F64(SyncPtr<f64>),
+}
+
+impl Stats {
+    fn new(y: &mut ViewMut) -> Stats {
+        match y.dtype() {
+            DType::F64 => Stats::F64(SyncPtr(y.ptr_mut())),
+            _ => Stats::F32(SyncPtr(y.ptr_mut())),
+        }
+    }
+    /// # Safety
+    /// `row` must be below the number of statistics, and the caller's own.
+    #[inline(always)]
+    unsafe fn set(&self, row: usize, value: f64) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match self {
+                Stats::F32(p) => *p.get().add(row) = value as f32,
+                Stats::F64(p) => *p.get().add(row) = value,
+            }
+        }
+    }
+}
+
+struct Rows<'a, T: Float> {
+    x: &'a [T],
+    w: &'a [T::Acc],
+    b: &'a [T::Acc],
+    eps: f64,
+    y: &'a mut [T],
+    first: usize,
+    mean: Stats,
+    rstd: Stats,
+}
+
+const LANES: usize = 16;
+
+/// Sum of `f` over the elements, in float64 lanes.
+#[inline(always)]
+fn lane_sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0f64; LANES];
+    let whole = n / LANES * LANES;
+    let mut i = 0;
+    while i < whole {
+        for l in 0..LANES {
+            lanes[l] += f(i + l);
+        }
+        i += LANES;
+    }
+    for (l, i) in (whole..n).enumerate() {
+        lanes[l] += f(i);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+impl<T: Float> Kernel for Rows<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let n = self.w.len();
+        for (r, (x, y)) in self.x.chunks_exact(n).zip(self.y.chunks_exact_mut(n)).enumerate() {
+            let m = lane_sum(n, |i| x[i].to_f64()) / n as f64;
+            let v = lane_sum(n, |i| (x[i].to_f64() - m) * (x[i].to_f64() - m)) / n as f64;
+            let rstd = 1.0 / (v + self.eps).sqrt();
+            // SAFETY: one statistic a row; rows belong to one task.
+            unsafe {
+                self.mean.set(self.first + r, m);
+                self.rstd.set(self.first + r, rstd);
+            }
+            let (m, rstd) = (<T::Acc>::from_f64(m), <T::Acc>::from_f64(rstd));
+            for (((&x, y), &w), &b) in x.iter().zip(y).zip(self.w).zip(self.b) {
+                *y = T::from_acc((x.acc() - m) * rstd * w + b);
+            }
+        }
+    }
+}
+
+/// With xhat = (x - mean) * rstd: dbias = sum over rows of dy, dweight = of dy * xhat, dx = rstd * (w dy - mean(w dy) - xhat * mean(w dy * xhat)).
+pub fn layer_norm_grad(
+    cx: &mut Cx, dy: &View, x: &View, mean: &View, rstd: &View, weight: Option<&View>, dims: i64, dx: &mut ViewMut, dweight: &mut ViewMut,
+    dbias: &mut ViewMut,
+) -> Result {
+    let size = size(x.meta(), dims);
+    let features = size.channels;
+    if features == 0 {
+        return Ok(());
+    }
+    with_float!(x.dtype(), T => {
+        let (w, mut cx) = cx.split_scratch::<<T as Float>::Acc>(features);
+        load(w, &Param::new(weight, 1.0));
+        let w = &*w;
+        let (data, grad) = (x.slice::<T>(), dy.slice::<T>());
+        let (mean, rstd) = (Read::new(mean), Read::new(rstd));
+        cx.par_chunks_mut(dx.slice_mut::<T>(), (GRAIN / features).max(1) * features, |start, dx| {
+            let end = start + dx.len();
+            let rows = GradRows { dy: &grad[start..end], x: &data[start..end], w, dx, first: start / features, mean, rstd };
+            if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) }
+        });
+        let (partial, cx) = cx.split_scratch::<f64>(size.partials());
+        column_sums(&cx, size, &ParamSums { dy: grad, x: data, features, mean, rstd }, partial);
+        set_stats(dbias, |c| joined(partial, size, 0, c).0);
+        set_stats(dweight, |c| joined(partial, size, 0, c).1);
+        Ok(())
+    })
+}
+
+/// Statistics to be read by row.
+#[derive(Clone, Copy)]
+enum Read<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+}
+
+impl<'a> Read<'a> {
+    fn new(v: &View<'a>) -> Read<'a> {
+        match v.dtype() {
+            DType::F64 => Read::F64(v.slice()),
+            _ => Read::F32(v.slice()),
+        }
+    }
+    #[inline(always)]
+    fn at(&self, row: usize) -> f64 {
+        match self {
+            Read::F32(v) => v[row] as f64,
+            Read::F64(v) => v[row],
+        }
+    }
+}
+
+struct GradRows<'a, T: Float> {
+    dy: &'a [T],
+    x: &'a [T],
+    w: &'a [T::Acc],
+    dx: &'a mut [T],
+    first: usize,
+    mean: Read<'a>,
+    rstd: Read<'a>,
+}
+
+impl<T: Float> Kernel for GradRows<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let n = self.w.len();
+        let w = self.w;
+        for (r, ((dy, x), dx)) in self.dy.chunks_exact(n).zip(self.x.chunks_exact(n)).zip(self.dx.chunks_exact_mut(n)).enumerate() {
+            let (m, rstd) = (self.mean.at(self.first + r), self.rstd.at(self.first + r));
+            let c1 = lane_sum(n, |i| dy[i].to_f64() * w[i].to_f64()) / n as f64;
+            let c2 = lane_sum(n, |i| dy[i].to_f64() * w[i].to_f64() * (x[i].to_f64() - m)) * rstd / n as f64;
+            let a = |v: f64| <T::Acc>::from_f64(v);
+            let (m, rstd, c1, c2) = (a(m), a(rstd), a(c1), a(c2 * rstd));
+            for (((&dy, &x), dx), &w) in dy.iter().zip(x).zip(dx).zip(w) {
+                *dx = T::from_acc(rstd * (dy.acc() * w - c1 - (x.acc() - m) * c2));
+            }
+        }
+    }
+}
+
+/// Sums over rows of dy and dy * xhat.
+struct ParamSums<'a, T> {
+    dy: &'a [T],
+    x: &'a [T],
+    features: usize,
+    mean: Read<'a>,
+    rstd: Read<'a>,
+}
+
+impl<T: Float> Sums for ParamSums<'_, T> {
+    const FAST: bool = matches!(T::DTYPE, DType::F32);
+    type Row = (f64, f64);
+    #[inline(always)]
+    fn coefficient(&self, _: usize, _: usize) -> f64 {
+        0.0
+    }
+    #[inline(always)]
+    fn row(&self, at: usize) -> (f64, f64) {
+        let row = at / self.features;
+        (self.mean.at(row), self.rstd.at(row))
+    }
+    #[inline(always)]
+    fn of(&self, at: usize, _: f64, (mean, rstd): (f64, f64)) -> (f64, f64) {
+        debug_assert!(at < self.x.len() && at < self.dy.len());
+        // SAFETY: `column_sums` passes places below rows * features, the length of dy and x.
+        let (dy, x) = unsafe { ((*self.dy.get_unchecked(at)).to_f64(), (*self.x.get_unchecked(at)).to_f64()) };
+        (dy, dy * ((x - mean) * rstd))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, each_isa, noise, run};
+    use ferrograd_tensor::{bf16, rules};
+
+    fn check<T: Element, St: Element>(dims: &[usize], last: i64, tolerance: f64, affine: bool) {
+        let total: usize = dims.iter().product();
+        let (lead, shape) = dims.split_at(dims.len() - last as usize);
+        let (rows, n): (usize, usize) = (lead.iter().product(), shape.iter().product());
+        let cast = |seed, n: usize, add: f64| noise(seed, n).iter().map(|&v| T::from_f64(v + add)).collect::<Vec<T>>();
+        let (x, dy, w, b) = (cast(1, total, 2.0), cast(2, total, 0.0), cast(3, n, 1.5), cast(4, n, 0.0));
+        let weight = |k: usize| if affine { w[k].to_f64() } else { 1.0 };
+        let mut want: [Vec<f64>; 6] = [vec![0.0; total], vec![], vec![], vec![0.0; total], vec![0.0; n], vec![0.0; n]];
+        for r in 0..rows {
+            let at: Vec<usize> = (r * n..(r + 1) * n).collect();
+            let m = at.iter().map(|&j| x[j].to_f64()).sum::<f64>() / n as f64;
+            let v = at.iter().map(|&j| (x[j].to_f64() - m).powi(2)).sum::<f64>() / n as f64;
+            let rstd = 1.0 / (v + 1e-5).sqrt();
+            let hat = |j: usize| (x[j].to_f64() - m) * rstd;
+            let c1 = at.iter().map(|&j| weight(j % n) * dy[j].to_f64()).sum::<f64>() / n as f64;
+            let c2 = at.iter().map(|&j| weight(j % n) * dy[j].to_f64() * hat(j)).sum::<f64>() / n as f64;
+            for j in at {
+                want[0][j] = hat(j) * weight(j % n) + if affine { b[j % n].to_f64() } else { 0.0 };
+                want[3][j] = rstd * (weight(j % n) * dy[j].to_f64() - c1 - hat(j) * c2);
+                want[4][j % n] += dy[j].to_f64() * hat(j);
+                want[5][j % n] += dy[j].to_f64();
+            }
+            want[1].push(m);
+            want[2].push(rstd);
+        }
+        let (xv, dyv, wv, bv) = (View::of(&x, dims), View::of(&dy, dims), View::of(&w, shape), View::of(&b, shape));
+        assert_eq!(rules::layer_stats(xv.meta(), last).unwrap().dims(), lead);
+        let (mut y, mut mean, mut rstd) = (vec![T::default(); total], vec![St::default(); rows], vec![St::default(); rows]);
+        run(layer_norm_scratch(xv.meta(), last), |cx| {
+            let (w, b) = if affine { (Some(&wv), Some(&bv)) } else { (None, None) };
+            let (m, r) = (&mut ViewMut::of(&mut mean, lead), &mut ViewMut::of(&mut rstd, lead));
+            layer_norm(cx, &xv, w, b, last, 1e-5, &mut ViewMut::of(&mut y, dims), m, r)
+        })
+        .unwrap();
+        let (mut dx, mut dw, mut db) = (vec![T::default(); total], vec![St::default(); n], vec![St::default(); n]);
+        run(layer_norm_grad_scratch(xv.meta(), last), |cx| {
+            let (m, r) = (View::of(&mean, lead), View::of(&rstd, lead));
+            let (dw, db) = (&mut ViewMut::of(&mut dw, shape), &mut ViewMut::of(&mut db, shape));
+            layer_norm_grad(cx, &dyv, &xv, &m, &r, if affine { Some(&wv) } else { None }, last, &mut ViewMut::of(&mut dx, dims), dw, db)
+        })
+        .unwrap();
+        let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
+        let stat = |v: &[St]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
+        for (name, got, want) in [
+            ("y", wide(&y), &want[0]),
+            ("mean", stat(&mean), &want[1]),
+            ("rstd", stat(&rstd), &want[2]),
+            ("dx", wide(&dx), &want[3]),
+            ("dweight", stat(&dw), &want[4]),
+            ("dbias", stat(&db), &want[5]),
+        ] {
+            let scale = want.iter().filter(|v| v.is_finite()).fold(1.0, |m: f64, v| m.max(v.abs()));
+            assert_close(&got, want, tolerance, tolerance * scale, &format!("{name} {dims:?} last {last}"));
+        }
+    }
+
+    #[test]
+    fn against_float64() {
+        each_isa(|_| {
+            for (dims, last) in [(&[3usize, 7][..], 1), (&[2, 3, 4], 2), (&[5], 1), (&[4, 50, 768], 1), (&[0, 5], 1), (&[2, 0], 1), (&[900, 70], 1), (&[2, 40_000], 1)] {
+                check::<f32, f32>(dims, last, 5e-6, true);
+                check::<f32, f32>(dims, last, 5e-6, false);
+            }
+        });
+        check::<f64, f64>(&[3, 7], 1, 1e-11, true);
+        check::<bf16, f32>(&[6, 40], 1, 3e-2, true);
+    }
+}

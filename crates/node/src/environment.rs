@@ -1,0 +1,155 @@
+//! What one JavaScript environment (the main thread or a worker) owns: its session, handles, programs and shared buffers.
+use crate::completion::Completions;
+use crate::handles::Handles;
+use ferrograd_runtime::{Event, Program, Session, Tensor};
+use ferrograd_tensor::{Error, Result};
+use napi::sys;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+/// A typed array that both sides write. JavaScript keeps it alive as long as the environment.
+#[derive(Clone, Copy)]
+pub struct SharedArray<T> {
+    ptr: *mut T,
+    len: usize,
+}
+
+impl<T: Copy> SharedArray<T> {
+    /// # Safety
+    /// The memory must stay valid for the environment's life, and be touched only on its thread.
+    pub unsafe fn new(ptr: *mut T, len: usize) -> Self {
+        SharedArray { ptr, len }
+    }
+    pub fn get(&self, index: usize) -> Result<T> {
+        if index >= self.len {
+            return Err(Error::internal("the command is longer than the command buffer"));
+        }
+        // SAFETY: inside the array, which is alive by the constructor's promise.
+        Ok(unsafe { *self.ptr.add(index) })
+    }
+    pub fn set(&self, index: usize, value: T) -> Result<()> {
+        if index >= self.len {
+            return Err(Error::internal("the answer is longer than the command buffer"));
+        }
+        // SAFETY: as in `get`.
+        unsafe { *self.ptr.add(index) = value };
+        Ok(())
+    }
+}
+
+/// The last error of a call, waiting for JavaScript to make an exception of it.
+pub struct CallError {
+    pub op: &'static str,
+    pub error: Error,
+}
+
+pub struct Environment {
+    pub session: Session,
+    pub handles: Handles,
+    pub commands: SharedArray<i32>,
+    pub floats: SharedArray<f64>,
+    pub frees: SharedArray<i32>,
+    pub completions: Completions,
+    pub error: Option<CallError>,
+    pub programs: HashMap<u32, Arc<Program>>,
+    pub gates: HashMap<u32, Arc<Event>>,
+    pub next_id: u32,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Environment>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` with this thread's environment; `None` before `init` and after the end.
+pub fn with<R>(f: impl FnOnce(&mut Environment) -> R) -> Option<R> {
+    CURRENT.with(|current| current.try_borrow_mut().ok()?.as_mut().map(f))
+}
+
+/// As [`with`], with an error for napi where there is no environment.
+pub fn expect<R>(f: impl FnOnce(&mut Environment) -> R) -> napi::Result<R> {
+    with(f).ok_or_else(|| napi::Error::from_reason("ferrograd is not initialised in this thread"))
+}
+
+impl Environment {
+    /// # Safety
+    /// `env` is the current environment; the arrays are as `SharedArray::new` asks.
+    pub unsafe fn install(env: sys::napi_env, commands: SharedArray<i32>, floats: SharedArray<f64>, frees: SharedArray<i32>, completions: Completions) {
+        let environment = Environment {
+            session: Session::new(),
+            handles: Handles::new(),
+            commands,
+            floats,
+            frees,
+            completions,
+            error: None,
+            programs: HashMap::new(),
+            gates: HashMap::new(),
+            next_id: 0,
+        };
+        CURRENT.with(|current| *current.borrow_mut() = Some(environment));
+        // SAFETY: the hook takes no data and runs on this thread before the environment's memory goes.
+        unsafe { sys::napi_add_env_cleanup_hook(env, Some(close), std::ptr::null_mut()) };
+    }
+
+    pub fn delivered(&mut self, count: u32) {
+        self.completions.delivered(count);
+    }
+    pub fn fresh_id(&mut self) -> u32 {
+        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id
+    }
+    /// Lets go of the handles that JavaScript has listed.
+    pub fn drain_frees(&mut self) -> Result<()> {
+        let count = self.frees.get(0)?;
+        if count == 0 {
+            return Ok(());
+        }
+        for i in 0..count as usize {
+            self.handles.remove(self.frees.get(1 + 2 * i)?, self.frees.get(2 + 2 * i)?);
+        }
+        self.frees.set(0, 0)
+    }
+    /// Handles listed in the command buffer from `at`: a count, then slot and generation of each.
+    pub fn listed(&self, at: usize) -> Result<Vec<Arc<Tensor>>> {
+        let count = self.commands.get(at)? as usize;
+        (0..count).map(|i| self.handles.get(self.commands.get(at + 1 + 2 * i)?, self.commands.get(at + 2 + 2 * i)?).cloned()).collect()
+    }
+    /// Answers with tensors: their count, then slot, generation, dtype, device, rank and sizes of each.
+    pub fn answer<'a>(&mut self, tensors: impl ExactSizeIterator<Item = &'a Arc<Tensor>>) -> Result<()> {
+        self.commands.set(0, tensors.len() as i32)?;
+        let mut at = 1;
+        for tensor in tensors {
+            let (slot, generation) = self.handles.insert(tensor.clone());
+            let dims = tensor.meta.dims();
+            for value in [slot, generation, tensor.meta.dtype as i32, tensor.device as i32, dims.len() as i32] {
+                self.commands.set(at, value)?;
+                at += 1;
+            }
+            for &d in dims {
+                self.commands.set(at, d as i32)?;
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+    /// Notes an error for `takeError`; the answer's count is -1.
+    pub fn refuse(&mut self, op: &'static str, error: Error) {
+        self.error = Some(CallError { op, error });
+        let _ = self.commands.set(0, -1);
+    }
+}
+
+/// The environment ends: what has not begun is dropped, what writes into JavaScript's memory is waited for.
+unsafe extern "C" fn close(_: *mut c_void) {
+    if let Some(mut environment) = CURRENT.with(|current| current.borrow_mut().take()) {
+        environment.completions.close();
+        environment.gates.drain().for_each(|(_, gate)| {
+            if environment.session.is_started() {
+                environment.session.runtime().set(&gate);
+            }
+        });
+        environment.session.close();
+    }
+}

@@ -1,0 +1,90 @@
+//! The op call: JavaScript writes opcode, handles and attributes into a shared Int32Array and calls `run()`, which answers in the same array.
+//! One call, integers only; no value crosses the boundary.
+//!
+//! ```text
+//! in   [op, module, device, operands ..., integer attributes ...]      floats [float attributes ...]
+//!      In, Mut: slot, generation     Opt: slot (-1: absent), generation     List, MutList: count, then pairs     Dims: count, then values
+//! out  [count, (slot, generation, dtype, device, rank, sizes ...) ...]  or [-1]: an error waits in `takeError`
+//! ```
+use crate::environment::{Environment, with};
+use ferrograd_runtime::{Arity, AttrKind, Attrs, Device, Kind, Op, Tensors};
+use ferrograd_tensor::{Error, Result};
+use napi::sys;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub fn device_of(code: i32) -> Device {
+    if code == Device::Meta as i32 { Device::Meta } else { Device::Cpu }
+}
+
+fn call(environment: &mut Environment) -> std::result::Result<(), (&'static str, Error)> {
+    let unnamed = |error: Error| ("ferrograd", error);
+    environment.drain_frees().map_err(unnamed)?;
+    let code = environment.commands.get(0).map_err(unnamed)?;
+    let op = Op::from_code(code).ok_or_else(|| unnamed(Error::internal(format!("no op has the code {code}"))))?;
+    decode(environment, op).map_err(|error| (op.spec().name, error))
+}
+
+fn decode(environment: &mut Environment, op: Op) -> Result<()> {
+    let commands = environment.commands;
+    environment.session.module = commands.get(1)? as u32;
+    let device = device_of(commands.get(2)?);
+    let spec = op.spec();
+    let (mut operands, mut arity, mut attrs) = (Tensors::new(), Arity::new(), Attrs::default());
+    let mut at = 3;
+    for (_, kind) in spec.operands {
+        let count = match kind {
+            Kind::In | Kind::Mut => 1,
+            Kind::Opt => {
+                if commands.get(at)? < 0 {
+                    at += 2;
+                    arity.push(0);
+                    continue;
+                }
+                1
+            }
+            Kind::List | Kind::MutList => {
+                at += 1;
+                commands.get(at - 1)?
+            }
+        };
+        arity.push(u16::try_from(count).map_err(|_| Error::value(format!("takes at most {} tensors in a list, got {count}", u16::MAX)))?);
+        for _ in 0..count {
+            operands.push(environment.handles.get(commands.get(at)?, commands.get(at + 1)?)?.clone());
+            at += 2;
+        }
+    }
+    let mut float = 0;
+    for (_, kind) in spec.attrs {
+        match kind {
+            AttrKind::F64 => {
+                attrs.floats.push(environment.floats.get(float)?);
+                float += 1;
+            }
+            AttrKind::I64 | AttrKind::Bool => {
+                attrs.ints.push(commands.get(at)? as i64);
+                at += 1;
+            }
+            AttrKind::Dims => {
+                let len = commands.get(at)?;
+                attrs.ints.push(len as i64);
+                at += 1;
+                for _ in 0..len {
+                    attrs.ints.push(commands.get(at)? as i64);
+                    at += 1;
+                }
+            }
+        }
+    }
+    let outputs = environment.session.call(op, operands, arity, attrs, device)?;
+    environment.answer(outputs.iter())
+}
+
+/// `run()`: no arguments, no result.
+pub unsafe extern "C" fn run(_env: sys::napi_env, _info: sys::napi_callback_info) -> sys::napi_value {
+    with(|environment| match catch_unwind(AssertUnwindSafe(|| call(environment))) {
+        Ok(Ok(())) => {}
+        Ok(Err((op, error))) => environment.refuse(op, error),
+        Err(_) => environment.refuse("ferrograd", Error::internal("the call panicked. This is a fault of the library.")),
+    });
+    std::ptr::null_mut()
+}

@@ -1,0 +1,190 @@
+//! The op table expanded: the `Op` enum, its specs, the shape rules and the CPU's dispatch. A missing or misspelt kernel or rule does not compile.
+use crate::ops::op_table;
+use crate::spec::{AttrKind, AttrReader, Attrs, Kind, OpSpec, Section};
+use ferrograd_cpu as cpu;
+use ferrograd_tensor::rules::{self, Category};
+use ferrograd_tensor::{Cx, DType, Error, Layout, Meta, Result, View, ViewMut};
+use smallvec::{SmallVec, smallvec};
+
+/// What a command will give, known before it runs.
+pub struct Inferred {
+    /// The dtype that a pointwise op computes in; its operands are cast to it first.
+    pub compute: Option<DType>,
+    pub outputs: SmallVec<[Meta; 1]>,
+    pub scratch: usize,
+}
+
+/// Views of a command's tensors; reads and in-place writes each in the row's order, cut by `arity`.
+pub struct Operands<'a, 'v> {
+    pub reads: &'a [View<'v>],
+    pub writes: &'a mut [ViewMut<'v>],
+    pub outputs: &'a mut [ViewMut<'v>],
+    pub arity: &'a [u16],
+}
+
+macro_rules! attr_kind {
+    (i64) => { AttrKind::I64 };
+    (f64) => { AttrKind::F64 };
+    (bool) => { AttrKind::Bool };
+    (Dims) => { AttrKind::Dims };
+}
+
+macro_rules! attr {
+    ($r:ident, i64) => { $r.i64() };
+    ($r:ident, f64) => { $r.f64() };
+    ($r:ident, bool) => { $r.i64() != 0 };
+    ($r:ident, Dims) => { $r.dims() };
+}
+
+macro_rules! category {
+    (float) => { Category::Float };
+    (same) => { Category::Same };
+    (number) => { Category::Number };
+    (logic) => { Category::Logic };
+    (grad) => { Category::Grad };
+}
+
+/// The next operand's metas, in the form its kind has in a shape rule.
+macro_rules! meta_of {
+    ($metas:ident, $arity:ident, $kind:ident) => {{
+        let count = $arity.next().copied().unwrap_or(0) as usize;
+        let (taken, rest) = $metas.split_at(count);
+        $metas = rest;
+        meta_of!(@form taken, $kind)
+    }};
+    (@form $taken:ident, In) => { $taken[0] };
+    (@form $taken:ident, Mut) => { $taken[0] };
+    (@form $taken:ident, Opt) => { $taken.first().copied() };
+    (@form $taken:ident, List) => { &$taken.iter().map(|&m| *m).collect::<SmallVec<[Meta; 8]>>()[..] };
+    (@form $taken:ident, MutList) => { $taken };
+}
+
+/// The next operand's views, in the form its kind has in a kernel.
+macro_rules! view_of {
+    ($reads:ident, $writes:ident, $arity:ident, Mut) => { &mut view_of!($reads, $writes, $arity, MutList)[0] };
+    ($reads:ident, $writes:ident, $arity:ident, MutList) => {{
+        let count = $arity.next().copied().unwrap_or(0) as usize;
+        let (taken, rest) = std::mem::take(&mut $writes).split_at_mut(count);
+        $writes = rest;
+        taken
+    }};
+    ($reads:ident, $writes:ident, $arity:ident, In) => { &view_of!($reads, $writes, $arity, List)[0] };
+    ($reads:ident, $writes:ident, $arity:ident, Opt) => { view_of!($reads, $writes, $arity, List).first() };
+    ($reads:ident, $writes:ident, $arity:ident, List) => {{
+        let count = $arity.next().copied().unwrap_or(0) as usize;
+        let (taken, rest) = $reads.split_at(count);
+        $reads = rest;
+        taken
+    }};
+}
+
+const fn has(flags: &[&str], flag: &str) -> bool {
+    let mut i = 0;
+    while i < flags.len() {
+        // No flag is a prefix of another, so the length and the first byte tell them apart.
+        if flags[i].len() == flag.len() && flags[i].as_bytes()[0] == flag.as_bytes()[0] {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+macro_rules! expand {
+    (
+        unary { $($ucat:ident: $($u:ident)*;)* }
+        binary { $($bcat:ident: $($b:ident)*;)* }
+        views { $($v:ident ($vx:ident) { $($va:ident: $vk:ident),* } -> $vrule:expr;)* }
+        kernels {
+            $([$($flag:ident $(($($promoted:ident),*))?),*] $k:ident ($($in:ident: $kind:ident),*) { $($attr:ident: $akind:ident),* }
+                -> ($($out:ident: $rule:expr),*) $(scratch($scratch:expr))?;)*
+        }
+    ) => {
+        /// Every op once, in the table's order.
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum Op { $($($u,)*)* $($($b,)*)* $($v,)* $($k,)* }
+
+        impl Op {
+            pub const ALL: &'static [Op] = &[$($(Op::$u,)*)* $($(Op::$b,)*)* $(Op::$v,)* $(Op::$k,)*];
+        }
+
+        static SPECS: &[OpSpec] = &[
+            $($(OpSpec { name: stringify!($u), section: Section::Unary, category: stringify!($ucat), operands: &[("x", Kind::In)],
+                attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["y"], strided: true, fallible: false, promote: &[] },)*)*
+            $($(OpSpec { name: stringify!($b), section: Section::Binary, category: stringify!($bcat), operands: &[("x", Kind::In), ("y", Kind::In)],
+                attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["out"], strided: true, fallible: false, promote: &[] },)*)*
+            $(OpSpec { name: stringify!($v), section: Section::View, category: "view", operands: &[("x", Kind::In)],
+                attrs: &[$((stringify!($va), attr_kind!($vk))),*], outputs: &["y"], strided: true, fallible: false, promote: &[] },)*
+            $(OpSpec { name: stringify!($k), section: Section::Kernel, category: "kernel", operands: &[$((stringify!($in), Kind::$kind)),*],
+                attrs: &[$((stringify!($attr), attr_kind!($akind))),*], outputs: &[$(stringify!($out)),*],
+                strided: has(&[$(stringify!($flag)),*], "strided"), fallible: has(&[$(stringify!($flag)),*], "fallible"),
+                promote: &[$($($(stringify!($promoted),)*)?)*] },)*
+        ];
+
+        /// What the op will give for operands of these metas, or why it cannot.
+        pub fn infer(op: Op, metas: &[&Meta], arity: &[u16], attrs: &Attrs) -> Result<Inferred> {
+            let pointwise = |(compute, meta): (DType, Meta)| Inferred { compute: Some(compute), outputs: smallvec![meta], scratch: 0 };
+            Ok(match op {
+                $($(Op::$u => pointwise(rules::unary(category!($ucat), metas[0], attrs.floats[0])?),)*)*
+                $($(Op::$b => pointwise(rules::binary(category!($bcat), metas[0], metas[1])?),)*)*
+                $(Op::$v => return Err(Error::internal("a view is not a command")),)*
+                $(Op::$k => {
+                    #[allow(unused_variables, unused_mut, unused_assignments)]
+                    {
+                        let (mut metas, mut arity, mut reader) = (metas, arity.iter(), AttrReader::new(attrs));
+                        $(let $in = meta_of!(metas, arity, $kind);)*
+                        $(let $attr = attr!(reader, $akind);)*
+                        Inferred { compute: None, outputs: smallvec![$($rule),*], scratch: 0 $(+ $scratch)? }
+                    }
+                })*
+            })
+        }
+
+        /// The layout that a view op gives, or `None` where only a copy can have that shape.
+        pub fn infer_view(op: Op, meta: &Meta, attrs: &Attrs) -> Result<Option<Layout>> {
+            let mut reader = AttrReader::new(attrs);
+            match op {
+                $(Op::$v => {
+                    let $vx = meta;
+                    $(let $va = attr!(reader, $vk);)*
+                    Ok($vrule)
+                })*
+                _ => Err(Error::internal("not a view")),
+            }
+        }
+
+        /// Runs the op's CPU kernel.
+        pub fn execute_cpu(op: Op, cx: &mut Cx, operands: Operands, attrs: &Attrs) -> Result {
+            let Operands { reads, writes, outputs, arity } = operands;
+            match op {
+                $($(Op::$u => cpu::unary(cx, cpu::Unary::$u, &reads[0], attrs.floats[0], attrs.floats[1], &mut outputs[0]),)*)*
+                $($(Op::$b => cpu::binary(cx, cpu::Binary::$b, &reads[0], &reads[1], attrs.floats[0], attrs.floats[1], &mut outputs[0]),)*)*
+                $(Op::$v => Err(Error::internal("a view has no kernel")),)*
+                $(Op::$k => {
+                    #[allow(unused_variables, unused_mut, unused_assignments)]
+                    {
+                        let (mut reads, mut writes, mut arity, mut reader) = (reads, writes, arity.iter(), AttrReader::new(attrs));
+                        let mut outputs = outputs.iter_mut();
+                        $(let $in = view_of!(reads, writes, arity, $kind);)*
+                        $(let $attr = attr!(reader, $akind);)*
+                        $(let $out = outputs.next().expect("an output view for each output of the row");)*
+                        cpu::$k(cx, $($in,)* $($attr,)* $($out),*)
+                    }
+                })*
+            }
+        }
+    };
+}
+
+op_table!(expand);
+
+impl Op {
+    pub fn from_code(code: i32) -> Option<Op> {
+        usize::try_from(code).ok().and_then(|i| Self::ALL.get(i).copied())
+    }
+    pub fn spec(self) -> &'static OpSpec {
+        &SPECS[self as usize]
+    }
+}

@@ -1,0 +1,35 @@
+//! Streams, storage, allocation, the thread pool and captured programs, and THE op table (`ops.rs`). Knows nothing of JavaScript.
+mod allocator;
+mod command;
+mod dispatch;
+mod failure;
+mod limits;
+mod ops;
+mod pool;
+mod program;
+mod ring;
+mod session;
+mod spec;
+mod storage;
+mod stream;
+
+pub use allocator::{MemoryStats, memory_stats, set_memory_limit, trim};
+pub use command::Tensors;
+pub use dispatch::Op;
+pub use failure::{Failure, take_unseen};
+pub use limits::Limits;
+pub use pool::Pool;
+pub use program::Program;
+pub use session::{Arity, Session};
+pub use spec::{AttrKind, Attrs, Kind, OpSpec, Section};
+pub use storage::{Device, Tensor};
+pub use stream::{Event, Runtime, Stream};
+
+/// What the first CUDA device is, or why it is not available.
+pub use ferrograd_cuda::status as cuda_status;
+pub use ferrograd_simd::isa_note;
+
+/// The vector instructions in use.
+pub fn isa_name() -> &'static str {
+    ferrograd_simd::isa().name()
+}

@@ -1,0 +1,206 @@
+//! THE op table: each op stands here once. `dispatch.rs` expands it as the `Op` enum, as the shape rules, as device dispatch and as
+//! the encoder's table, from which the build writes the TypeScript declarations of `run`.
+//!
+//! A row of `kernels` reads
+//!
+//! ```text
+//! [flags] name (operand: Kind, ...) { attribute: type, ... } -> (output: shape rule, ...) scratch(bytes);
+//! ```
+//!
+//! and calls `ferrograd_cpu::name(cx, operands ..., attributes ..., outputs ...) -> Result`.
+//!
+//! Kinds: `In` (`&View`), `Opt` (`Option<&View>`), `List` (`&[View]`), `Mut` (`&mut ViewMut`, written in place), `MutList` (`&mut [ViewMut]`).
+//! In the shape rules the same names are `&Meta`, `Option<&Meta>` and `&[Meta]`.
+//! Attributes: `i64`, `f64`, `bool`, `Dims` (`&[i64]`).
+//! Flags: `strided`, the kernel takes any strides in its `In`, `Opt` and `List` operands (the others get counted contiguous copies);
+//! `promote(a, b)`, the named operands are cast to their common dtype first; `fallible`, the kernel may fail on values it reads.
+//! Outputs are contiguous, with undefined contents. `Mut` targets may have any strides only where the row is `strided`.
+
+macro_rules! op_table {
+    ($expand:ident) => {
+        $expand! {
+            // y = f(x), element by element; `a` and `b` are the function's constants (a scalar operand, a slope, bounds).
+            // `float`: integers become float32. `same`: the dtype stays. `number`: a scalar operand, weak: a float scalar turns integers to float32.
+            // `logic`: the result is bool.
+            unary {
+                float: exp expm1 log log1p log2 sin cos tan tanh atan sqrt rsqrt reciprocal sigmoid erf softplus gelu gelu_tanh silu mish
+                       log_sigmoid selu elu leaky_relu hardswish hardsigmoid softsign;
+                same: neg abs sign square relu floor ceil round trunc clamp;
+                number: add_scalar sub_scalar rsub_scalar mul_scalar div_scalar rdiv_scalar pow_scalar rpow_scalar maximum_scalar minimum_scalar
+                        remainder_scalar;
+                logic: isnan isinf isfinite logical_not eq_scalar ne_scalar lt_scalar le_scalar gt_scalar ge_scalar;
+            }
+            // y = f(a, b) with broadcasting, after promotion. `*_grad(x or y, dy)` are the fused gradients of the functions above.
+            binary {
+                float: div atan2 pow;
+                same: add sub mul maximum minimum remainder floor_divide;
+                logic: eq ne lt le gt ge logical_and logical_or logical_xor;
+                grad: relu_grad sigmoid_grad tanh_grad gelu_grad gelu_tanh_grad silu_grad softplus_grad mish_grad elu_grad leaky_relu_grad
+                      hardswish_grad hardsigmoid_grad clamp_grad;
+            }
+            // Another layout of the same storage; no command runs.
+            views {
+                reshape (x) { dims: Dims } -> rules::reshape(x, dims)?;
+                expand (x) { dims: Dims } -> rules::expand(x, dims)?;
+                permute (x) { dims: Dims } -> rules::permute(x, dims)?;
+                slice (x) { dim: i64, start: i64, len: i64, step: i64 } -> rules::slice(x, dim, start, len, step)?;
+                select (x) { dim: i64, index: i64 } -> rules::select(x, dim, index)?;
+                diagonal (x) { offset: i64, dim1: i64, dim2: i64 } -> rules::diagonal(x, offset, dim1, dim2)?;
+            }
+            kernels {
+                // -- movement
+                [strided] contiguous (x: In) {} -> (y: rules::like(x));
+                [strided] cast (x: In) { dtype: i64 } -> (y: rules::with_dtype(x, dtype)?);
+                [strided] concat (xs: List) { dim: i64 } -> (y: rules::concat(xs, dim)?);
+                [] pad (x: In) { pads: Dims, value: f64 } -> (y: rules::pad(x, pads)?);
+                [strided, promote(a, b)] where_ (condition: In, a: In, b: In) {} -> (y: rules::where_(condition, a, b)?);
+                [] flip (x: In) { dims: Dims } -> (y: rules::flip(x, dims)?);
+                [] roll (x: In) { shift: i64, dim: i64 } -> (y: rules::along(x, dim)?);
+                [] tril (x: In) { diagonal: i64 } -> (y: rules::matrix(x)?);
+                [] triu (x: In) { diagonal: i64 } -> (y: rules::matrix(x)?);
+                [strided] assign (target: Mut, source: In) {} -> ();
+                [strided] fill (target: Mut) { value: f64 } -> ();
+
+                // -- indexing: indices are int32 (or int64); negative ones and those past the end are late `Index` errors
+                [fallible] index_select (x: In, index: In) { dim: i64 } -> (y: rules::index_select(x, index, dim)?);
+                [fallible] index_select_grad (dy: In, index: In) { dim: i64, size: i64 } -> (dx: rules::index_select_grad(dy, index, dim, size)?)
+                    scratch(cpu::index_select_grad_scratch(dy, dim, size));
+                [fallible] gather (x: In, index: In) { dim: i64 } -> (y: rules::gather(x, index, dim)?);
+                [fallible] scatter (x: In, index: In, source: In) { dim: i64 } -> (y: rules::scatter(x, index, source, dim)?);
+                [fallible] scatter_add (x: In, index: In, source: In) { dim: i64 } -> (y: rules::scatter(x, index, source, dim)?);
+                [fallible] one_hot (index: In) { classes: i64, dtype: i64 } -> (y: rules::one_hot(index, classes, dtype)?);
+                [fallible] embedding (weight: In, ids: In) {} -> (y: rules::embedding(weight, ids)?);
+                [fallible] embedding_grad (dy: In, ids: In) { rows: i64, padding_idx: i64 } -> (dw: rules::embedding_grad(dy, ids, rows)?)
+                    scratch(cpu::embedding_grad_scratch(dy, rows));
+                [] sort (x: In) { dim: i64, descending: bool } -> (values: rules::along(x, dim)?, indices: rules::indices_along(x, dim)?) scratch(cpu::sort_scratch(x, dim));
+                [] topk (x: In) { k: i64, dim: i64, largest: bool } -> (values: rules::topk(x, k, dim)?, indices: rules::topk_indices(x, k, dim)?) scratch(cpu::sort_scratch(x, dim));
+                [] nonzero_count (x: In) {} -> (count: rules::scalar(DType::I32));
+                [] nonzero (x: In) { size: i64, fill: i64 } -> (indices: rules::nonzero(x, size)?);
+                [] masked_select (x: In, mask: In) { size: i64, fill: f64 } -> (y: rules::masked_select(x, mask, size)?);
+                [] unique_count (x: In) {} -> (count: rules::scalar(DType::I32)) scratch(cpu::unique_scratch(x));
+                [] unique (x: In) { size: i64, fill: f64 } -> (values: rules::unique(x, size)?) scratch(cpu::unique_scratch(x));
+
+                // -- creation
+                [] full () { dims: Dims, dtype: i64, value: f64 } -> (y: rules::new(dims, dtype)?);
+                [] arange () { len: i64, dtype: i64, start: f64, step: f64 } -> (y: rules::new(&[len], dtype)?);
+                [] eye () { rows: i64, cols: i64, dtype: i64 } -> (y: rules::new(&[rows, cols], dtype)?);
+
+                // -- random numbers: a generator is an int64 tensor [seed, counter]; `rng_next` hands out a key and raises the counter,
+                //    and everything random is a pure function of its key (Philox: seed, counter, element)
+                [] rng_next (state: Mut) {} -> (key: rules::rng_key(state)?);
+                [] uniform (key: In) { dims: Dims, dtype: i64, low: f64, high: f64 } -> (y: rules::random(key, dims, dtype)?);
+                [] normal (key: In) { dims: Dims, dtype: i64, mean: f64, std: f64 } -> (y: rules::random(key, dims, dtype)?);
+                [] truncated_normal (key: In) { dims: Dims, dtype: i64, mean: f64, std: f64, low: f64, high: f64 } -> (y: rules::random(key, dims, dtype)?);
+                [] randint (key: In) { dims: Dims, dtype: i64, low: f64, high: f64 } -> (y: rules::random_integer(key, dims, dtype)?);
+                [] permutation (key: In) { len: i64 } -> (y: rules::random_integer(key, &[len], DType::I32 as i64)?);
+                [] dropout (x: In, key: In) { p: f64 } -> (y: rules::dropout(x, key, p)?);
+                [] orthogonal (x: In) {} -> (y: rules::orthogonal(x)?) scratch(cpu::orthogonal_scratch(x));
+
+                // -- reductions: `dims` empty means all
+                [strided] sum (x: In) { dims: Dims, keepdim: bool } -> (y: rules::sum(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] mean (x: In) { dims: Dims, keepdim: bool } -> (y: rules::mean(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] prod (x: In) { dims: Dims, keepdim: bool } -> (y: rules::sum(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] amax (x: In) { dims: Dims, keepdim: bool } -> (y: rules::extremum(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] amin (x: In) { dims: Dims, keepdim: bool } -> (y: rules::extremum(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] any (x: In) { dims: Dims, keepdim: bool } -> (y: rules::predicate(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] all (x: In) { dims: Dims, keepdim: bool } -> (y: rules::predicate(x, dims, keepdim)?) scratch(cpu::reduce_scratch(x, dims));
+                [strided] argmax (x: In) { dim: i64, keepdim: bool } -> (y: rules::arg_extremum(x, dim, keepdim)?);
+                [strided] argmin (x: In) { dim: i64, keepdim: bool } -> (y: rules::arg_extremum(x, dim, keepdim)?);
+                [] cumsum (x: In) { dim: i64 } -> (y: rules::cumulative(x, dim)?);
+                [] cumprod (x: In) { dim: i64 } -> (y: rules::cumulative(x, dim)?);
+
+                // -- products. `activation`: 0 none, 1 ReLU
+                [strided, promote(a, b)] matmul (a: In, b: In) {} -> (y: rules::matmul(a, b)?) scratch(cpu::matmul_scratch(a, b));
+                [strided] linear (x: In, weight: In, bias: Opt) { activation: i64 } -> (y: rules::linear(x, weight, bias)?) scratch(cpu::linear_scratch(x, weight));
+
+                // -- convolution, NHWC; weight [O, KH, KW, I / groups]; stride, dilation: [h, w]; padding: [top, bottom, left, right]
+                [] conv2d (x: In, weight: In, bias: Opt) { stride: Dims, padding: Dims, dilation: Dims, groups: i64, activation: i64 }
+                    -> (y: rules::conv2d(x, weight, bias, stride, padding, dilation, groups)?)
+                    scratch(cpu::conv2d_scratch(x, weight, stride, padding, dilation, groups));
+                [] conv2d_input_grad (dy: In, weight: In) { height: i64, width: i64, stride: Dims, padding: Dims, dilation: Dims, groups: i64 }
+                    -> (dx: rules::conv2d_input_grad(dy, weight, height, width, stride, padding, dilation, groups)?)
+                    scratch(cpu::conv2d_input_grad_scratch(dy, weight, height, width, stride, padding, dilation, groups));
+                [] conv2d_weight_grad (x: In, dy: In) { kernel: Dims, stride: Dims, padding: Dims, dilation: Dims, groups: i64 }
+                    -> (dw: rules::conv2d_weight_grad(x, dy, kernel, stride, padding, dilation, groups)?)
+                    scratch(cpu::conv2d_weight_grad_scratch(x, dy, kernel, stride, padding, dilation, groups));
+                // -- pooling, NHWC; `index` is the flat position row * W + column in the input plane
+                [] max_pool2d (x: In) { kernel: Dims, stride: Dims, padding: Dims, dilation: Dims, ceil: bool }
+                    -> (y: rules::pool2d(x, kernel, stride, padding, dilation, ceil)?, index: rules::pool2d_index(x, kernel, stride, padding, dilation, ceil)?);
+                [] max_pool2d_grad (dy: In, index: In) { height: i64, width: i64 } -> (dx: rules::max_pool2d_grad(dy, index, height, width)?)
+                    scratch(cpu::max_pool2d_grad_scratch(dy, height, width));
+                [] avg_pool2d (x: In) { kernel: Dims, stride: Dims, padding: Dims, ceil: bool, count_include_pad: bool }
+                    -> (y: rules::pool2d(x, kernel, stride, padding, &[1, 1], ceil)?);
+                [] avg_pool2d_grad (dy: In) { height: i64, width: i64, kernel: Dims, stride: Dims, padding: Dims, count_include_pad: bool }
+                    -> (dx: rules::avg_pool2d_grad(dy, height, width)?);
+                [] adaptive_avg_pool2d (x: In) { height: i64, width: i64 } -> (y: rules::adaptive_pool2d(x, height, width)?);
+                [] adaptive_avg_pool2d_grad (dy: In) { height: i64, width: i64 } -> (dx: rules::avg_pool2d_grad(dy, height, width)?);
+                [] adaptive_max_pool2d (x: In) { height: i64, width: i64 }
+                    -> (y: rules::adaptive_pool2d(x, height, width)?, index: rules::adaptive_pool2d_index(x, height, width)?);
+
+                // -- normalisation: statistics in float32 (float64 for float64); variance is the biased one
+                [] batch_norm (x: In, weight: Opt, bias: Opt) { eps: f64 }
+                    -> (y: rules::batch_norm(x, weight, bias)?, mean: rules::channel_stats(x), variance: rules::channel_stats(x))
+                    scratch(cpu::batch_norm_scratch(x));
+                [] batch_norm_grad (dy: In, x: In, mean: In, variance: In, weight: Opt) { eps: f64 }
+                    -> (dx: rules::like(x), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
+                    scratch(cpu::batch_norm_scratch(x));
+                // running += momentum * (batch - running), with the unbiased variance; momentum < 0: cumulative average; count += 1
+                [] batch_norm_update (mean: In, variance: In, running_mean: Mut, running_variance: Mut, count: Mut) { samples: i64, momentum: f64 } -> ();
+                // over the last `dims` dimensions
+                [] layer_norm (x: In, weight: Opt, bias: Opt) { dims: i64, eps: f64 }
+                    -> (y: rules::layer_norm(x, weight, bias, dims)?, mean: rules::layer_stats(x, dims)?, rstd: rules::layer_stats(x, dims)?)
+                    scratch(cpu::layer_norm_scratch(x, dims));
+                [] layer_norm_grad (dy: In, x: In, mean: In, rstd: In, weight: Opt) { dims: i64 }
+                    -> (dx: rules::like(x), dweight: rules::layer_params(x, dims)?, dbias: rules::layer_params(x, dims)?)
+                    scratch(cpu::layer_norm_grad_scratch(x, dims));
+                // over groups of the last (channel) dimension and all spatial ones; x [N, ..., C], stats [N, groups]
+                [] group_norm (x: In, weight: Opt, bias: Opt) { groups: i64, eps: f64 }
+                    -> (y: rules::group_norm(x, weight, bias, groups)?, mean: rules::group_stats(x, groups)?, rstd: rules::group_stats(x, groups)?)
+                    scratch(cpu::group_norm_scratch(x));
+                [] group_norm_grad (dy: In, x: In, mean: In, rstd: In, weight: Opt) { groups: i64 }
+                    -> (dx: rules::like(x), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
+                    scratch(cpu::group_norm_grad_scratch(x, groups));
+
+                // -- softmax and cross-entropy
+                [] softmax (x: In) { dim: i64 } -> (y: rules::float_along(x, dim)?);
+                [] softmax_grad (y: In, dy: In) { dim: i64 } -> (dx: rules::grad_along(y, dy, dim)?);
+                [] log_softmax (x: In) { dim: i64 } -> (y: rules::float_along(x, dim)?);
+                [] log_softmax_grad (y: In, dy: In) { dim: i64 } -> (dx: rules::grad_along(y, dy, dim)?);
+                // logits [N, C], labels int32 [N]; loss and weight a row (0 where the label is `ignore_index`); a label outside 0..C is a late `Index` error
+                [fallible] cross_entropy (logits: In, labels: In, class_weight: Opt) { ignore_index: i64, smoothing: f64 }
+                    -> (loss: rules::cross_entropy(logits, labels, class_weight)?, lse: rules::row_stats(logits), weight: rules::row_stats(logits));
+                [fallible] cross_entropy_grad (dloss: In, logits: In, labels: In, lse: In, class_weight: Opt) { ignore_index: i64, smoothing: f64 }
+                    -> (dlogits: rules::like(logits));
+
+                // -- optimizers, many tensors a command, in place. `hyper` is a float64 vector (read when run, so that a captured step follows
+                //    a schedule); `scale` multiplies every gradient (clipping), and carries the poison of all gradients; `step` int64 [1] is raised by one.
+                //    Float parameters of any dtype; states have the parameter's dtype.
+                // hyper: lr, weight_decay (L2), l1, momentum, dampening
+                [] sgd (grads: List, scale: Opt, hyper: In, params: MutList, momentum: MutList, step: Mut) { nesterov: bool, maximize: bool } -> ();
+                // hyper: lr, weight_decay, l1, beta1, beta2, eps
+                [] adam (grads: List, scale: Opt, hyper: In, params: MutList, exp_avg: MutList, exp_avg_sq: MutList, max_exp_avg_sq: MutList, step: Mut)
+                    { decoupled: bool, amsgrad: bool, maximize: bool } -> ();
+                // hyper: lr, weight_decay, l1, alpha, eps, momentum
+                [] rmsprop (grads: List, scale: Opt, hyper: In, params: MutList, square_avg: MutList, grad_avg: MutList, momentum: MutList, step: Mut)
+                    { centered: bool, maximize: bool } -> ();
+                // hyper: lr, weight_decay, l1, lr_decay, eps
+                [] adagrad (grads: List, scale: Opt, hyper: In, params: MutList, sum: MutList, step: Mut) { maximize: bool } -> ();
+                // the p-norm of all elements of all tensors (p may be Infinity), float32, or float64 if any is
+                [] grad_norm (xs: List) { p: f64 } -> (norm: rules::grad_norm(xs)?) scratch(cpu::grad_norm_scratch(xs));
+                // min(1, max / (norm + 1e-6))
+                [] clip_coefficient (norm: In) { max: f64 } -> (scale: rules::like(norm));
+                // 1; poisoned if any of `xs` is
+                [] guard (xs: List) {} -> (one: rules::scalar(DType::F32));
+
+                // -- images [N, H, W, C], uint8 or float: horizontal flip (even odds), crop from `pad` pixels of zeros, a `cutout` square of zeros,
+                //    and factors drawn from [1 - j, 1 + j] for brightness, contrast, saturation; each image its own draw
+                [] augment (images: In, key: In) { flip: bool, pad: i64, cutout: i64, brightness: f64, contrast: f64, saturation: f64 }
+                    -> (y: rules::images(images, key)?);
+                // bilinear, pixel centres aligned (PyTorch's align_corners = false, no antialiasing)
+                [] resize (images: In) { height: i64, width: i64 } -> (y: rules::resize(images, height, width)?);
+            }
+        }
+    };
+}
+
+pub(crate) use op_table;

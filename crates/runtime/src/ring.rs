@@ -1,0 +1,97 @@
+//! A bounded single-producer single-consumer ring: a job's stream has one JavaScript thread at its end and the driver at the other.
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Keeps the two ends' counters on different cache lines.
+#[repr(align(128))]
+struct Padded(AtomicUsize);
+
+pub struct Ring<T> {
+    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    head: Padded,
+    tail: Padded,
+}
+
+// SAFETY: each slot is touched by one end at a time, as the counters say.
+unsafe impl<T: Send> Sync for Ring<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Ring<T> {}
+
+impl<T> Ring<T> {
+    pub fn new(capacity: usize) -> Ring<T> {
+        assert!(capacity.is_power_of_two());
+        let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+        Ring { slots, head: Padded(AtomicUsize::new(0)), tail: Padded(AtomicUsize::new(0)) }
+    }
+
+    /// # Safety
+    /// One thread at a time pushes.
+    pub unsafe fn push(&self, value: T) -> Result<(), T> {
+        let tail = self.tail.0.load(Ordering::Relaxed);
+        if tail.wrapping_sub(self.head.0.load(Ordering::Acquire)) == self.slots.len() {
+            return Err(value);
+        }
+        // SAFETY: the slot is free (not yet taken again by the consumer's counter), and we are the only producer.
+        unsafe { (*self.slots[tail & (self.slots.len() - 1)].get()).write(value) };
+        self.tail.0.store(tail.wrapping_add(1), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// # Safety
+    /// One thread at a time pops.
+    pub unsafe fn pop(&self) -> Option<T> {
+        let head = self.head.0.load(Ordering::Relaxed);
+        if head == self.tail.0.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the producer published this slot, and we are the only consumer.
+        let value = unsafe { (*self.slots[head & (self.slots.len() - 1)].get()).assume_init_read() };
+        self.head.0.store(head.wrapping_add(1), Ordering::Release);
+        Some(value)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.head.0.load(Ordering::SeqCst) == self.tail.0.load(Ordering::SeqCst)
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        // SAFETY: nobody else holds the ring any more.
+        while unsafe { self.pop() }.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_across_threads_and_refuses_when_full() {
+        let ring = Ring::new(8);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                for i in 0..10_000u32 {
+                    // SAFETY: the only producer.
+                    while unsafe { ring.push(i) }.is_err() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let mut expected = 0;
+            while expected < 10_000 {
+                // SAFETY: the only consumer.
+                if let Some(value) = unsafe { ring.pop() } {
+                    assert_eq!(value, expected);
+                    expected += 1;
+                }
+            }
+        });
+        // SAFETY: one thread.
+        unsafe {
+            (0..8).for_each(|i| assert!(ring.push(i).is_ok()));
+            assert_eq!(ring.push(9), Err(9));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The op table as data: what a row's operands, attributes and flags are.
+use smallvec::SmallVec;
+
+/// How many tensors an operand of a row stands for, and whether it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    In,
+    Opt,
+    List,
+    Mut,
+    MutList,
+}
+
+impl Kind {
+    pub fn is_written(self) -> bool {
+        matches!(self, Kind::Mut | Kind::MutList)
+    }
+}
+
+/// How an attribute travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttrKind {
+    I64,
+    F64,
+    Bool,
+    Dims,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Unary,
+    Binary,
+    View,
+    Kernel,
+}
+
+/// A row of the table.
+pub struct OpSpec {
+    pub name: &'static str,
+    pub section: Section,
+    /// The category of a pointwise row.
+    pub category: &'static str,
+    pub operands: &'static [(&'static str, Kind)],
+    pub attrs: &'static [(&'static str, AttrKind)],
+    pub outputs: &'static [&'static str],
+    pub strided: bool,
+    pub fallible: bool,
+    /// The operands that are cast to their common dtype first.
+    pub promote: &'static [&'static str],
+}
+
+impl OpSpec {
+    pub fn writes_in_place(&self) -> bool {
+        self.outputs.is_empty() || self.operands.iter().any(|(_, kind)| kind.is_written())
+    }
+}
+
+/// Attributes of a command in the row's order: integers (a `Dims` is its length, then its values) and floats.
+#[derive(Clone, Debug, Default)]
+pub struct Attrs {
+    pub ints: SmallVec<[i64; 16]>,
+    pub floats: SmallVec<[f64; 6]>,
+}
+
+/// Reads attributes back in the row's order.
+pub(crate) struct AttrReader<'a> {
+    ints: &'a [i64],
+    floats: &'a [f64],
+}
+
+impl<'a> AttrReader<'a> {
+    pub fn new(attrs: &'a Attrs) -> Self {
+        AttrReader { ints: &attrs.ints, floats: &attrs.floats }
+    }
+    pub fn i64(&mut self) -> i64 {
+        let (&first, rest) = self.ints.split_first().expect("the encoder wrote every attribute");
+        self.ints = rest;
+        first
+    }
+    pub fn f64(&mut self) -> f64 {
+        let (&first, rest) = self.floats.split_first().expect("the encoder wrote every attribute");
+        self.floats = rest;
+        first
+    }
+    pub fn dims(&mut self) -> &'a [i64] {
+        let len = self.i64() as usize;
+        let (dims, rest) = self.ints.split_at(len);
+        self.ints = rest;
+        dims
+    }
+}

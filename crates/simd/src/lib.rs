@@ -1,0 +1,45 @@
+//! One vector trait over AVX-512, AVX2, NEON and plain code, chosen once at run time, and the functions written over it.
+//!
+//! A kernel implements [`Kernel`] and is started through [`vectorize`], which runs the *whole* of it inside a function compiled for the
+//! instruction set: intrinsics called outside of such a function are not inlined and cost ten times as much. `run` and all that it calls
+//! with a `Simd` token must therefore be `#[inline(always)]`, and hot loops must not pass vectors through closures.
+mod isa;
+pub mod math;
+pub mod reference;
+mod scalar;
+mod simd;
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+pub use isa::{Isa, isa, isa_note, with_isa};
+pub use scalar::Scalar;
+pub use simd::{Kernel, Simd};
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
+
+/// Runs `kernel` on the vector path in force ([`isa`]).
+#[inline]
+pub fn vectorize<K: Kernel>(kernel: K) -> K::Output {
+    match isa() {
+        // SAFETY: `isa` answers only with a path whose features were detected.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { avx512::enter(kernel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { avx2::enter(kernel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { neon::enter(kernel) },
+        _ => kernel.run(Scalar),
+    }
+}

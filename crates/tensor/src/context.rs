@@ -1,0 +1,80 @@
+use std::ops::Range;
+
+/// A fork-join over numbered tasks. Implemented by the runtime's pool.
+pub trait Parallel: Sync {
+    /// Runs `task(0) .. task(count - 1)`, each once, on any threads, and returns when all have ended. A panic in a task is passed on.
+    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync));
+    /// Threads at work. For choosing whether to fork at all, never for how work is split: results must not depend on it.
+    fn threads(&self) -> usize;
+}
+
+/// What a kernel may use besides its operands.
+pub struct Cx<'a> {
+    pool: &'a dyn Parallel,
+    scratch: &'a mut [u8],
+}
+
+impl<'a> Cx<'a> {
+    pub fn new(pool: &'a dyn Parallel, scratch: &'a mut [u8]) -> Cx<'a> {
+        Cx { pool, scratch }
+    }
+    pub fn pool(&self) -> &'a dyn Parallel {
+        self.pool
+    }
+    /// Runs `task` for every index below `count`, over the pool. Split work by shapes alone: the number of threads must not change a result.
+    pub fn par(&self, count: usize, task: impl Fn(usize) + Sync) {
+        match count {
+            0 => {}
+            1 => task(0),
+            _ => self.pool.run(count, &task),
+        }
+    }
+    /// Splits `0..len` into runs of `chunk` (the last may be shorter) and hands each to `task`, over the pool.
+    pub fn par_ranges(&self, len: usize, chunk: usize, task: impl Fn(Range<usize>) + Sync) {
+        let chunk = chunk.max(1);
+        self.par(len.div_ceil(chunk), |i| task(i * chunk..((i + 1) * chunk).min(len)));
+    }
+    /// Hands each run of `chunk` elements of `out` to `task(first index, run)`, over the pool.
+    pub fn par_chunks_mut<T: Send>(&self, out: &mut [T], chunk: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+        let len = out.len();
+        let base = SyncPtr(out.as_mut_ptr());
+        self.par_ranges(len, chunk, |r| {
+            // SAFETY: the ranges are disjoint and inside `out`, which is borrowed mutably for the whole call.
+            let part = unsafe { std::slice::from_raw_parts_mut(base.get().add(r.start), r.len()) };
+            task(r.start, part)
+        });
+    }
+    /// The scratch that the op's row declared, 64-byte aligned, as `len` elements from its start. Its contents are meaningless.
+    pub fn scratch<T: crate::Element>(&mut self, len: usize) -> &mut [T] {
+        assert!(len * size_of::<T>() <= self.scratch.len(), "scratch of {} bytes, {} wanted", self.scratch.len(), len * size_of::<T>());
+        // SAFETY: long enough, 64-byte aligned, and every bit pattern is a value of T.
+        unsafe { std::slice::from_raw_parts_mut(self.scratch.as_mut_ptr().cast(), len) }
+    }
+    /// As [`Cx::scratch`], with a context that can still fork while the scratch is held.
+    pub fn split_scratch<T: crate::Element>(&mut self, len: usize) -> (&mut [T], Cx<'_>) {
+        let bytes = len * size_of::<T>();
+        assert!(bytes <= self.scratch.len(), "scratch of {} bytes, {bytes} wanted", self.scratch.len());
+        let cut = bytes.next_multiple_of(64).min(self.scratch.len());
+        let (head, tail) = self.scratch.split_at_mut(cut);
+        // SAFETY: as in `scratch`.
+        let head = unsafe { std::slice::from_raw_parts_mut(head.as_mut_ptr().cast(), len) };
+        (head, Cx { pool: self.pool, scratch: tail })
+    }
+}
+
+/// A pointer that tasks share; each writes its own elements.
+#[derive(Clone, Copy)]
+pub struct SyncPtr<T>(pub *mut T);
+
+impl<T> SyncPtr<T> {
+    /// Through a method, so that closures capture the wrapper and not the bare pointer.
+    #[inline(always)]
+    pub fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+// SAFETY: whoever dereferences it keeps the tasks' elements apart.
+unsafe impl<T> Send for SyncPtr<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for SyncPtr<T> {}

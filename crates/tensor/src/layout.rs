@@ -1,0 +1,178 @@
+use crate::{DType, Error, Result};
+use std::fmt;
+
+pub const MAX_RANK: usize = 8;
+
+/// Sizes of a tensor, outermost first. `Display` prints `[2, 3]`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    rank: u8,
+    dims: [usize; MAX_RANK],
+}
+
+impl Shape {
+    /// Fails past eight dimensions, or where the number of elements overflows.
+    pub fn new(dims: &[usize]) -> Result<Shape> {
+        if dims.len() > MAX_RANK {
+            return Err(Error::shape(format!("a tensor has at most {MAX_RANK} dimensions, got {}", dims.len())));
+        }
+        let mut shape = Shape { rank: dims.len() as u8, dims: [1; MAX_RANK] };
+        shape.dims[..dims.len()].copy_from_slice(dims);
+        // The product of the non-zero sizes must stay addressable, so that no later product of sizes can overflow.
+        let span = dims.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+        match span {
+            Some(n) if n <= (isize::MAX as usize) / 16 && dims.iter().all(|&d| d <= i32::MAX as usize) => Ok(shape),
+            _ => Err(Error::shape(format!("{shape} has more elements than memory can address"))),
+        }
+    }
+    pub fn scalar() -> Shape {
+        Shape { rank: 0, dims: [1; MAX_RANK] }
+    }
+    pub fn rank(&self) -> usize {
+        self.rank as usize
+    }
+    pub fn dims(&self) -> &[usize] {
+        &self.dims[..self.rank as usize]
+    }
+    pub fn dims_mut(&mut self) -> &mut [usize] {
+        &mut self.dims[..self.rank as usize]
+    }
+    pub fn numel(&self) -> usize {
+        self.dims().iter().product()
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.dims())
+    }
+}
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where the elements of a tensor lie in its storage; strides and offset count elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    pub shape: Shape,
+    strides: [isize; MAX_RANK],
+    pub offset: usize,
+}
+
+impl Layout {
+    /// Row-major, from the storage's first element.
+    pub fn contiguous(shape: Shape) -> Layout {
+        let mut strides = [0; MAX_RANK];
+        let mut step = 1isize;
+        for i in (0..shape.rank()).rev() {
+            strides[i] = step;
+            step *= shape.dims()[i].max(1) as isize;
+        }
+        Layout { shape, strides, offset: 0 }
+    }
+    pub fn strided(shape: Shape, strides: &[isize], offset: usize) -> Layout {
+        debug_assert_eq!(shape.rank(), strides.len());
+        let mut all = [0; MAX_RANK];
+        all[..strides.len()].copy_from_slice(strides);
+        Layout { shape, strides: all, offset }
+    }
+    pub fn dims(&self) -> &[usize] {
+        self.shape.dims()
+    }
+    pub fn strides(&self) -> &[isize] {
+        &self.strides[..self.shape.rank()]
+    }
+    pub fn rank(&self) -> usize {
+        self.shape.rank()
+    }
+    pub fn numel(&self) -> usize {
+        self.shape.numel()
+    }
+    /// True where the elements follow each other in row-major order (sizes of 1 and empty tensors do not count).
+    pub fn is_contiguous(&self) -> bool {
+        if self.dims().contains(&0) {
+            return true;
+        }
+        let mut step = 1isize;
+        for i in (0..self.rank()).rev() {
+            let d = self.dims()[i];
+            if d != 1 {
+                if self.strides[i] != step {
+                    return false;
+                }
+                step *= d as isize;
+            }
+        }
+        true
+    }
+    /// This layout read as `shape`, with stride 0 where a size of 1 is repeated. `None` where the shapes do not broadcast.
+    pub fn broadcast_to(&self, shape: Shape) -> Option<Layout> {
+        let lead = shape.rank().checked_sub(self.rank())?;
+        let mut strides = [0; MAX_RANK];
+        for i in 0..self.rank() {
+            let (from, to) = (self.dims()[i], shape.dims()[lead + i]);
+            if from == to {
+                strides[lead + i] = self.strides[i];
+            } else if from != 1 {
+                return None;
+            }
+        }
+        Some(Layout { shape, strides, offset: self.offset })
+    }
+}
+
+/// What is known of a tensor before it has memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Meta {
+    pub dtype: DType,
+    pub layout: Layout,
+}
+
+impl Meta {
+    pub fn new(dtype: DType, dims: &[usize]) -> Result<Meta> {
+        Ok(Meta { dtype, layout: Layout::contiguous(Shape::new(dims)?) })
+    }
+    pub fn shape(&self) -> Shape {
+        self.layout.shape
+    }
+    pub fn dims(&self) -> &[usize] {
+        self.layout.dims()
+    }
+    pub fn rank(&self) -> usize {
+        self.layout.rank()
+    }
+    pub fn numel(&self) -> usize {
+        self.layout.numel()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contiguity_ignores_sizes_of_one_and_empty_tensors() {
+        let shape = Shape::new(&[2, 1, 3]).unwrap();
+        assert!(Layout::contiguous(shape).is_contiguous());
+        assert!(Layout::strided(shape, &[3, 77, 1], 5).is_contiguous());
+        assert!(!Layout::strided(shape, &[1, 1, 2], 0).is_contiguous());
+        assert!(Layout::strided(Shape::new(&[0, 4]).unwrap(), &[9, 9], 0).is_contiguous());
+    }
+
+    #[test]
+    fn shapes_that_overflow_are_refused() {
+        assert!(Shape::new(&[1 << 30, 1 << 30, 1 << 30]).is_err());
+        assert!(Shape::new(&[0, usize::MAX]).is_err());
+        assert!(Shape::new(&[1; 9]).is_err());
+    }
+
+    #[test]
+    fn broadcasting_repeats_sizes_of_one_with_stride_zero() {
+        let row = Layout::contiguous(Shape::new(&[1, 3]).unwrap());
+        let wide = row.broadcast_to(Shape::new(&[4, 2, 3]).unwrap()).unwrap();
+        assert_eq!(wide.strides(), &[0, 0, 1]);
+        assert!(row.broadcast_to(Shape::new(&[4, 4]).unwrap()).is_none());
+    }
+}

@@ -1,0 +1,79 @@
+// Builds everything that demo, test and bench need: npm packages, the addon, the generated op declarations, dist.
+// Each part is skipped when what it is made of has not changed. `node scripts/build.mjs [--native]`: the latter stops before dist.
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { addonFile, libraryFile } from './lib/platform.mjs'
+import { filesBelow, hashOf, main, root, run, step } from './lib/steps.mjs'
+import { checkToolchain } from './lib/toolchain.mjs'
+
+export async function build({ native = false } = {}) {
+  checkToolchain()
+  await installPackages()
+  await step('addon (cargo)', buildAddon)
+  await generateRun()
+  if (!native) await buildDist()
+}
+
+async function installPackages() {
+  const stamp = join(root, 'node_modules', '.ferrograd-lock')
+  const lock = hashOf(['package.json', 'package-lock.json'])
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
+  await step('npm packages', async () => {
+    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
+    writeFileSync(stamp, lock)
+  })
+}
+
+// cargo knows best what has changed; asking it costs a fraction of a second.
+async function buildAddon() {
+  await run('cargo', ['build', '--release', '-p', 'ferrograd-node'])
+  const library = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release', libraryFile())
+  replaceFile(library, join(root, 'ts', 'native', addonFile()))
+}
+
+// A copy under another name and a rename: a process that has the old addon mapped keeps it whole.
+function replaceFile(from, to) {
+  if (existsSync(to) && readFileSync(from).equals(readFileSync(to))) return
+  mkdirSync(dirname(to), { recursive: true })
+  const temporary = `${to}.${process.pid}`
+  copyFileSync(from, temporary)
+  chmodSync(temporary, 0o755)
+  renameSync(temporary, to)
+}
+
+async function generateRun() {
+  const script = join(root, 'scripts', 'generate-run.mjs')
+  if (existsSync(script)) await run(process.execPath, [script])
+}
+
+async function buildDist() {
+  const sources = filesBelow('ts', (file) => file.endsWith('.ts'))
+  const inputs = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
+  const stamp = join(root, 'dist', '.sources')
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== inputs) {
+    await step('dist (tsc)', async () => {
+      rmSync(stamp, { force: true })
+      await run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json'])
+      removeOrphans(sources)
+      const command = join(root, 'dist', 'cli', 'index.js')
+      if (existsSync(command)) chmodSync(command, 0o755)
+      writeFileSync(stamp, inputs)
+    })
+  }
+  for (const file of filesBelow('ts/native', (name) => name.endsWith('.node'))) {
+    replaceFile(join(root, file), join(root, file.replace(/^ts/, 'dist')))
+  }
+}
+
+// What a removed source once became must not stay importable.
+function removeOrphans(sources) {
+  const wanted = new Set(sources.map((file) => file.replace(/^ts/, 'dist').replace(/\.ts$/, '')))
+  for (const file of filesBelow('dist', (name) => /\.(js|d\.ts)$/.test(name))) {
+    if (!wanted.has(file.replace(/\.(js|d\.ts)$/, ''))) rmSync(join(root, file))
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main(() => step('build', () => build({ native: process.argv.includes('--native') })))
+}

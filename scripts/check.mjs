@@ -1,0 +1,13 @@
+// Type-checks sources, tests and benches, and runs clippy and rustfmt: what CI asks for beyond the tests.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from './build.mjs'
+import { main, root, run, step } from './lib/steps.mjs'
+
+const tsc = join('node_modules', 'typescript', 'bin', 'tsc')
+await main(async () => {
+  await step('build', () => build())
+  await step('types of the tests', () => run(process.execPath, [tsc, '-p', 'tsconfig.test.json']))
+  if (existsSync(join(root, 'bench'))) await step('types of the benches', () => run(process.execPath, [tsc, '-p', 'tsconfig.bench.json', '--noEmit']))
+  await step('clippy', () => run('cargo', ['clippy', '--release', '--workspace', '--all-targets', '--', '-D', 'warnings']))
+})

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { checkpoint, customFunction, grad, manualSeed, NoGradientError, noGrad, nn, ShapeError, tensor } from '../../ts/index.js'
+
+test('a custom function has its own gradient', async () => {
+  const clip = customFunction({ forward: (x) => ({ output: x.clamp(-1, 1), saved: [x] }), backward: (dy, x) => dy.mul(x!.abs().le(1).to('float32')).mul(10) })
+  const x = tensor([-2, 0.5, 3], { requiresGrad: true })
+  clip(x).sum().backward()
+  expect([...await x.grad!.data()]).toEqual([0, 10, 0])
+})
+
+test('hooks see and replace gradients, of leaves and of results', async () => {
+  const x = tensor([1, 2], { requiresGrad: true })
+  const y = x.mul(3)
+  const seen: Promise<unknown>[] = []
+  y.registerHook((g) => { seen.push(g.tolist()); return g.mul(2) })
+  const remove = x.registerHook((g) => g.add(1))
+  y.sum().backward()
+  expect(await seen[0]).toEqual([1, 1])
+  expect([...await x.grad!.data()]).toEqual([7, 7])
+  remove()
+})
+
+test('a checkpoint gives the same gradients with dropout inside, and fewer saved tensors', async () => {
+  const results = []
+  for (const checkpointed of [false, true]) {
+    manualSeed(3)
+    const layer = new nn.Sequential(new nn.Linear(4, 8), new nn.Tanh(), new nn.Dropout(0.5), new nn.Linear(8, 2))
+    const x = tensor([[1, 2, 3, 4], [4, 3, 2, 1]], { requiresGrad: true })
+    const y = checkpointed ? checkpoint((h) => layer.forward(h), x) : layer.forward(x)
+    y.square().sum().backward()
+    results.push(await Promise.all([x, ...layer.parameters()].map((p) => p.grad!.tolist())))
+  }
+  expect(results[1]).toEqual(results[0])
+})
+
+test('the same gradient for two leaves is freed apart', async () => {
+  const [a, b] = [tensor([1], { requiresGrad: true }), tensor([2], { requiresGrad: true })]
+  a.add(b).sum().backward()
+  a.grad = null
+  expect(await b.grad!.item()).toBe(1)
+})
+
+test('what has no gradient says so', () => {
+  expect(() => tensor([1]).sum().backward()).toThrow(NoGradientError)
+  const x = tensor([1, 2], { requiresGrad: true })
+  expect(() => x.mul(2).backward()).toThrow(ShapeError)
+  expect(() => noGrad(() => x.mul(2).sum()).backward()).toThrow(NoGradientError)
+  expect(() => grad(x.sum(), [tensor([1], { requiresGrad: true })])).toThrow(NoGradientError)
+  expect(() => { x.mul(2).requiresGrad = false }).toThrow(/detach/)
+  expect(() => tensor([1], { dtype: 'int32' }).requiresGrad = true).toThrow(/float32/)
+})
+
+test('a tensor is neither a number nor JSON', () => {
+  const x = tensor([1])
+  expect(() => `${x as any}` + (x as any)).toThrow(/item/)
+  expect(() => JSON.stringify(x)).toThrow(/tolist/)
+  expect((x as any).then).toBe(undefined)
+})

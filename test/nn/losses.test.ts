@@ -1,0 +1,117 @@
+// Every option of every loss against PyTorch: values and gradients.
+import { describe, expect, it } from 'vitest'
+import { compile, type DType, type Tensor, tensor } from '../../ts/index.js'
+import * as nn from '../../ts/nn/index.js'
+import { cosineSimilarity } from '../../ts/ops/composed.js'
+import { expectClose, formula, type LossCase, makeInput, readGolden } from './golden.js'
+
+const golden = readGolden()
+const cases = golden.cases.filter((c): c is LossCase => c.kind === 'loss')
+type AnyLoss = (...args: unknown[]) => Tensor
+
+const withoutOptions: Record<string, AnyLoss> = {
+  cosineSimilarity: ((a: Tensor, b: Tensor, { dim = -1 }: { dim?: number }) => cosineSimilarity(a, b, dim)) as AnyLoss,
+}
+
+function runCase(c: LossCase, dtype: DType): void {
+  const loss = withoutOptions[c.loss] ?? (nn as unknown as Record<string, AnyLoss>)[c.loss]
+  if (loss === undefined) throw new Error(`no loss ${c.loss}`)
+  const inputs = c.inputs.map((spec) => makeInput(spec, dtype))
+  c.inputs.forEach((spec, k) => { if (spec.grad) inputs[k]!.requiresGrad = true })
+  const y = loss(...inputs, c.options)
+  y.backward(formula(y.shape, 50, dtype))
+  expectClose(`${c.name}.y`, y, golden.expected(`${c.name}.y`)!)
+  c.inputs.forEach((spec, k) => { if (spec.grad) expectClose(`${c.name}.d${k}`, inputs[k]!.grad, golden.expected(`${c.name}.d${k}`)!) })
+}
+
+describe.each(['float64', 'float32'] as const)('losses as PyTorch has them, %s', (dtype) => {
+  it.each(cases.map((c) => [c.name, c] as const))('%s', (_, c) => runCase(c, dtype))
+})
+
+describe('what losses declare', () => {
+  it('names the task and whether outputs are logits', () => {
+    expect([nn.crossEntropy.task, nn.crossEntropy.fromLogits]).toEqual(['multiclass', true])
+    expect([nn.bce.task, nn.bce.fromLogits]).toEqual(['binary', false])
+    expect([nn.bceWithLogits.task, nn.bceWithLogits.fromLogits]).toEqual(['binary', true])
+    expect([nn.mse.task, nn.mse.fromLogits]).toEqual(['regression', false])
+    const loss = new nn.CrossEntropyLoss({ fromLogits: false })
+    expect([loss.task, loss.fromLogits]).toEqual(['multiclass', false])
+  })
+
+  it('has a class for each function, with the same value', () => {
+    const x = tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])
+    const labels = tensor(Int32Array.from([2, 0]))
+    const options = { weight: [1, 2, 3], labelSmoothing: 0.1 }
+    expect(new nn.CrossEntropyLoss(options).forward(x, labels).itemSync()).toBe(nn.crossEntropy(x, labels, options).itemSync())
+    const target = tensor([[1, 0, 1], [0, 0, 1]])
+    const classes = { MSELoss: 'mse', L1Loss: 'l1', HuberLoss: 'huber', SmoothL1Loss: 'smoothL1', BCELoss: 'bce', BCEWithLogitsLoss: 'bceWithLogits', HingeLoss: 'hinge', KLDivLoss: 'klDiv', HingeEmbeddingLoss: 'hingeEmbedding' }
+    for (const [name, fn] of Object.entries(classes)) {
+      const make = (nn as unknown as Record<string, new (options?: object) => nn.Module>)[name]!
+      const direct = (nn as unknown as Record<string, AnyLoss>)[fn]!
+      expect(new make({ reduction: 'sum' }).forward(x, target).itemSync(), name).toBe(direct(x, target, { reduction: 'sum' }).itemSync())
+    }
+    expect(new nn.NLLLoss().forward(x, labels).itemSync()).toBe(nn.nll(x, labels).itemSync())
+    expect(new nn.MultiMarginLoss({ p: 2 }).forward(x, labels).itemSync()).toBe(nn.multiMargin(x, labels, { p: 2 }).itemSync())
+    const sign = tensor([1, -1])
+    expect(new nn.CosineEmbeddingLoss({ margin: 0.2 }).forward(x, target, sign).itemSync()).toBe(nn.cosineEmbedding(x, target, sign, { margin: 0.2 }).itemSync())
+    expect(new nn.CosineSimilarity({ dim: 0 }).forward(x, target).dataSync()).toEqual(cosineSimilarity(x, target, 0).dataSync())
+  })
+})
+
+describe('targets that do not fit', () => {
+  const output = tensor([[0.1, 0.9], [0.5, 0.5], [0.2, 0.8]])
+
+  it('takes [N] for one output an example', () => {
+    const one = tensor([[0.5], [2], [-1]])
+    const target = tensor(Int32Array.from([1, 0, 1]))
+    expect(nn.bceWithLogits(one, target).itemSync()).toBeCloseTo(nn.bceWithLogits(one, tensor([[1], [0], [1]])).itemSync() as number, 6)
+    expect(nn.mse(one, tensor([1, 2, 3])).shape).toEqual([])
+  })
+
+  it('takes integer one-hot rows', () => {
+    const hot = tensor(Uint8Array.from([1, 0, 0, 1, 1, 0]), { shape: [3, 2] })
+    expect(nn.crossEntropy(output, hot).itemSync()).toBeCloseTo(nn.crossEntropy(output, tensor(Int32Array.from([0, 1, 0]))).itemSync() as number, 6)
+  })
+
+  it('names shapes and the way out', () => {
+    expect(() => nn.mse(output, tensor([1, 2]))).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: mse: the output is [3, 2], the target [2]: they must be equal. Use target.reshape([...]) or another last layer]`)
+    expect(() => nn.crossEntropy(output, tensor(Int32Array.from([1, 0])))).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: crossEntropy: outputs [3, 2] (classes last) want labels int32 [3] or probabilities [3, 2], got int32 [2]]`)
+    expect(() => nn.crossEntropy(output, tensor([1, 0, 1]))).toThrowErrorMatchingInlineSnapshot(
+      `[DTypeError: crossEntropy: labels are class indices, int32 [3], got float32. Use labels.cast('int32')]`)
+    expect(() => nn.nll(output, output)).toThrow(/class indices/)
+    expect(() => nn.mse(output, output, { reduction: 'avg' as 'mean' })).toThrow(/'none', 'mean' or 'sum'/)
+    expect(() => nn.huber(output, output, { delta: 0 })).toThrow(/delta must be positive/)
+    expect(() => nn.smoothL1(output, output, { beta: -1 })).toThrow(/beta/)
+    expect(() => nn.crossEntropy(output, output, { labelSmoothing: 2 })).toThrow(/labelSmoothing/)
+    expect(() => nn.multiMargin(output, output)).toThrow(/labels \[N\]/)
+    expect(() => nn.multiMargin(output, tensor(Int32Array.from([0, 1, 1])), { p: 3 as 1 })).toThrow(/p is 1 or 2/)
+  })
+
+  it('rejects a label outside the classes when the loss is read', async () => {
+    await expect(nn.crossEntropy(output, tensor(Int32Array.from([0, 2, 1]))).item()).rejects.toThrow(/label|index/i)
+    await expect(nn.nll(output, tensor(Int32Array.from([0, -1, 1]))).item()).rejects.toThrow(/index/i)
+  })
+
+  it('keeps losses of probabilities finite', () => {
+    const certain = tensor([[1, 0], [0, 1]])
+    expect(nn.crossEntropy(certain, tensor(Int32Array.from([1, 0])), { fromLogits: false }).itemSync()).toBeCloseTo(-Math.log(1e-7), 3)
+    expect(nn.bce(certain, tensor([[0, 1], [1, 0]])).itemSync()).toBe(100)
+  })
+
+  it('ignoring every row gives NaN, as in PyTorch', () => {
+    expect(nn.crossEntropy(output, tensor(Int32Array.from([-100, -100, -100]))).itemSync()).toBeNaN()
+  })
+})
+
+describe('class weights given as an array', () => {
+  it('are a tensor of their own, also where a recorded step is the first to want them', () => {
+    const loss = new nn.CrossEntropyLoss({ weight: [1, 3] })
+    const step = compile((x: Tensor, labels: Tensor) => loss.forward(x, labels))
+    const x = tensor([[1, 2], [0, 1]])
+    const labels = tensor(Int32Array.from([0, 1]))
+    const recorded = [step(x, labels), step(x, labels)].map((t) => t.itemSync())
+    expect(recorded).toEqual([0, 1].map(() => loss.forward(x, labels).itemSync()))
+  })
+})

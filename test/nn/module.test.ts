@@ -1,0 +1,284 @@
+import { describe, expect, it } from 'vitest'
+import { CheckpointError, compile, noGrad, ones, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import * as nn from '../../ts/nn/index.js'
+
+class Block extends nn.Module {
+  inner = new nn.Linear(2, 2, { bias: false })
+  forward(x: Tensor): Tensor {
+    return this.inner.forward(x)
+  }
+}
+
+class Everything extends nn.Module {
+  first = new nn.Linear(2, 2)
+  list = [new Block(), { deep: new nn.Parameter(ones([3])) }]
+  table = { a: new nn.ReLU(), b: new nn.Linear(2, 1) }
+  map = new Map<string, unknown>([['k', new Block()]])
+  steps = nn.buffer(zeros([], { dtype: 'int64' }))
+  tied = this.first
+  name = 'everything'
+  numbers = [1, 2, 3]
+  #cache: Tensor = zeros([9])
+
+  get cache(): Tensor {
+    return this.#cache
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.first.forward(x)
+  }
+}
+
+describe('state', () => {
+  it('is found in fields, arrays, plain objects and Maps, by property path and without repeats', () => {
+    const model = new Everything()
+    expect(model.namedParameters().map(([name]) => name)).toEqual(
+      ['first.weight', 'first.bias', 'list.0.inner.weight', 'list.1.deep', 'table.b.weight', 'table.b.bias', 'map.k.inner.weight'])
+    expect(model.namedBuffers().map(([name]) => name)).toEqual(['steps'])
+    expect(Object.keys(model.stateDict())).toContain('steps')
+    expect(model.namedModules().map(([name]) => name)).toEqual(['', 'first', 'list.0', 'list.0.inner', 'table.a', 'table.b', 'map.k', 'map.k.inner'])
+    expect(model.parameters()).toHaveLength(7)
+    expect(model.modules()).toHaveLength(8)
+    expect(model.cache.shape).toEqual([9])
+  })
+
+  it('is found lazily: what is added later counts', () => {
+    const model = new Block() as Block & { extra?: nn.Linear }
+    expect(model.parameters()).toHaveLength(1)
+    model.extra = new nn.Linear(1, 1)
+    expect(model.parameters()).toHaveLength(3)
+  })
+
+  it('survives cycles', () => {
+    const model = new Block() as Block & { self?: unknown }
+    const ring: unknown[] = [model]
+    ring.push(ring)
+    model.self = ring
+    expect(model.parameters()).toHaveLength(1)
+  })
+
+  it('refuses a bare tensor, naming the field', () => {
+    class Bare extends nn.Module {
+      scale = [ones([2])]
+      forward(x: Tensor): Tensor {
+        return x
+      }
+    }
+    expect(() => new Bare().parameters()).toThrow(ValueError)
+    expect(() => new Bare().stateDict()).toThrowErrorMatchingInlineSnapshot(`
+      [ValueError: module state: the field "scale.0" is a plain Tensor [2], neither a parameter nor a buffer.
+        Use new Parameter(tensor) for what is trained, buffer(tensor) for what is only saved, or a #private field for what is neither.]
+    `)
+  })
+})
+
+describe('loadStateDict', () => {
+  const filled = (shape: readonly number[], value: number): Tensor => zeros(shape).add(value)
+
+  it('writes in place, casting between floats', () => {
+    const model = new nn.Linear(2, 1)
+    const { weight } = model
+    const result = model.loadStateDict({ weight: tensor([[3, 4]], { dtype: 'float64' }), bias: tensor([5]) })
+    expect(result).toEqual({ missing: [], unexpected: [] })
+    expect(model.weight).toBe(weight)
+    expect([...weight.dataSync()]).toEqual([3, 4])
+    expect([...model.forward(tensor([[1, 1]])).dataSync()]).toEqual([12])
+  })
+
+  it('lists everything that does not fit, and writes nothing then', () => {
+    const model = new nn.Sequential(new nn.Linear(2, 1), new nn.Linear(1, 1))
+    const before = [...model.parameters()[0]!.dataSync()]
+    const state = { '0.weight': filled([1, 2], 7), '0.bias': filled([2], 7), '1.weight': filled([1, 1], 7), other: filled([1], 7) }
+    expect(() => model.loadStateDict(state)).toThrow(CheckpointError)
+    expect(() => model.loadStateDict(state)).toThrowErrorMatchingInlineSnapshot(`
+      [CheckpointError: loadStateDict: the state does not fit Sequential; nothing was changed.
+        missing (1): 1.bias
+        unexpected (1): other
+        mismatched: 0.bias: the model has float32 [1], the state has float32 [2]
+        Build the model with the sizes it was saved with, or leave those keys out and pass { strict: false }.]
+    `)
+    expect(() => model.loadStateDict(state, { strict: false })).toThrow(/mismatched: 0.bias/)
+    expect([...model.parameters()[0]!.dataSync()]).toEqual(before)
+  })
+
+  it('strict: false loads what fits and says what did not', () => {
+    const model = new nn.Linear(1, 1)
+    expect(model.loadStateDict({ weight: filled([1, 1], 2), extra: filled([1], 0) }, { strict: false })).toEqual({ missing: ['bias'], unexpected: ['extra'] })
+    expect(model.weight.itemSync()).toBe(2)
+  })
+
+  it('takes a second name of a tied weight', () => {
+    class Tied extends nn.Module {
+      a = new nn.Linear(1, 1, { bias: false })
+      b = this.a
+      forward(x: Tensor): Tensor {
+        return this.b.forward(this.a.forward(x))
+      }
+    }
+    const model = new Tied()
+    expect(Object.keys(model.stateDict())).toEqual(['a.weight'])
+    expect(model.loadStateDict({ 'a.weight': filled([1, 1], 3), 'b.weight': filled([1, 1], 3) }).unexpected).toEqual([])
+  })
+
+  it('does not take a float for a counter', () => {
+    expect(() => new nn.BatchNorm1d(1).loadStateDict({ numBatchesTracked: zeros([]) }, { strict: false })).toThrow(/int64 \[\], the state has float32 \[\]/)
+  })
+})
+
+describe('modes, freezing, conversion', () => {
+  it('train and eval reach every module', () => {
+    const model = new Everything()
+    model.eval()
+    expect(model.modules().every((m) => !m.training)).toBe(true)
+    model.train()
+    expect(model.modules().every((m) => m.training)).toBe(true)
+  })
+
+  it('freezing keeps gradients away', () => {
+    const model = new nn.Sequential(new nn.Linear(2, 2), new nn.Linear(2, 1))
+    ;(model[0] as nn.Linear).requiresGrad_(false)
+    model.forward(ones([1, 2])).sum().backward()
+    expect(model.parameters().map((p) => p.grad !== null)).toEqual([false, false, true, true])
+    model.requiresGrad_(true)
+    expect(model.parameters().every((p) => p.requiresGrad)).toBe(true)
+    model.zeroGrad()
+    expect(model.parameters().every((p) => p.grad === null)).toBe(true)
+  })
+
+  it('to casts floats, keeps counters, ties and freezing', () => {
+    class Net extends nn.Module {
+      norm = new nn.BatchNorm1d(2)
+      a = new nn.Linear(2, 2)
+      b = this.a
+      forward(x: Tensor): Tensor {
+        return this.b.forward(this.a.forward(this.norm.forward(x)))
+      }
+    }
+    const model = new Net()
+    model.a.weight.requiresGrad = false
+    const values = [...model.a.weight.dataSync()]
+    model.to('float64')
+    expect(model.a.weight.dtype).toBe('float64')
+    expect([...model.a.weight.dataSync()]).toEqual(values)
+    expect(model.a).toBe(model.b)
+    expect(model.a.weight.requiresGrad).toBe(false)
+    expect(model.norm.runningMean!.dtype).toBe('float64')
+    expect(model.norm.numBatchesTracked!.dtype).toBe('int64')
+    expect(model.namedBuffers().map(([name]) => name)).toEqual(['norm.runningMean', 'norm.runningVar', 'norm.numBatchesTracked'])
+    expect(model.forward(ones([3, 2], { dtype: 'float64' })).dtype).toBe('float64')
+    expect(model.to('meta').forward(zeros([3, 2], { dtype: 'float64', device: 'meta' })).shape).toEqual([3, 2])
+  })
+
+  it('apply goes from the leaves up', () => {
+    const order: string[] = []
+    new nn.Sequential(new nn.Sequential(new nn.ReLU()), new nn.Tanh()).apply((m) => order.push(m.constructor.name))
+    expect(order).toEqual(['Tanh', 'ReLU', 'Sequential', 'Sequential'])
+  })
+})
+
+describe('hooks', () => {
+  it('see inputs and output however the layer is called, and may replace them', () => {
+    const model = new Block()
+    const seen: string[] = []
+    const removals = [
+      model.inner.registerForwardPreHook((module, inputs) => { seen.push(`before ${module.constructor.name}`); return [(inputs[0] as Tensor).mul(2)] }),
+      model.inner.registerForwardHook((_, inputs, output: Tensor) => { seen.push(`after ${String((inputs[0] as Tensor).dataSync())}`); return output.mul(0) }),
+    ]
+    expect([...model.forward(ones([1, 2])).dataSync()]).toEqual([0, 0])
+    expect(seen).toEqual(['before Linear', 'after 2,2'])
+    expect(model.inner.hasHooks).toBe(true)
+    for (const remove of removals) remove()
+    expect(model.inner.hasHooks).toBe(false)
+    model.forward(ones([1, 2]))
+    expect(seen).toHaveLength(2)
+  })
+
+  it('run once where forward calls super.forward', () => {
+    class Base extends nn.Module {
+      forward(x: Tensor): Tensor {
+        return x.add(1)
+      }
+    }
+    class Derived extends Base {
+      override forward(x: Tensor): Tensor {
+        return super.forward(x).mul(2)
+      }
+    }
+    new Base()
+    const model = new Derived()
+    let calls = 0
+    model.registerForwardHook(() => { calls++ })
+    expect(model.forward(tensor([1])).itemSync()).toBe(4)
+    expect(calls).toBe(1)
+  })
+
+  it('refuse what is no list of inputs', () => {
+    const model = new nn.ReLU()
+    model.registerForwardPreHook(() => 3 as unknown as unknown[])
+    expect(() => model.forward(ones([1]))).toThrow(/array of inputs/)
+  })
+})
+
+describe('the path of a running module', () => {
+  class Deep extends nn.Module {
+    encoder = { layers: [new nn.Linear(2, 2), new nn.Sequential(new nn.ReLU(), new nn.Embedding(3, 2))] }
+    forward(x: Tensor): Tensor {
+      return this.encoder.layers.reduce((y, layer) => layer.forward(y) as Tensor, x)
+    }
+  }
+
+  it('stands in errors that show at the call', () => {
+    const failing = (): unknown => new Deep().forward(ones([1, 2]))
+    expect(failing).toThrow(/encoder\.layers\.1\.1/)
+  })
+
+  it('stands in errors that show later', async () => {
+    const model = new nn.Sequential(new nn.Identity(), new nn.Embedding(3, 2))
+    const y = model.forward(tensor(Int32Array.from([1, 7]))) as Tensor
+    await expect(y.data()).rejects.toThrow(/\b1\b/)
+    await expect(model.forward(tensor(Int32Array.from([1, 7]))).data()).rejects.toMatchObject({ module: '1' })
+  })
+
+  it('is left when forward throws', () => {
+    class Throws extends nn.Module {
+      forward(): never {
+        throw new Error('mine')
+      }
+    }
+    expect(() => new Throws().forward()).toThrow('mine')
+    expect(new nn.ReLU().forward(ones([1])).shape).toEqual([1])
+  })
+})
+
+describe('printing', () => {
+  it('draws the tree of layers', () => {
+    const model = new nn.Sequential(new nn.Conv2d(1, 8, 3, { padding: 'same' }), new nn.ReLU(), new nn.Sequential(new nn.Flatten(), new nn.Linear(8, 2, { bias: false })))
+    expect(String(model)).toMatchInlineSnapshot(`
+      "Sequential(
+        (0): Conv2d(1, 8, 3x3, padding=same)
+        (1): ReLU()
+        (2): Sequential(
+          (0): Flatten()
+          (1): Linear(8, 2, bias=false)
+        )
+      )"
+    `)
+  })
+
+  it('runs no gradient', () => {
+    const model = new nn.Linear(1, 1)
+    noGrad(() => expect(model.forward(ones([1, 1])).requiresGrad).toBe(false))
+    expect(model.forward(ones([1, 1])).requiresGrad).toBe(true)
+  })
+})
+
+describe('inside compile', () => {
+  it('a hook throws: it would not run again at a replay', () => {
+    const model = new nn.Linear(1, 1)
+    const remove = model.registerForwardHook(() => {})
+    const step = compile((x: Tensor) => model.forward(x))
+    expect(() => step(ones([1, 1]))).toThrow(/Linear has a forward hook/)
+    remove()
+    expect(step(ones([1, 1])).shape).toEqual([1, 1])
+  })
+})

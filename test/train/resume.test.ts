@@ -1,0 +1,116 @@
+// A run stopped anywhere and resumed ends with the uninterrupted run's bits.
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { augment, CheckpointError, nn, optim, type Tensor, train, Trainer } from '../../ts/index.js'
+import { classifier, clusters, cnn, hash, images, timeless } from './support.js'
+
+let folder = ''
+beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'ferrograd-resume-')) })
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+// Images whose class says which half is bright; the small network has batch normalisation and dropout.
+const data = images(118)
+const setUp = (): { model: nn.Sequential; optimizer: optim.Optimizer; trainer: Trainer } => {
+  const model = cnn()
+  const optimizer = new optim.AdamW(optim.decayGroups(model, { weightDecay: 0.05 }), { lr: 0.01 })
+  return { model, optimizer, trainer: new Trainer(model, { optimizer, loss: 'crossEntropy', metrics: ['accuracy', 'f1', 'rocAuc'] }) }
+}
+const options = (compile: boolean): train.FitOptions => ({
+  epochs: 2, batchSize: 4, accumulate: 4, seed: 11, clipNorm: 1, schedule: optim.linearWarmup(0.2), verbose: false, compile, validation: 0.1,
+  augment: (x: Tensor) => augment(x, { flip: true, pad: 1 }), callbacks: [new train.EarlyStopping({ patience: 5, restoreBest: true })],
+})
+const outcome = async ({ model, optimizer }: { model: nn.Module; optimizer: optim.Optimizer }): Promise<string> => hash({ ...model.stateDict(), ...optimizer.stateDict().tensors })
+
+describe('resume', () => {
+  for (const compile of [true, false]) {
+    test(`at each of 60 batches, ${compile ? 'compiled' : 'eager'}`, async () => {
+      const own = join(folder, `each-${compile}`)
+      // 132 samples, of which 13 are held out: 119, in batches of 4: 30 an epoch, the last of 3; groups of 4 batches, the last of 2.
+      const all = images(132)
+      const whole = setUp()
+      const history = await whole.trainer.fit(all, { ...options(compile), checkpointDir: own, checkpointEvery: 1, checkpointKeep: Infinity })
+      const expected = await outcome(whole)
+      const files = (await readdir(own)).sort()
+      expect(files.length).toBe(60)
+      let equal = 0
+      for (const file of files) {
+        const resumed = setUp()
+        const again = await resumed.trainer.fit(all, { ...options(compile), resume: join(own, file) })
+        expect(timeless(again)).toEqual(timeless(history))
+        if (await outcome(resumed) === expected) equal++
+      }
+      expect(equal).toBe(60)
+    })
+  }
+
+  test('augmentation by the loader, batches of a stream, plateau schedule', async () => {
+    const own = join(folder, 'loader')
+    const fit = async (extra: train.FitOptions): Promise<[string, unknown]> => {
+      const one = setUp()
+      const history = await one.trainer.fit(data, {
+        epochs: 3, batchSize: 16, seed: 5, verbose: false, augment: { flip: true, pad: 1, cutout: 2 }, schedule: optim.reduceLROnPlateau({ patience: 0, threshold: 0.5 }), ...extra,
+      })
+      return [await outcome(one), timeless(history)]
+    }
+    const expected = await fit({ checkpointDir: own, checkpointEvery: 5, checkpointKeep: Infinity })
+    const files = await readdir(own)
+    expect(files.length).toBe(4)
+    for (const file of files) expect(await fit({ resume: join(own, file) })).toEqual(expected)
+  })
+
+  test('true goes on from the newest checkpoint, or begins', async () => {
+    const own = join(folder, 'newest')
+    const fit = async (epochs: number): Promise<{ epochs: number; hash: string }> => {
+      const model = classifier(0.2)
+      const trainer = new Trainer(model, { loss: 'crossEntropy' })
+      const history = await trainer.fit(clusters(60), { epochs, seed: 2, verbose: false, checkpointDir: own, resume: true })
+      return { epochs: history.epochs.length, hash: await hash(model.stateDict()) }
+    }
+    await fit(2)
+    const resumed = await fit(4)
+    expect(resumed.epochs).toBe(4)
+    // Two stay by default.
+    expect((await readdir(own)).length).toBe(2)
+    await rm(own, { recursive: true })
+    expect(await fit(4)).toEqual(resumed)
+  })
+
+  test('a stop by AbortSignal leaves a checkpoint that goes on exactly', async () => {
+    const own = join(folder, 'abort')
+    const run = async (extra: train.FitOptions): Promise<string> => {
+      const model = classifier(0.2)
+      await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(90), { epochs: 3, batchSize: 8, seed: 4, verbose: false, ...extra })
+      return hash(model.stateDict())
+    }
+    const expected = await run({})
+    const controller = new AbortController()
+    const stopper: train.Callback = { onBatchEnd: (_, { index }) => { if (index === 17) controller.abort() } }
+    await expect(run({ signal: controller.signal, callbacks: [stopper], checkpointDir: own, checkpointEvery: 1000 })).rejects.toMatchObject({ code: 'ERR_CANCELLED', message: expect.stringContaining(own) as string })
+    expect(await run({ resume: true, checkpointDir: own })).toBe(expected)
+  })
+
+  test('a checkpoint of another model, optimizer or schedule, and a file of weights, are refused and change nothing', async () => {
+    const own = join(folder, 'other')
+    await new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, checkpointDir: own })
+    const [file] = await readdir(own)
+    const path = join(own, file as string)
+    const other = new nn.Sequential(new nn.Linear(4, 8), new nn.ReLU(), new nn.Linear(8, 3), new nn.Linear(3, 3))
+    const before = await hash(other.stateDict())
+    const error = await new Trainer(other, { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, resume: path }).catch((reason: unknown) => reason as Error)
+    expect(error).toBeInstanceOf(CheckpointError)
+    const message = (error as Error).message
+    expect(message).toContain('checkpoint of another model')
+    expect(message).toContain('0.weight: float32 [8, 4] here, float32 [16, 4] in the file')
+    expect(message).toContain('missing in the file')
+    expect(await hash(other.stateDict())).toBe(before)
+
+    const same = (): Trainer => new Trainer(classifier(), { loss: 'crossEntropy', optimizer: 'sgd' })
+    await expect(same().fit(clusters(12), { verbose: false, resume: path })).rejects.toThrow(/the state is one of Adam/)
+    await expect(new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, resume: path, schedule: optim.linear() })).rejects.toThrow(/without a schedule/)
+    const weights = join(folder, 'weights.safetensors')
+    await classifier().save(weights)
+    await expect(same().fit(clusters(12), { verbose: false, resume: weights })).rejects.toThrow(/holds weights but no training state/)
+  })
+})

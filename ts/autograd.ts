@@ -1,0 +1,286 @@
+import { captureContext, currentModule } from './context.js'
+import { isFloat } from './dtype.js'
+import { CaptureError, NoGradientError, ShapeError, ValueError } from './errors.js'
+import { type Backward, GraphNode, reachable } from './graph.js'
+import { run } from './native/run.js'
+import { currentScope, enableGrad, isGradEnabled, Scope, setGradEnabled, unscoped } from './scope.js'
+import { type BackwardOptions, late, type Tensor } from './tensor.js'
+
+export { enableGrad, isGradEnabled, noGrad } from './scope.js'
+
+/** How an op is differentiated. */
+export interface Recorded {
+  op: string
+  inputs: readonly Tensor[]
+  /** What the gradients are computed from; the graph keeps it until `backward`. */
+  saved: readonly Tensor[]
+  /** One thunk an input, each giving that input's gradient. Written with public ops wherever that costs nothing, so that second derivatives follow. */
+  backward: Backward
+}
+
+/** Notes how `y` was computed, where a gradient is wanted. Of several outputs the first is differentiable. */
+export function record<T extends Tensor | Tensor[]>(y: T, recorded: Recorded): T {
+  if (!isGradEnabled() || !recorded.inputs.some((input) => input.requiresGrad)) return y
+  const output: Tensor = Array.isArray(y) ? y[0]! : y
+  if (!isFloat(output.dtype)) return y
+  attach(output, recorded)
+  return y
+}
+
+function attach(output: Tensor, { op, inputs, saved, backward }: Recorded): void {
+  const node = new GraphNode(op, inputs, output, saved, backward, currentModule)
+  output._node = node
+  if (currentScope !== null) currentScope.addNode(node)
+}
+
+type Sink = (leaf: Tensor, gradient: Tensor) => void
+/** Where gradients of leaves go; a checkpoint's inner pass uses that of the pass around it. */
+let activeSink: Sink | null = null
+
+/** Adds to `.grad`, as `backward` does. Gradients belong to no scope: the optimizer reads them after it has closed. */
+function accumulate(leaf: Tensor, gradient: Tensor): void {
+  const before = leaf.grad
+  // An alias of its own: the same gradient may reach several leaves, and each frees its own.
+  leaf.grad = unscoped(() => (before === null ? owned(gradient) : run.add(before, gradient)))
+}
+
+function owned(gradient: Tensor): Tensor {
+  const alias = run.reshape(gradient, gradient.shape)
+  if (gradient._node !== null) alias._node = gradient._node
+  return alias
+}
+
+interface Pass extends BackwardOptions {
+  sink: Sink
+  /** Nodes whose output's gradient is wanted itself. */
+  wanted?: Map<GraphNode, (gradient: Tensor) => void>
+}
+
+/** Runs the graph backwards from `roots`. */
+function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted, retainGraph = false, createGraph = false }: Pass): void {
+  const gradients = new Map<GraphNode, Tensor>()
+  const give = (target: GraphNode | Tensor, gradient: Tensor): void => {
+    if (target instanceof GraphNode) {
+      const before = gradients.get(target)
+      gradients.set(target, before === undefined ? gradient : before.add(gradient))
+    } else sink(target, runHooks(target._hooks, gradient))
+  }
+  const gradBefore = setGradEnabled(createGraph)
+  const sinkBefore = activeSink
+  activeSink = sink
+  // Gradients on their way die with this scope; with createGraph they belong to the caller's, as results of ops do.
+  const inner = createGraph ? null : new Scope()
+  try {
+    const nodes = [...reachable(roots.flatMap(([root]) => (root._node === null ? [] : [root._node])))].sort((a, b) => b.id - a.id)
+    for (const [root, gradient] of roots) give(root._node ?? root, gradient)
+    for (const node of nodes) {
+      let dy = gradients.get(node)
+      if (dy === undefined) continue
+      gradients.delete(node)
+      dy = runHooks(node.hooks, dy)
+      if (node.retainsGrad) accumulate(node.output, dy)
+      wanted?.get(node)?.(dy)
+      const thunks = node.gradients(dy)
+      node.next.forEach((target, i) => {
+        if (target === null) return
+        const gradient = thunks[i]?.()
+        if (gradient !== null && gradient !== undefined) give(target, gradient)
+      })
+      if (!retainGraph && !createGraph) node.release()
+    }
+  } finally {
+    setGradEnabled(gradBefore)
+    activeSink = sinkBefore
+    inner?.abandon()
+  }
+}
+
+function runHooks(hooks: readonly ((gradient: Tensor) => Tensor | void)[] | null, gradient: Tensor): Tensor {
+  if (hooks === null || hooks.length === 0) return gradient
+  if (captureContext() !== null) throw new CaptureError('registerHook: a hook cannot run inside a compiled function, whose JavaScript runs only once. Remove it, or call the plain function.')
+  for (const hook of hooks) gradient = hook(gradient) ?? gradient
+  return gradient
+}
+
+function seed(op: string, root: Tensor, gradient: Tensor | null | undefined): Tensor {
+  if (gradient !== null && gradient !== undefined) {
+    if (gradient.shape.join() === root.shape.join()) return gradient
+    throw new ShapeError(`${op}: the gradient has shape [${gradient.shape.join(', ')}], its tensor [${root.shape.join(', ')}].`, { op, shapes: [gradient.shape, root.shape] })
+  }
+  if (root.size !== 1) {
+    throw new ShapeError(`${op}: starts from one number, but the tensor has shape [${root.shape.join(', ')}].\n  Reduce it with .sum() or .mean(), or pass its gradient.`, { op, shapes: [root.shape] })
+  }
+  return run.full(root.shape, root._code, 1, root._device)
+}
+
+function requireGraph(op: string, root: Tensor): void {
+  if (!root.requiresGrad) {
+    throw new NoGradientError(`${op}: the tensor was not computed from any that requires a gradient.\n  Set requiresGrad on the inputs, and compute outside noGrad.`, { op })
+  }
+}
+
+late.backward = (root, gradient, options) => {
+  requireGraph('backward', root)
+  const scope = new Scope()
+  try {
+    propagate([[root, seed('backward', root, gradient)]], { ...options, sink: options.createGraph ? accumulateRecorded : accumulate })
+  } finally {
+    // With createGraph the gradients' own graph lives on in the caller's scope.
+    if (options.createGraph) handOver(scope)
+    scope.abandon()
+  }
+}
+
+function accumulateRecorded(leaf: Tensor, gradient: Tensor): void {
+  const before = leaf._swapGrad(null)
+  leaf.grad = before === null ? gradient : before.add(gradient)
+}
+
+/** Keeps everything in a scope alive in the one around it. */
+function handOver(scope: Scope): void {
+  scope.keepAll()
+}
+
+/** Options of `grad`. */
+export interface GradOptions extends BackwardOptions {
+  /** Gradients of the outputs; 1 for outputs of one element. */
+  gradOutputs?: readonly (Tensor | null)[]
+  /** Gives null for inputs that the outputs do not depend on, instead of throwing. */
+  allowUnused?: boolean
+}
+
+/**
+ * The gradients of `outputs` (their sum) with respect to `inputs`; `.grad` stays as it is. PyTorch: `torch.autograd.grad`.
+ * @throws NoGradientError where an output depends on no tensor with gradients, or not on an input (unless `allowUnused`)
+ */
+export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor): Tensor
+export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor, options: GradOptions): Tensor
+export function grad(outputs: Tensor | readonly Tensor[], inputs: readonly Tensor[], options?: GradOptions): (Tensor | null)[]
+export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | readonly Tensor[], options: GradOptions = {}): Tensor | (Tensor | null)[] {
+  const roots = [outputs].flat() as Tensor[]
+  const targets = [inputs].flat() as Tensor[]
+  const found = new Map<Tensor, Tensor>()
+  const scope = new Scope()
+  try {
+    const add = (target: Tensor, gradient: Tensor): void => {
+      const before = found.get(target)
+      found.set(target, before === undefined ? gradient : scope.claim(before.add(gradient)))
+    }
+    const leaves = new Set(targets.filter((target) => target._node === null))
+    const wanted = new Map(targets.filter((t) => t._node !== null).map((t) => [t._node!, (gradient: Tensor) => add(t, gradient)]))
+    const seeds = roots.map((root, i) => {
+      requireGraph('grad', root)
+      return [root, seed('grad', root, options.gradOutputs?.[i])] as const
+    })
+    const hold = (gradient: Tensor): Tensor => {
+      const alias = run.reshape(gradient, gradient.shape)
+      alias._node = gradient._node
+      return scope.claim(alias)
+    }
+    propagate(seeds, {
+      ...options,
+      sink: (leaf, gradient) => { if (leaves.has(leaf)) add(leaf, options.createGraph ? gradient : hold(gradient)) },
+      wanted: options.createGraph ? wanted : new Map([...wanted].map(([node, take]) => [node, (gradient: Tensor) => take(hold(gradient))])),
+    })
+    const results = targets.map((target) => {
+      const gradient = found.get(target) ?? null
+      if (gradient === null && options.allowUnused !== true) {
+        throw new NoGradientError(`grad: the outputs do not depend on the input [${target.shape.join(', ')}].\n  Pass allowUnused: true to get null for it.`, { op: 'grad' })
+      }
+      return gradient
+    })
+    scope.keep(results)
+    if (options.createGraph) handOver(scope)
+    return Array.isArray(inputs) ? results : results[0]!
+  } finally {
+    scope.abandon()
+  }
+}
+
+/** A function with a gradient of its own. */
+export interface CustomFunction {
+  name?: string
+  /** Computes the output, and what `backward` needs of it. Runs without recording. */
+  forward: (...inputs: Tensor[]) => Tensor | { output: Tensor; saved?: readonly Tensor[] }
+  /** The gradients of the inputs, null where there is none. */
+  backward: (dy: Tensor, ...saved: Tensor[]) => Tensor | null | readonly (Tensor | null)[]
+}
+
+/** Makes an op of a forward and a backward function. PyTorch: `torch.autograd.Function`. */
+export function customFunction({ name = 'customFunction', forward, backward }: CustomFunction): (...inputs: Tensor[]) => Tensor {
+  return (...inputs) => {
+    const before = setGradEnabled(false)
+    let result: ReturnType<CustomFunction['forward']>
+    try {
+      result = forward(...inputs)
+    } finally {
+      setGradEnabled(before)
+    }
+    const { output, saved = [] } = 'output' in result ? result : { output: result }
+    if (inputs.includes(output)) throw new ValueError(`${name}: forward returned one of its inputs. Return a new tensor, such as x.clone().`)
+    return record(output, {
+      op: name,
+      inputs,
+      saved,
+      backward: (dy, ...kept) => {
+        let gradients: readonly (Tensor | null)[] | null = null
+        return inputs.map((_, i) => () => (gradients ??= [backward(dy, ...kept)].flat() as (Tensor | null)[])[i] ?? null)
+      },
+    })
+  }
+}
+
+/** What `checkpoint` needs of the generators: their states to be put back while the function runs again. */
+export const randomState: { save: () => Tensor; replay: <T>(state: Tensor, fn: () => T) => T } = {
+  save: () => run.full([], 0, 0, 0), replay: (_state, fn) => fn(),
+}
+
+/**
+ * Runs `fn` without keeping its intermediate results; `backward` runs it again, with the same random numbers. Trades time for memory.
+ * Parameters used inside get their gradients as ever. PyTorch: `torch.utils.checkpoint`.
+ */
+export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  if (!isGradEnabled()) return fn(...inputs)
+  const state = randomState.save()
+  const inner = new Scope()
+  let output: Tensor
+  const before = setGradEnabled(false)
+  try {
+    output = inner.keep(fn(...inputs))
+  } finally {
+    setGradEnabled(before)
+    inner.abandon()
+  }
+  if (inputs.includes(output)) output = run.reshape(output, output.shape)
+  attach(output, {
+    op: 'checkpoint',
+    inputs,
+    saved: [...inputs, state],
+    backward: (dy, ...saved) => {
+      const again = saved.slice(0, -1).map((input, i) => {
+        const copy = run.reshape(input, input.shape)
+        copy.requiresGrad = inputs[i]!.requiresGrad
+        return copy
+      })
+      if (isGradEnabled()) throw new NoGradientError('checkpoint: has no second derivative. Call the function directly where createGraph is used.', { op: 'checkpoint' })
+      const recomputed = enableGrad(() => randomState.replay(saved[saved.length - 1]!, () => fn(...again)))
+      const sink = activeSink ?? accumulate
+      const own = new Map<Tensor, Tensor>()
+      const members = new Set(again)
+      if (recomputed.requiresGrad) {
+        const holder = currentScope
+        propagate([[recomputed, dy]], {
+          sink: (leaf, gradient) => {
+            if (!members.has(leaf)) return sink(leaf, gradient)
+            const alias = run.reshape(gradient, gradient.shape)
+            holder?.claim(alias)
+            const earlier = own.get(leaf)
+            own.set(leaf, earlier === undefined ? alias : holder?.claim(earlier.add(alias)) ?? earlier.add(alias))
+          },
+        })
+      }
+      return again.map((copy) => () => own.get(copy) ?? null)
+    },
+  })
+  return output
+}

@@ -1,0 +1,109 @@
+// Mistakes in the command line, and the help that avoids them.
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+
+/** A mistake in the command line: exit code 2. */
+export class UsageError extends Error {
+  constructor(message: string, command?: string) {
+    super(`${message}\n  See: ferrograd ${command === undefined ? '' : `${command} `}--help`)
+    this.name = 'UsageError'
+  }
+}
+
+type Options = NonNullable<ParseArgsConfig['options']>
+/** Values by option name. */
+export type Values = Record<string, string | boolean | undefined>
+
+/** Parses the arguments of a command. @throws UsageError */
+export function parse(command: string, args: readonly string[], options: Options): { values: Values; files: string[] } {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true, strict: true })
+    return { values: values as Values, files: positionals }
+  } catch (error) {
+    // Node's messages go on with advice on `--`, which is of no use here.
+    throw new UsageError(`${command}: ${((error as Error).message.split(/\. /)[0] as string).replace(/\.$/, '')}.`, command)
+  }
+}
+
+/** A number among the options. @throws UsageError */
+export function number(command: string, values: Values, name: string, fallback: number, { whole = false, min = -Infinity }: { whole?: boolean; min?: number } = {}): number {
+  const text = values[name]
+  if (text === undefined) return fallback
+  const value = Number(text)
+  if (text === '' || !Number.isFinite(value) || (whole && !Number.isInteger(value)) || value < min) {
+    throw new UsageError(`${command}: --${name} is ${whole ? 'a whole number' : 'a number'}${min > -Infinity ? ` of at least ${min}` : ''}, not '${String(text)}'.`, command)
+  }
+  return value
+}
+
+const general = `Ferrograd trains and runs neural networks inside Node.
+
+  ferrograd train cnn --data digits --out run        train an image classifier
+  ferrograd predict run cat.png photos/              what images show
+  ferrograd evaluate run --data digits               loss and accuracy on test data
+  ferrograd doctor                                   what this machine offers, and what is missing
+
+Each command explains itself: ferrograd train --help
+
+Environment: FERROGRAD_NUM_THREADS  threads to compute with
+             FERROGRAD_DATA         folder with data sets (cifar10/, mnist/)
+             FERROGRAD_CACHE        folder for downloads
+             FERROGRAD_TRACE=1      stack traces with errors
+             NO_COLOR=1             no colours
+`
+
+const train = `Trains the CNN (three convolutions, two dense layers) on images and writes everything to a folder.
+
+  ferrograd train cnn --data digits --epochs 10 --seed 1 --out run
+  ferrograd train cnn --data cifar10 --epochs 30 --augment --out run
+  ferrograd train cnn --data pets --out run          pets/cat/1.png, pets/dog/1.jpg ...
+
+  --data NAME|FOLDER   digits      1,797 handwritten digits that come with the package
+                       cifar10     from $FERROGRAD_DATA/cifar10 or the cache; --download fetches it
+                       mnist       from $FERROGRAD_DATA/mnist
+                       FOLDER      of CIFAR-10's or MNIST's files, or with a folder of PNG or JPEG
+                                   images for each class (or such folders below train/ and test/)
+  --out DIR            gets model.safetensors, checkpoint-*.safetensors, history.jsonl, report.svg
+  --epochs N           passes over the training data (10)
+  --batch-size N       images a step (32)
+  --lr X               learning rate (0.001)
+  --optimizer NAME     adam, adamw, sgd, rmsprop, adagrad (adam)
+  --validation X       share of the training data held out to watch training (0.1)
+  --augment            shifts images at random, and mirrors colour images
+  --size N             height and width of images from a folder (32)
+  --seed S             same seed, same weights to the last bit (0)
+  --resume             goes on from the newest checkpoint in --out
+  --download           fetches CIFAR-10 (162 MiB) where it is not at hand
+
+Ctrl-C saves a checkpoint and ends; a second one ends at once. The whole of training is repeatable: what was
+stopped and resumed ends with the same weights as what ran through.
+`
+
+const predict = `Says what images show, with the model of a training run.
+
+  ferrograd predict run cat.png photos/              files, or folders of PNG and JPEG
+  ferrograd predict run photos/ --top 3              the three likeliest classes of each
+  ferrograd predict run photos/ --json               one JSON object a line
+
+  --top K              how many classes to print (1)
+  --json               {"file", "class", "probability", "classes": [{"class", "probability"} ...]}
+`
+
+const evaluate = `Measures a trained model on test data.
+
+  ferrograd evaluate run --data cifar10
+  ferrograd evaluate run --data pets --json
+
+  --data NAME|FOLDER   as in train; of a folder without test/ the fifth that training leaves out
+  --all                all images of the folder, those trained on too
+  --batch-size N       images at a time (256)
+  --json               last line: {"accuracy", "loss", "samples", "classes": {NAME: accuracy ...}}
+`
+
+const doctor = `Shows versions, processor, vector instructions, threads, memory and CUDA, and what is missing.
+
+  ferrograd doctor
+  ferrograd doctor --json
+`
+
+/** Help by command; '' for all of them. */
+export const help: Readonly<Record<string, string>> = { '': general, train, predict, evaluate, doctor }

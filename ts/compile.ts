@@ -1,0 +1,286 @@
+import { type Capture, captureContext, observeModules, setCapture } from './context.js'
+import { CaptureError } from './errors.js'
+import { check, commands, native } from './native.js'
+import { run } from './native/run.js'
+import { defaultGenerator, type Generator } from './random.js'
+import { isGradEnabled, isPromise, noGrad, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
+import { answers, Tensor } from './tensor.js'
+
+/** Options of `compile`. */
+export interface CompileOptions {
+  /** Runs the plain function beside each replay and throws where a result or a parameter differs by a bit. For tests. */
+  check?: boolean
+}
+
+/** A compiled function. */
+export interface Compiled<A extends unknown[], R> {
+  (...args: A): R
+  /** Programs recorded so far and still kept. */
+  readonly programs: number
+  /** The commands of the last program used, one a line. */
+  describe(): string
+  /** Frees the programs. */
+  dispose(): void
+}
+
+const KEPT = 8
+
+/** What a module looked like while it was recorded. */
+interface ModuleGuard { module: Record<string, unknown>; training: unknown; fields: [string, Tensor, boolean][] }
+/** A leaf whose gradient the program reads or leaves. */
+interface GradientGuard { leaf: Tensor; existed: boolean; outcome: 'kept' | 'cleared' | 'made' }
+
+interface Entry {
+  program: number
+  key: string
+  modules: ModuleGuard[]
+  gradients: GradientGuard[]
+  generator: Generator
+  prepare: (() => void)[]
+  /** The result with each tensor replaced by its place among the outputs. */
+  shape: unknown
+}
+
+/** Stands in a result's structure for output number `index`. */
+class Place {
+  constructor(readonly index: number) {}
+}
+
+/**
+ * Records the ops that `fn` calls, once, and then replays them in one native call, with the same bits as the plain function. A new recording is made for
+ * other shapes, dtypes, plain arguments, train/eval modes, frozen parameters, or gradients that exist or not; the last 8 are kept.
+ *
+ * The JavaScript body runs only while recording: it must not read values, await, or depend on anything but its arguments, modules and optimizers.
+ * A replay is all or nothing: if it fails (a label out of range), parameters, optimizer state, running statistics and random state are as before.
+ *
+ * @throws CaptureError for what cannot be recorded: async functions, reads, hooks
+ */
+export function compile<A extends unknown[], R>(fn: (...args: A) => R, { check: verify = false }: CompileOptions = {}): Compiled<A, R> {
+  refuseCaptureOfAsync(fn)
+  let entries: Entry[] = []
+  let last: Entry | null = null
+
+  const compiled = (...args: A): R => {
+    if (captureContext() !== null) throw new CaptureError('compile: a compiled function was called inside another. Call the plain function there.')
+    const tensors: Tensor[] = []
+    const key = describeArgument(args, tensors) + (isGradEnabled() ? '' : ' noGrad')
+    let entry = entries.find((candidate) => candidate.key === key && fits(candidate))
+    if (entry === undefined) entry = recordProgram(fn, args, tensors, key)
+    else entries.splice(entries.indexOf(entry), 1)
+    entries.unshift(entry)
+    for (const dropped of entries.splice(KEPT)) native.dropProgram(dropped.program)
+    last = entry
+    return (verify ? replayChecked(entry, tensors, () => fn(...args)) : replay(entry, tensors)) as R
+  }
+  const handle = compiled as unknown as Compiled<A, R>
+  const drop = (): void => {
+    for (const { program } of entries) native.dropProgram(program)
+    entries = []
+    last = null
+  }
+  Object.defineProperty(handle, 'programs', { get: () => entries.length })
+  handle.describe = () => (last === null ? '' : native.describeProgram(last.program) ?? '')
+  handle.dispose = drop
+  return handle
+}
+
+function refuseCaptureOfAsync(fn: unknown): void {
+  try {
+    refuseAsync(fn, 'compile')
+  } catch (error) {
+    throw new CaptureError((error as Error).message)
+  }
+}
+
+/** A text that is equal for arguments that one program serves; tensors are collected on the way. */
+function describeArgument(value: unknown, tensors: Tensor[]): string {
+  if (value instanceof Tensor) {
+    // The same tensor twice is not two tensors of one shape.
+    const earlier = tensors.indexOf(value)
+    tensors.push(value)
+    return `${value.dtype}[${value.shape.join()}]${value.device}${value.requiresGrad ? 'g' : ''}${earlier < 0 ? '' : `=${earlier}`}`
+  }
+  if (Array.isArray(value)) return `[${value.map((item) => describeArgument(item, tensors)).join(' ')}]`
+  if (typeof value === 'object' && value !== null) {
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype === Object.prototype || prototype === null) {
+      return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}:${describeArgument(item, tensors)}`).join(' ')}}`
+    }
+    return `object${identity(value)}`
+  }
+  return typeof value === 'function' ? `function${identity(value)}` : `${typeof value} ${String(value)}`
+}
+
+const identities = new WeakMap<object, number>()
+let nextIdentity = 0
+function identity(value: object): number {
+  let id = identities.get(value)
+  if (id === undefined) identities.set(value, id = ++nextIdentity)
+  return id
+}
+
+function fits({ modules, gradients, generator }: Entry): boolean {
+  return generator === defaultGenerator()
+    && modules.every(({ module, training, fields }) => module['training'] === training
+      && fields.every(([name, tensor, requiresGrad]) => module[name] === tensor && tensor.requiresGrad === requiresGrad))
+    && gradients.every(({ leaf, existed }) => (leaf.grad !== null) === existed)
+}
+
+/** Lists tensors in the command buffer. */
+function list(tensors: readonly Tensor[]): void {
+  commands[0] = tensors.length
+  tensors.forEach((tensor, i) => {
+    commands[1 + 2 * i] = tensor._slot
+    commands[2 + 2 * i] = tensor._generation
+  })
+}
+
+function standIns(tensors: readonly Tensor[], begin: () => void): Tensor[] {
+  list(tensors)
+  begin()
+  return answers()
+}
+
+/** Notes what the recorded code touches. */
+class Recording implements Capture {
+  readonly modules = new Map<object, ModuleGuard>()
+  readonly gradients = new Map<Tensor, { before: Tensor | null; standIn: Tensor | null }>()
+  readonly prepare: (() => void)[] = []
+  #busy = false
+
+  beforeReplay(prepare: () => void): void {
+    this.prepare.push(prepare)
+  }
+  touchModule(module: Record<string, unknown>): void {
+    if (this.modules.has(module)) return
+    const fields = Object.entries(module).filter((field): field is [string, Tensor] => field[1] instanceof Tensor)
+    this.modules.set(module, { module, training: module['training'], fields: fields.map(([name, tensor]) => [name, tensor, tensor.requiresGrad]) })
+  }
+  /** A gradient that exists becomes an argument: at each replay it is another tensor. */
+  touchGradient(tensor: object): void {
+    const leaf = tensor as Tensor
+    if (this.#busy || this.gradients.has(leaf) || leaf._node !== null) return
+    this.#busy = true
+    const before = leaf._swapGrad(null)
+    const standIn = before === null ? null : unscoped(() => standIns([before], () => native.captureArguments())[0]!)
+    leaf._swapGrad(standIn)
+    this.gradients.set(leaf, { before, standIn })
+    this.#busy = false
+  }
+}
+
+function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors: Tensor[], key: string): Entry {
+  const recording = new Recording()
+  const outer = new Scope()
+  let finished = false
+  const generator = defaultGenerator()
+  const before = isGradEnabled()
+  try {
+    const stands = standIns(tensors, () => native.captureBegin())
+    stands.forEach((stand, i) => { if (tensors[i]!.requiresGrad) stand.requiresGrad = true })
+    setCapture(recording)
+    observeModules((module) => recording.touchModule(module as Record<string, unknown>))
+    let next = 0
+    const result = fn(...(substitute(args, () => stands[next++]!) as unknown[]))
+    if (isPromise(result)) {
+      void result.catch(() => {})
+      throw new CaptureError('compile: the function returned a promise. Return the tensors and await outside: `await step(x).item()`.')
+    }
+    setCapture(null)
+    const outputs: Tensor[] = []
+    const shape = structure(result, outputs)
+    const gradients: GradientGuard[] = []
+    for (const [leaf, { before: existing, standIn }] of recording.gradients) {
+      const after = leaf.grad
+      const outcome = after === null ? 'cleared' : after === standIn ? 'kept' : 'made'
+      if (outcome === 'made') outputs.push(after!)
+      gradients.push({ leaf, existed: existing !== null, outcome })
+    }
+    list(outputs)
+    native.captureEnd()
+    check()
+    finished = true
+    return { program: commands[1]!, key, modules: [...recording.modules.values()], gradients, generator, prepare: recording.prepare, shape }
+  } finally {
+    setCapture(null)
+    observeModules(null)
+    setGradEnabled(before)
+    if (!finished) native.captureAbort()
+    for (const [leaf, { before: existing, standIn }] of recording.gradients) {
+      const after = leaf._swapGrad(existing)
+      if (after !== null && after !== existing) after.dispose()
+      standIn?.dispose()
+    }
+    outer.abandon()
+  }
+}
+
+/** The arguments with each tensor replaced, in the order in which `describeArgument` met them. */
+function substitute(value: unknown, next: (tensor: Tensor) => unknown): unknown {
+  if (value instanceof Tensor) return next(value)
+  if (Array.isArray(value)) return value.map((item) => substitute(item, next))
+  const prototype: unknown = typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined
+  if (prototype !== Object.prototype && prototype !== null) return value
+  return Object.fromEntries(Object.entries(value as object).map(([name, item]) => [name, substitute(item, next)]))
+}
+
+/** The result with places for its tensors, which go to `outputs`. */
+function structure(result: unknown, outputs: Tensor[]): unknown {
+  return substitute(result, (tensor) => new Place(outputs.push(tensor) - 1))
+}
+
+function fill(shape: unknown, outputs: readonly Tensor[]): unknown {
+  if (shape instanceof Place) return outputs[shape.index]
+  if (Array.isArray(shape)) return shape.map((item) => fill(item, outputs))
+  const prototype: unknown = typeof shape === 'object' && shape !== null ? Object.getPrototypeOf(shape) : undefined
+  if (prototype !== Object.prototype && prototype !== null) return shape
+  return Object.fromEntries(Object.entries(shape as object).map(([name, item]) => [name, fill(item, outputs)]))
+}
+
+function replay(entry: Entry, tensors: readonly Tensor[]): unknown {
+  for (const prepare of entry.prepare) prepare()
+  list([...tensors, ...entry.gradients.filter(({ existed }) => existed).map(({ leaf }) => leaf.grad!)])
+  native.replay(entry.program)
+  const outputs = answers()
+  let position = outputs.length - entry.gradients.filter(({ outcome }) => outcome === 'made').length
+  for (const { leaf, outcome } of entry.gradients) {
+    if (outcome === 'cleared') leaf.grad = null
+    else if (outcome === 'made') leaf.grad = unscoped(() => outputs[position++]!._leaveScope())
+  }
+  return fill(entry.shape, outputs)
+}
+
+/** Replays, puts everything back, runs the plain function, and compares. */
+function replayChecked(entry: Entry, tensors: readonly Tensor[], plain: () => unknown): unknown {
+  return scope(() => noGradless(() => {
+    for (const prepare of entry.prepare) prepare()
+    native.programState(entry.program)
+    const state = answers()
+    const before = state.map((tensor) => run.contiguous(tensor))
+    const gradients = entry.gradients.map(({ leaf }) => (leaf.grad === null ? null : run.contiguous(leaf.grad)))
+    const captured: Tensor[] = []
+    structure(replay(entry, tensors), captured)
+    const after = state.map((tensor) => run.contiguous(tensor))
+    state.forEach((tensor, i) => run.assign(tensor, before[i]!))
+    entry.gradients.forEach(({ leaf }, i) => { leaf.grad = gradients[i] === null ? null : unscoped(() => run.contiguous(gradients[i]!)) })
+    const result = plain()
+    const eager: Tensor[] = []
+    structure(result, eager)
+    ;[...captured, ...after].forEach((tensor, i) => {
+      const other = [...eager, ...state][i]!
+      const [a, b] = [tensor, other].map((t) => { const d = t.detach().dataSync(); return Buffer.from(d.buffer, d.byteOffset, d.byteLength) })
+      if (!a!.equals(b!)) throw new CaptureError(`compile: with check, ${i < captured.length ? `output ${i}` : `state ${i - captured.length}`} differs between the captured and the plain run.`)
+    })
+    return result
+  }))
+}
+
+function noGradless<T>(fn: () => T): T {
+  const before = isGradEnabled()
+  try {
+    return fn()
+  } finally {
+    setGradEnabled(before)
+  }
+}
+void noGrad

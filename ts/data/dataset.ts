@@ -1,0 +1,250 @@
+// Data in memory: inputs and labels, row by row.
+import { noGrad, oneHot, scope, ShapeError, tensor, type Tensor, ValueError } from '../index.js'
+import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from './column.js'
+import { checkLabels, namedLabels } from './labels.js'
+import type { Numbers } from './nested.js'
+import { range } from './random.js'
+import type { Normalisation } from './statistics.js'
+
+/** A tensor, or several by name for models that take a record. */
+export type Inputs = Tensor | Record<string, Tensor>
+
+/** One batch: tensors with one row a sample. */
+export interface Batch {
+  inputs: any
+  labels: any
+}
+
+/** What `dataset` takes. */
+export interface DatasetSource {
+  /** One row a sample: nested numbers, a typed array with `inputShape`, a tensor, or a record of these. */
+  inputs: ColumnSource | Record<string, ColumnSource>
+  /** Class numbers, class names, one-hot rows or numbers to predict. */
+  labels: ColumnSource | readonly string[]
+  /** The shape of one sample, needed for flat typed arrays. */
+  inputShape?: readonly number[] | undefined
+  /** Class names by class number; class numbers are checked against them. */
+  classes?: readonly string[] | undefined
+  /** Inputs are multiplied by this when they become float: 1 / 255 for bytes of an image. */
+  scale?: number | undefined
+  /** Applied after `scale`. */
+  normalisation?: Normalisation | undefined
+}
+
+interface Parts {
+  inputs: Column | Record<string, Column>
+  labels: Column
+  classes: readonly string[] | undefined
+  scale: number | undefined
+  normalisation: Normalisation | undefined
+  indices: Int32Array | null
+  oneHot: number | null
+}
+
+/**
+ * Inputs and labels in memory. Images stay bytes until a batch of them is made; `inputs` and `labels` give all of them at once, as a model takes them.
+ * Made by `dataset`, `digits`, `cifar10`, `mnist`, `imageFolder` and `split`; parts of it share their memory.
+ */
+export class Dataset {
+  readonly #parts: Parts
+  #inputs: Inputs | null = null
+  #labels: Tensor | null = null
+  /** The number of samples. */
+  readonly length: number
+
+  /** @internal Use `dataset`. */
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.length = parts.indices?.length ?? parts.labels.length
+  }
+
+  /** Class names by class number, where they are known. */
+  get classes(): readonly string[] | undefined {
+    return this.#parts.classes
+  }
+  /** Mean and deviation that are taken out of the inputs, where `normalise` set them. */
+  get normalisation(): Normalisation | undefined {
+    return this.#parts.normalisation
+  }
+  /** What raw inputs are multiplied by when they become float. */
+  get scale(): number {
+    return this.#parts.scale ?? 1
+  }
+  /** The shape of one sample's input, by name for a record. */
+  get inputShape(): readonly number[] | Record<string, readonly number[]> {
+    const { inputs } = this.#parts
+    return isColumn(inputs) ? inputs.shape : Object.fromEntries(Object.entries(inputs).map(([name, column]) => [name, column.shape]))
+  }
+
+  /** All inputs [length, ...inputShape], scaled and normalised. Made at the first use and kept until `dispose`. */
+  get inputs(): any {
+    if (this.#inputs === null || [...tensorsOf(this.#inputs)].some(({ disposed }) => disposed)) this.#inputs = this.#make(() => this.prepare({ inputs: this.#gatherInputs(this.#rows(range(this.length))), labels: null }).inputs as Inputs)
+    return this.#inputs
+  }
+  /** All labels: int32 [length] for class numbers, [length, classes] for one-hot. Made at the first use and kept until `dispose`. */
+  get labels(): Tensor {
+    if (this.#labels === null || this.#labels.disposed) this.#labels = this.#make(() => this.#gatherLabels(this.#rows(range(this.length))))
+    return this.#labels
+  }
+
+  /** All labels as plain numbers, row by row: class numbers, or the targets as they are. */
+  async labelValues(): Promise<Numbers> {
+    const { labels, indices } = this.#parts
+    return pick(await labels.values(), indices, labels.shape)
+  }
+  /** All raw inputs, neither scaled nor normalised, row by row (of a record: the named column). */
+  async inputValues(name?: string): Promise<Numbers> {
+    const { inputs, indices } = this.#parts
+    const column = isColumn(inputs) ? inputs : inputs[name ?? '']
+    if (column === undefined) throw new ValueError(`data: the inputs have no column '${name ?? ''}'. There are ${Object.keys(inputs).join(', ')}.`)
+    return pick(await column.values(), indices, column.shape)
+  }
+
+  /** The samples at `indices` as a batch ready for a model; the caller disposes of it. */
+  batch(indices: Int32Array | readonly number[]): Batch {
+    return this.#make(() => this.prepare(this.rawBatch(indices)))
+  }
+
+  /** The samples at `indices`, inputs neither scaled nor normalised: augmentation comes between this and `prepare`. */
+  rawBatch(indices: Int32Array | readonly number[]): Batch {
+    const rows = this.#rows(indices)
+    return this.#make(() => ({ inputs: this.#gatherInputs(rows), labels: this.#gatherLabels(rows) }))
+  }
+
+  /** Scales and normalises the inputs of a raw batch. */
+  prepare({ inputs, labels }: Batch): Batch {
+    const { scale, normalisation } = this.#parts
+    if ((scale === undefined && normalisation === undefined) || !isTensor(inputs)) return { inputs, labels }
+    const x = inputs.dtype === 'float64' ? inputs : inputs.to('float32')
+    if (normalisation === undefined) return { inputs: x.mul(scale ?? 1), labels }
+    // (scale x - mean) / std, as one product and one sum.
+    const factor = normalisation.std.map((std) => (scale ?? 1) / std)
+    const offset = normalisation.mean.map((mean, i) => -mean / (normalisation.std[i] as number))
+    return { inputs: x.mul(tensor(factor, { dtype: x.dtype })).add(tensor(offset, { dtype: x.dtype })), labels }
+  }
+
+  /** The samples at `indices`, in that order, as a data set of their own. */
+  subset(indices: Int32Array | readonly number[]): Dataset {
+    if (indices.length === 0) throw new ValueError('data: a part without samples. Give at least one index.')
+    return new Dataset({ ...this.#parts, indices: this.#rows(indices) })
+  }
+
+  /** The same data with one-hot labels [length, classes], as losses on probabilities in Keras' manner take them. */
+  oneHot(classes: number | undefined = this.#parts.classes?.length): Dataset {
+    const { labels } = this.#parts
+    if (this.#parts.oneHot === classes && classes !== undefined) return this
+    if (labels.shape.length > 0 || labels.dtype === 'float32' || labels.dtype === 'float64') throw new ValueError('oneHot: the labels are no class numbers.', { shapes: [labels.shape] })
+    if (classes === undefined) throw new ValueError('oneHot: how many classes there are is not known.\n  Write oneHot(10).')
+    if (labels instanceof ArrayColumn) checkLabels(labels.array, classes)
+    return new Dataset({ ...this.#parts, oneHot: classes })
+  }
+
+  /** The same data with other statistics taken out. */
+  withNormalisation(normalisation: Normalisation | undefined): Dataset {
+    const { inputs } = this.#parts
+    if (normalisation === undefined) return new Dataset({ ...this.#parts, normalisation })
+    if (!isColumn(inputs)) throw new ValueError('normalisation: inputs given as a record are not normalised. Normalise each before.')
+    const { mean, std } = normalisation
+    const channels = inputs.shape.at(-1) ?? 1
+    if (mean.length !== std.length || (mean.length !== channels && mean.length !== 1)) {
+      throw new ShapeError(`normalisation: ${mean.length} means and ${std.length} deviations do not fit inputs of shape [${inputs.shape.join(', ')}].\n  Give one for each of the ${channels} channels.`)
+    }
+    if (!std.every((value) => value > 0 && Number.isFinite(value)) || !mean.every(Number.isFinite)) throw new ValueError('normalisation: means must be finite and deviations above 0.')
+    return new Dataset({ ...this.#parts, normalisation })
+  }
+
+  /** Whether the labels are class numbers (one-hot or not). */
+  get isClassification(): boolean {
+    const { labels } = this.#parts
+    return labels.shape.length === 0 && labels.dtype !== 'float32' && labels.dtype !== 'float64'
+  }
+
+  /** Frees the tensors made by `inputs` and `labels`; they are made again when asked for. */
+  dispose(): void {
+    for (const value of [...tensorsOf(this.#inputs ?? {}), ...(this.#labels === null ? [] : [this.#labels])]) value.dispose()
+    this.#inputs = this.#labels = null
+  }
+
+  #gatherInputs(rows: Int32Array): Inputs {
+    const { inputs } = this.#parts
+    return isColumn(inputs) ? inputs.gather(rows) : Object.fromEntries(Object.entries(inputs).map(([name, column]) => [name, column.gather(rows)]))
+  }
+
+  #gatherLabels(rows: Int32Array): Tensor {
+    const { labels, oneHot: classes } = this.#parts
+    return classes === null ? labels.gather(rows) : oneHot(labels.gather(rows), classes)
+  }
+
+  /** Runs `make`; what it makes on the way is freed. */
+  #make<T>(make: () => T): T {
+    return noGrad(() => scope(make))
+  }
+
+  #rows(indices: Int32Array | readonly number[]): Int32Array {
+    const own = this.#parts.indices
+    return Int32Array.from(indices, (index) => {
+      if (!Number.isInteger(index) || index < 0 || index >= this.length) throw new ValueError(`data: there is no sample ${index}; they are 0 to ${this.length - 1}.`)
+      return own === null ? index : own[index] as number
+    })
+  }
+}
+
+/**
+ * Makes a data set of arrays, typed arrays or tensors; a `Dataset` is given back as it is.
+ *
+ * ```js
+ * const points = data.dataset({ inputs: [[0, 0], [0, 1], [1, 0], [1, 1]], labels: [0, 1, 1, 0], classes: ['same', 'different'] })
+ * ```
+ * @throws ValueError for empty data or bad labels, ShapeError for unequal lengths or ragged rows
+ */
+export function dataset(source: DatasetSource | Dataset): Dataset {
+  if (source instanceof Dataset) return source
+  const { inputs: given, scale, normalisation, inputShape } = source
+  if (given === undefined || source.labels === undefined) throw new ValueError('data: a data set has { inputs, labels }.')
+  const inputs = isRecord(given)
+    ? Object.fromEntries(Object.entries(given).map(([name, column]) => [name, toColumn(column, `inputs.${name}`)]))
+    : toColumn(given as ColumnSource, 'inputs', { shape: inputShape })
+  const { values, classes } = namedLabels(source.labels, source.classes)
+  const labels = classNumbers(toColumn(values, 'labels', { whole: true }))
+  const lengths = isColumn(inputs) ? { inputs: inputs.length } : Object.fromEntries(Object.entries(inputs).map(([name, { length }]) => [`inputs.${name}`, length]))
+  for (const [name, length] of Object.entries(lengths)) {
+    if (length === 0 && labels.length === 0) throw new ValueError(`data: ${name} and labels are empty. Give at least one sample.`)
+    if (length !== labels.length) throw new ShapeError(`data: ${name} has ${length} samples, labels has ${labels.length}.\n  Each sample needs its label.`, { shapes: [[length], [labels.length]] })
+  }
+  if (labels instanceof ArrayColumn) checkLabels(labels.array, labels.shape.length === 0 ? classes?.length : undefined)
+  const made = new Dataset({ inputs, labels, classes, scale, normalisation: undefined, indices: null, oneHot: null })
+  return normalisation === undefined ? made : made.withNormalisation(normalisation)
+}
+
+/** Bytes and 64-bit integers as labels mean class numbers, which are int32 here. */
+function classNumbers(labels: Column): Column {
+  if (!(labels instanceof ArrayColumn) || labels.shape.length > 0 || labels.dtype === 'int32' || labels.dtype.startsWith('float')) return labels
+  return new ArrayColumn(Int32Array.from(labels.array as Uint8Array, Number), labels.length, labels.shape)
+}
+
+/** The tensors of inputs, one or many. */
+export function* tensorsOf(value: unknown): Generator<Tensor> {
+  if (isTensor(value)) yield value
+  else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) yield* tensorsOf(item)
+}
+
+/** Frees all tensors of a batch. */
+export function disposeBatch(batch: Batch): void {
+  for (const value of tensorsOf(batch)) if (!value.disposed) value.dispose()
+}
+
+function isColumn(value: Column | Record<string, Column>): value is Column {
+  return typeof (value as Partial<Column>).gather === 'function'
+}
+
+function isRecord(value: unknown): value is Record<string, ColumnSource> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !isTensor(value)
+}
+
+function pick(values: Numbers, indices: Int32Array | null, shape: readonly number[]): Numbers {
+  if (indices === null) return values
+  const width = shape.reduce((size, d) => size * d, 1)
+  const target = new (values.constructor as new (length: number) => Numbers)(indices.length * width)
+  indices.forEach((index, i) => target.set(values.subarray(index * width, (index + 1) * width) as never, i * width))
+  return target
+}

@@ -1,0 +1,74 @@
+// Finding and reading the files of data sets.
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import { FileFormatError, ValueError } from '../index.js'
+
+const unzip = promisify(gunzip)
+
+/** The most bytes a file may have when unpacked: a small file must not fill the memory. */
+const largest = 1 << 30
+
+/** The folder for downloads: `$FERROGRAD_CACHE`, or `.cache/ferrograd` at home. */
+export function cacheFolder(): string {
+  return process.env.FERROGRAD_CACHE || join(homedir(), '.cache', 'ferrograd')
+}
+
+/** Where a data set may lie: the folder given, or else `$FERROGRAD_DATA` and the cache. */
+export function candidates(name: string, folder: string | undefined): string[] {
+  if (folder !== undefined) return [folder, join(folder, name)]
+  const { FERROGRAD_DATA: data } = process.env
+  return [...(data ? [join(data, name), data] : []), join(cacheFolder(), name)]
+}
+
+/** The names in a folder, sorted; none where there is no such folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(() => [])).sort()
+}
+
+/** A file's bytes; those of a .gz file unpacked. @throws FileFormatError for a damaged one */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  const bytes = await readFile(path)
+  if (!path.endsWith('.gz')) return bytes
+  try {
+    return await unzip(bytes, { maxOutputLength: largest })
+  } catch (error) {
+    throw new FileFormatError(`${path}: cannot be unpacked (${(error as Error).message}).\n  The download or the copy did not finish; get it again.`, { cause: error })
+  }
+}
+
+/** Fetches a file into `path`, which appears only whole and with the right SHA-256. @throws ValueError naming what came instead */
+export async function download(url: string, sha256: string, path: string): Promise<void> {
+  const fail = (what: string, cause?: unknown): never => {
+    throw new ValueError(`download: ${url}: ${what}.\n  Fetch it yourself, unpack it, and name its folder.`, { cause })
+  }
+  const response = await fetch(url).catch((error: unknown) => fail(`the server cannot be reached (${(error as Error).message})`, error))
+  if (!response.ok) return fail(`the server answered ${response.status}`)
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  const found = createHash('sha256').update(bytes).digest('hex')
+  if (found !== sha256) return fail(`${bytes.length} bytes came with the SHA-256 ${found}, expected was ${sha256}`)
+  await mkdir(dirname(path), { recursive: true })
+  const partial = `${path}.${process.pid}.part`
+  await writeFile(partial, bytes).then(() => rename(partial, path)).catch(async (error: unknown) => {
+    await rm(partial, { force: true })
+    throw error
+  })
+}
+
+/** The regular files of a tar archive, by name without folders. @throws FileFormatError */
+export function untar(archive: Uint8Array, path: string): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>()
+  const text = (at: number, length: number): string => Buffer.from(archive.subarray(at, at + length)).toString('latin1').replace(/\0[\s\S]*$/, '')
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0; ) {
+    const size = parseInt(text(at + 124, 12).trim(), 8)
+    const end = at + 512 + size
+    if (!Number.isInteger(size) || size < 0 || end > archive.length) throw new FileFormatError(`${path}: no tar archive, or one that is cut off.\n  Get it again.`)
+    const kind = text(at + 156, 1)
+    if (kind === '' || kind === '0') files.set(basename(text(at, 100)), archive.subarray(at + 512, end))
+    at += 512 + Math.ceil(size / 512) * 512
+  }
+  return files
+}

@@ -1,0 +1,41 @@
+// Nested arrays of numbers, flattened.
+import { ShapeError, ValueError } from '../index.js'
+
+/** Numbers, or arrays of arrays of them, all rows equally long. */
+export type Nested = number | boolean | readonly Nested[] | Numbers
+/** The typed arrays that data comes in. */
+export type Numbers = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint8ClampedArray | Int8Array
+
+export function isNumbers(value: unknown): value is Numbers {
+  return value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof BigInt64Array
+    || value instanceof Uint8Array || value instanceof Int8Array || value instanceof Uint8ClampedArray
+}
+
+/** The shape of nested arrays, read from the first of each. */
+export function nestedShape(value: Nested): number[] {
+  const shape: number[] = []
+  for (let at: Nested | undefined = value; typeof at === 'object'; at = at[0] as Nested | undefined) shape.push(at.length)
+  return shape
+}
+
+/** All numbers in order. @throws ShapeError where rows differ in length, ValueError for anything but numbers */
+export function flatten(value: Nested, shape: readonly number[], what: string): Float64Array {
+  const flat = new Float64Array(shape.reduce((size, d) => size * d, 1))
+  let at = 0
+  const visit = (part: Nested, depth: number): void => {
+    if (depth === shape.length) {
+      if (typeof part !== 'number' && typeof part !== 'boolean' && typeof part !== 'bigint') {
+        if (typeof part === 'object' && part !== null) throw new ShapeError(`${what}: the rows are not all of shape [${shape.slice(1).join(', ')}].`, { shapes: [shape] })
+        throw new ValueError(`${what}: numbers are wanted, one is ${part === null ? 'null' : typeof part}.`)
+      }
+      flat[at++] = Number(part)
+      return
+    }
+    if (typeof part !== 'object' || part === null || part.length !== shape[depth]) {
+      throw new ShapeError(`${what}: the rows are not all of shape [${shape.slice(1).join(', ')}].\n  Pad or cut them to one length.`, { shapes: [shape] })
+    }
+    for (let i = 0; i < part.length; i++) visit(part[i] as Nested, depth + 1)
+  }
+  visit(value, 0)
+  return flat
+}

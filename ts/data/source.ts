@@ -1,0 +1,77 @@
+// Where batches come from: data in memory, samples by number, or a stream of samples.
+import { noGrad, scope, ShapeError, stack, tensor, type Tensor, ValueError } from '../index.js'
+import { isTensor } from './column.js'
+import { type Batch, type Dataset, type DatasetSource, dataset, type Inputs } from './dataset.js'
+import { flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
+
+/** One sample: its input (a number, numbers, a tensor without the batch dimension, or a record of these) and its label. */
+export interface Sample {
+  inputs: unknown
+  labels: unknown
+}
+
+/** Samples by number; `get` may be asynchronous (reading a file, say). */
+export interface Indexed {
+  readonly length: number
+  get(index: number): Sample | Promise<Sample>
+}
+
+/** What a `DataLoader` takes. */
+export type Source = Dataset | DatasetSource | Indexed | Iterable<Sample> | AsyncIterable<Sample>
+
+/** A source whose kind is known. */
+export type KnownSource = { kind: 'dataset'; data: Dataset } | { kind: 'indexed'; data: Indexed } | { kind: 'stream'; data: Iterable<Sample | Batch> | AsyncIterable<Sample | Batch> }
+
+/** Finds out what `source` is. @throws ValueError naming what is taken */
+export function recognise(source: Source): KnownSource {
+  if (typeof source === 'object' && source !== null) {
+    if ('inputs' in source && 'labels' in source) return { kind: 'dataset', data: dataset(source as DatasetSource) }
+    if ('get' in source && typeof source.get === 'function' && 'length' in source) {
+      const { length } = source
+      if (!Number.isInteger(length) || length < 1) throw new ValueError(`DataLoader: a source with ${String(length)} samples. Give at least one.`)
+      return { kind: 'indexed', data: source as Indexed }
+    }
+    if (Symbol.asyncIterator in source || Symbol.iterator in source) return { kind: 'stream', data: source as Iterable<Sample> }
+  }
+  throw new ValueError('DataLoader: a data set, { inputs, labels }, { length, get(i) } or an (async) iterable of samples is wanted.')
+}
+
+/** Puts samples together: a row each. */
+export function collate(samples: readonly Sample[], labelDType: 'int32' | 'float32' | undefined): Batch {
+  for (const sample of samples) {
+    if (typeof sample !== 'object' || sample === null || !('inputs' in sample) || !('labels' in sample)) throw new ValueError('DataLoader: a sample is { inputs, labels }.')
+  }
+  return noGrad(() => scope(() => ({
+    inputs: collateInputs(samples.map(({ inputs }) => inputs)),
+    labels: rows(samples.map(({ labels }) => labels), 'labels', labelDType ?? 'whole'),
+  })))
+}
+
+function collateInputs(values: readonly unknown[]): Inputs {
+  const [first] = values
+  if (typeof first !== 'object' || first === null || Array.isArray(first) || isNumbers(first) || isTensor(first)) return rows(values, 'inputs', 'float32')
+  return Object.fromEntries(Object.keys(first).map((name) => [name, rows(values.map((value) => (value as Record<string, unknown>)[name]), `inputs.${name}`, 'float32')]))
+}
+
+function rows(values: readonly unknown[], what: string, dtype: 'float32' | 'int32' | 'whole'): Tensor {
+  const [first] = values
+  if (isTensor(first)) {
+    for (const value of values) {
+      if (!isTensor(value)) throw new ValueError(`DataLoader: ${what} are tensors in some samples and not in others.`)
+      if (String(value.shape) !== String(first.shape)) {
+        throw new ShapeError(`DataLoader: ${what} of one batch differ in shape, [${first.shape.join(', ')}] and [${value.shape.join(', ')}].\n  Pad or resize them in get(i).`, { shapes: [first.shape, value.shape] })
+      }
+    }
+    return stack(values as Tensor[])
+  }
+  if (isNumbers(first) && values.every((value) => isNumbers(value) && value.constructor === first.constructor && value.length === first.length)) {
+    const array = new (first.constructor as new (length: number) => Numbers)(first.length * values.length)
+    values.forEach((value, i) => array.set(value as never, i * first.length))
+    return tensor(array, { shape: [values.length, first.length], transfer: true })
+  }
+  const shape = nestedShape(values as Nested)
+  const flat = flatten(values as Nested, shape, `DataLoader: ${what}`)
+  const whole = dtype === 'int32' || (dtype === 'whole' && flat.every(Number.isSafeInteger))
+  if (dtype !== 'float32') for (const value of flat) if (!Number.isFinite(value)) throw new ValueError(`DataLoader: a label is ${value}. Leave such samples out.`)
+  return tensor(whole ? Int32Array.from(flat) : Float32Array.from(flat), { shape, transfer: true })
+}

@@ -1,0 +1,7 @@
+import type { Dataset } from './dataset.js'
+
+/** The two parts that image sets come in. `test` is for the end: take validation data from `train`, with `split` or `fit`'s option. */
+export type TrainTest = {
+  train: Dataset
+  test: Dataset
+}

@@ -1,0 +1,71 @@
+import { DeviceError } from './errors.js'
+import { completion, native, type MachineInfo } from './native.js'
+import { run } from './native/run.js'
+import { dtypeCode } from './dtype.js'
+import { record } from './autograd.js'
+import { DEVICES, late, type Tensor } from './tensor.js'
+
+/** Bytes that tensors use and that the allocator keeps for the next ones, process-wide, and this thread's tensors. */
+export interface MemoryStats {
+  /** Bytes in use. */
+  live: number
+  /** Freed bytes kept for reuse. */
+  cached: number
+  /** The most that was in use at once. */
+  peak: number
+  /** Tensors of this thread that are alive. */
+  tensors: number
+}
+
+/** Code of a device's name. @throws DeviceError */
+export function deviceCode(name: string): number {
+  const code = DEVICES.indexOf(name)
+  if (code >= 0) return code
+  if (name.startsWith('cuda')) throw new DeviceError(`${name} is not available: ${native.machine().cudaNote}.`)
+  throw new DeviceError(`there is no device ${JSON.stringify(name)}. The devices are ${DEVICES.join(', ')} and cuda:0.`)
+}
+
+late.move = (x: Tensor, name: string): Tensor => {
+  const code = deviceCode(name)
+  if (code === x._device) return x
+  if (name === 'meta') return run.full(x.shape, x._code, 0, code)
+  throw new DeviceError(`to: a tensor on the meta device has no values to move to ${name}. Make it there instead.`)
+}
+late.cast = (x, dtype) => record(run.cast(x, dtypeCode(dtype)), { op: 'to', inputs: [x], saved: [], backward: (dy) => [() => late.cast(dy, x.dtype)] })
+late.alias = (x) => run.reshape(x, x.shape)
+
+/** The machine and what runs on it. */
+export const device = {
+  cuda: {
+    /** True where the CUDA device can be used. Never throws; `reason()` says why not. */
+    isAvailable: (): boolean => native.machine().cuda,
+    /** What the device is, or why there is none. */
+    reason: (): string => native.machine().cudaNote,
+  },
+  /** Resolves when everything called so far has run; rejects with the first late error that nothing else has reported. */
+  async sync(): Promise<void> {
+    native.sync()
+    await completion()
+    for (const message of native.unseenFailures()) process.emitWarning(`a result that nobody read had failed: ${message}`, { type: 'FerrogradWarning', code: 'FERROGRAD_LATE' })
+  },
+  memory(): MemoryStats {
+    const [live, cached, peak, tensors] = native.memory() as [number, number, number, number]
+    return { live, cached, peak, tensors }
+  },
+  /** Gives kept memory back to the system. */
+  trim: (): void => native.trimMemory(),
+  /** Bounds the bytes that tensors may use, process-wide; 0 for no bound. Beyond it ops fail with OutOfMemoryError. */
+  limitMemory: (bytes: number): void => native.limitMemory(bytes),
+  /** Versions, vector path, threads, quota. Starts no thread. */
+  info: (): MachineInfo => native.machine(),
+}
+
+/** Bytes of native memory in use. */
+export function nativeBytes(): number {
+  return native.memory()[0]!
+}
+
+/** Anomaly mode: every op's results are searched for NaN and infinity; the error names op and layer. Answers with the mode before. */
+export function anomaly(on: boolean): boolean {
+  return native.setAnomaly(on)
+}

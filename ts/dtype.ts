@@ -1,0 +1,46 @@
+import { DTypeError } from './errors.js'
+
+/** The element types. */
+export type DType = 'float32' | 'float64' | 'bfloat16' | 'float16' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool'
+/** The floating element types: those that gradients exist for. */
+export type FloatDType = 'float32' | 'float64' | 'bfloat16' | 'float16'
+/** What `data()` gives: float16 and bfloat16 come as float32, bool as bytes of 0 and 1. */
+export type TypedArray = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Int8Array
+
+/** Names by code; the order is the protocol with `crates/tensor/src/dtype.rs`. */
+export const DTYPES: readonly DType[] = ['float32', 'float64', 'bfloat16', 'float16', 'int64', 'int32', 'uint8', 'int8', 'bool']
+const SIZES: readonly number[] = [4, 8, 2, 2, 8, 4, 1, 1, 1]
+const FLOAT_CODES = 4
+const CODES: Readonly<Record<string, number>> = Object.fromEntries(DTYPES.map((name, code) => [name, code]))
+
+/** A dtype's number in the op call. */
+export function dtypeCode(dtype: DType): number {
+  const code = CODES[dtype]
+  if (code === undefined) throw new DTypeError(`no dtype is called ${String(dtype)}. The dtypes are ${DTYPES.join(', ')}.`)
+  return code
+}
+
+export function isDType(value: unknown): value is DType {
+  return typeof value === 'string' && Object.hasOwn(CODES, value)
+}
+
+export function isFloat(dtype: DType): dtype is FloatDType {
+  return dtypeCode(dtype) < FLOAT_CODES
+}
+
+/** Bytes of one element. */
+export function byteSize(dtype: DType): number {
+  return SIZES[dtypeCode(dtype)]!
+}
+
+/** An array for `length` elements as `data()` gives them. */
+export function arrayFor(dtype: DType, length: number): TypedArray {
+  switch (dtype) {
+    case 'float32': case 'float16': case 'bfloat16': return new Float32Array(length)
+    case 'float64': return new Float64Array(length)
+    case 'int64': return new BigInt64Array(length)
+    case 'int32': return new Int32Array(length)
+    case 'int8': return new Int8Array(length)
+    case 'uint8': case 'bool': return new Uint8Array(length)
+  }
+}

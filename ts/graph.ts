@@ -1,0 +1,68 @@
+import { modulePathOf } from './context.js'
+import { ScopeError, VersionError } from './errors.js'
+import type { Tensor } from './tensor.js'
+
+/** Computes the gradients of an op's inputs, one thunk an input; only those needed are run. */
+export type Backward = (dy: Tensor, ...saved: Tensor[]) => readonly (() => Tensor | null)[]
+
+let created = 0
+
+/** A recorded op: where gradients go next, and what they are computed from. */
+export class GraphNode {
+  /** Later ops have larger numbers, so that descending order is a topological one. */
+  readonly id: number = ++created
+  readonly op: string
+  /** For each input: the op that made it, the leaf itself, or null where no gradient is wanted. */
+  readonly next: readonly (GraphNode | Tensor | null)[]
+  readonly output: Tensor
+  readonly module: number
+  hooks: ((gradient: Tensor) => Tensor | void)[] | null = null
+  retainsGrad = false
+  #saved: readonly Tensor[] | null
+  #versions: readonly number[]
+  #backward: Backward
+
+  constructor(op: string, inputs: readonly Tensor[], output: Tensor, saved: readonly Tensor[], backward: Backward, module: number) {
+    this.op = op
+    this.next = inputs.map((input) => (input.requiresGrad ? input._node ?? input : null))
+    this.output = output
+    this.module = module
+    this.#saved = saved
+    this.#versions = saved.map((tensor) => tensor._base._version)
+    this.#backward = backward
+    // The tape's own references: a scope may close, a user may dispose, the values stay until backward has run.
+    for (const tensor of saved) tensor._retain()
+  }
+
+  /** The thunks of this op's gradients. */
+  gradients(dy: Tensor): readonly (() => Tensor | null)[] {
+    if (this.#saved === null) {
+      throw new ScopeError(`backward: the graph behind ${this.op} is gone: backward ran through it already, or its scope closed.\n`
+        + '  Call backward({ retainGraph: true }) the first time, or keep(t) the result that the graph belongs to.', { op: this.op })
+    }
+    this.#saved.forEach((tensor, i) => {
+      if (tensor._base._version === this.#versions[i]) return
+      const where = modulePathOf(this.module)
+      throw new VersionError(
+        `backward: ${this.op}${where && ` (in ${where})`} needs a tensor [${tensor.shape.join(', ')}] that was changed in place since `
+        + `(version ${tensor._base._version}, ${this.#versions[i]} was saved).\n  Change it after backward, or save a copy with .clone().`, { op: this.op })
+    })
+    return this.#backward(dy, ...this.#saved.map((tensor) => tensor._revive()))
+  }
+
+  /** Gives the saved tensors back. */
+  release(): void {
+    if (this.#saved === null) return
+    for (const tensor of this.#saved) tensor._release()
+    this.#saved = null
+  }
+}
+
+/** Every node that gradients from `roots` would visit. */
+export function reachable(roots: Iterable<GraphNode>): Set<GraphNode> {
+  const seen = new Set<GraphNode>(roots)
+  for (const node of seen) {
+    for (const next of node.next) if (next instanceof GraphNode) seen.add(next)
+  }
+  return seen
+}

@@ -1,0 +1,1 @@
+export { ArticleCnn, cnn, type CnnOptions } from './cnn.js'

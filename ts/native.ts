@@ -1,0 +1,140 @@
+// The only import of the addon, and the buffers that calls travel in. The other end is `crates/node/src/protocol.rs`.
+import { createRequire } from 'node:module'
+import { currentModule, modulePathOf } from './context.js'
+import { type FerrogradError, fromNative, InternalError } from './errors.js'
+
+/** The addon's functions. Those that answer with tensors or numbers write them into `commands`. */
+export interface Addon {
+  run(): void
+  init(commands: Int32Array, floats: Float64Array, frees: Int32Array, callback: (...completion: any[]) => void): void
+  takeError(): { code: string; op: string; message: string } | null
+  flush(): void
+  upload(bytes: Uint8Array): void
+  read(slot: number, generation: number, target: Uint8Array): void
+  readSync(slot: number, generation: number, target: Uint8Array): void
+  sync(): void
+  captureBegin(): void
+  captureEnd(): void
+  captureAbort(): void
+  captureSuspend(suspended: boolean): void
+  captureArguments(): void
+  programState(program: number): void
+  replay(program: number): void
+  describeProgram(program: number): string | null
+  dropProgram(program: number): void
+  openStream(): number
+  useStream(id: number): number
+  closeStream(id: number): void
+  gate(): number
+  openGate(id: number): void
+  streamProgress(): number[]
+  setAnomaly(on: boolean): boolean
+  publish(slot: number, generation: number): void
+  adopt(id: number): void
+  unpublish(id: number): void
+  memory(): number[]
+  trimMemory(): void
+  limitMemory(bytes: number): void
+  adjustExternal(bytes: number): void
+  unseenFailures(): string[]
+  opTable(): string
+  machine(): MachineInfo
+  peak(threads: number): number[]
+}
+
+/** What `ferrograd doctor` shows of the machine. */
+export interface MachineInfo {
+  version: string
+  isa: string
+  isaNote?: string
+  threads: number
+  affinity: number
+  quota?: number
+  requestedThreads?: number
+  cuda: boolean
+  cudaNote: string
+}
+
+/** The addon's file names for this platform, likeliest first. Each `require` below has a literal path, so that bundlers can follow it. */
+function load(): Addon {
+  const require = createRequire(import.meta.url)
+  const tried: string[] = []
+  const attempt = (load: () => unknown): Addon | null => {
+    try {
+      return load() as Addon
+    } catch (error) {
+      tried.push((error as Error).message.split('\n')[0]!)
+      return null
+    }
+  }
+  const platform = `${process.platform}-${process.arch}`
+  const found = (() => {
+    switch (platform) {
+      case 'linux-x64': return attempt(() => require('./native/ferrograd.linux-x64-gnu.node')) ?? attempt(() => require('ferrograd-linux-x64-gnu'))
+        ?? attempt(() => require('ferrograd-linux-x64-musl'))
+      case 'linux-arm64': return attempt(() => require('./native/ferrograd.linux-arm64-gnu.node')) ?? attempt(() => require('ferrograd-linux-arm64-gnu'))
+        ?? attempt(() => require('ferrograd-linux-arm64-musl'))
+      case 'darwin-arm64': return attempt(() => require('./native/ferrograd.darwin-arm64.node')) ?? attempt(() => require('ferrograd-darwin-arm64'))
+      case 'darwin-x64': return attempt(() => require('./native/ferrograd.darwin-x64.node')) ?? attempt(() => require('ferrograd-darwin-x64'))
+      case 'win32-x64': return attempt(() => require('./native/ferrograd.win32-x64-msvc.node')) ?? attempt(() => require('ferrograd-win32-x64-msvc'))
+      default: return null
+    }
+  })()
+  if (found !== null) return found
+  throw new InternalError(
+    `ferrograd: no binary for ${platform} could be loaded.\n  ${tried.join('\n  ') || 'No binary is published for this platform.'}\n`
+    + '  Install again without --omit=optional (`npm install ferrograd`), or build from source with `npm run build`.',
+  )
+}
+
+/** Room for the largest call: a list of every parameter of a deep network, four times over. */
+const COMMAND_WORDS = 1 << 16
+const FREES = 2048
+
+export const native: Addon = load()
+export const commands: Int32Array = new Int32Array(COMMAND_WORDS)
+export const floats: Float64Array = new Float64Array(64)
+const frees = new Int32Array(1 + 2 * FREES)
+
+type Pending = { resolve: () => void; reject: (error: FerrogradError) => void }
+const pending = new Map<number, Pending>()
+
+native.init(commands, floats, frees, (id: number, code?: string, op?: string, message?: string, module?: number, sequence?: number) => {
+  const waiting = pending.get(id)
+  pending.delete(id)
+  if (code === undefined) waiting?.resolve()
+  else waiting?.reject(fromNative(code, op!, message!, { module: modulePathOf(module!), sequence: sequence! }))
+})
+
+/** Resolves when the completion that the last call announced arrives. */
+export function completion(): Promise<void> {
+  check()
+  const id = commands[1]!
+  return new Promise((resolve, reject) => pending.set(id, { resolve, reject }))
+}
+
+/** Throws what the last call complained of. */
+export function check(): void {
+  if (commands[0]! < 0) throw callError()
+}
+
+function callError(): FerrogradError {
+  const error = native.takeError()
+  if (error === null) return new InternalError('ferrograd: a call failed without a reason')
+  // An error of an earlier command that a blocking read met carries that command's op.
+  const [op, message] = error.message.includes('\u001f') ? error.message.split('\u001f') as [string, string] : [error.op, error.message]
+  const late = op !== error.op || error.op === 'dataSync'
+  return fromNative(error.code, op, message, { module: modulePathOf(late ? commands[1]! : currentModule) })
+}
+
+/** Lists a handle as free; the addon hears of it with the next call. */
+export function free(slot: number, generation: number): void {
+  const count = frees[0]!
+  if (count === FREES) {
+    native.flush()
+    return free(slot, generation)
+  }
+  frees[1 + 2 * count] = slot
+  frees[2 + 2 * count] = generation
+  frees[0] = count + 1
+}

@@ -1,0 +1,184 @@
+import { elu, gelu, hardsigmoid, hardswish, leakyRelu, logSigmoid, mish, relu, selu, sigmoid, silu, softplus, softsign } from '../ops/activation.js'
+import { tanh } from '../ops/pointwise.js'
+import { logSoftmax, softmax } from '../ops/softmax.js'
+import type { Tensor } from '../tensor.js'
+import { Module } from './module.js'
+
+// Each layer is its function: formulas and sources stand in ts/ops/activation.ts.
+
+/** One function applied to every element; counted as one operation each. */
+abstract class Activation extends Module {
+  abstract override forward(x: Tensor): Tensor
+
+  override flops(inputs: readonly Tensor[]): number {
+    return inputs[0]?.size ?? 0
+  }
+}
+
+/** max(x, 0). PyTorch: `nn.ReLU`. */
+export class ReLU extends Activation {
+  forward(x: Tensor): Tensor {
+    return relu(x)
+  }
+}
+
+/** x above 0, slope · x below. PyTorch: `nn.LeakyReLU`. */
+export class LeakyReLU extends Activation {
+  constructor(readonly slope: number = 0.01) {
+    super()
+  }
+
+  forward(x: Tensor): Tensor {
+    return leakyRelu(x, this.slope)
+  }
+
+  override extraRepr(): string {
+    return String(this.slope)
+  }
+}
+
+/** x above 0, alpha (eˣ - 1) below. PyTorch: `nn.ELU`. */
+export class ELU extends Activation {
+  constructor(readonly alpha: number = 1) {
+    super()
+  }
+
+  forward(x: Tensor): Tensor {
+    return elu(x, this.alpha)
+  }
+
+  override extraRepr(): string {
+    return String(this.alpha)
+  }
+}
+
+/** The self-normalising unit. PyTorch: `nn.SELU`. */
+export class SELU extends Activation {
+  forward(x: Tensor): Tensor {
+    return selu(x)
+  }
+}
+
+/** x Φ(x), or its tanh approximation. PyTorch: `nn.GELU`. */
+export class GELU extends Activation {
+  readonly approximate: 'none' | 'tanh'
+
+  constructor({ approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}) {
+    super()
+    this.approximate = approximate
+  }
+
+  forward(x: Tensor): Tensor {
+    return gelu(x, this.approximate)
+  }
+
+  override extraRepr(): string {
+    return this.approximate === 'none' ? '' : `approximate=${this.approximate}`
+  }
+}
+
+/** x sigmoid(x), also called swish. PyTorch: `nn.SiLU`. */
+export class SiLU extends Activation {
+  forward(x: Tensor): Tensor {
+    return silu(x)
+  }
+}
+
+/** x tanh(softplus(x)). PyTorch: `nn.Mish`. */
+export class Mish extends Activation {
+  forward(x: Tensor): Tensor {
+    return mish(x)
+  }
+}
+
+/** 1 / (1 + e⁻ˣ). PyTorch: `nn.Sigmoid`. */
+export class Sigmoid extends Activation {
+  forward(x: Tensor): Tensor {
+    return sigmoid(x)
+  }
+}
+
+/** Hyperbolic tangent. PyTorch: `nn.Tanh`. */
+export class Tanh extends Activation {
+  forward(x: Tensor): Tensor {
+    return tanh(x)
+  }
+}
+
+/** Probabilities along `dim` (the last). Cross-entropy takes logits: leave this layer out, or pass `fromLogits: false`. PyTorch: `nn.Softmax`. */
+export class Softmax extends Activation {
+  constructor(readonly dim: number = -1) {
+    super()
+  }
+
+  forward(x: Tensor): Tensor {
+    return softmax(x, this.dim)
+  }
+
+  override extraRepr(): string {
+    return `dim=${this.dim}`
+  }
+}
+
+/** Logarithms of the probabilities along `dim` (the last). PyTorch: `nn.LogSoftmax`. */
+export class LogSoftmax extends Activation {
+  constructor(readonly dim: number = -1) {
+    super()
+  }
+
+  forward(x: Tensor): Tensor {
+    return logSoftmax(x, this.dim)
+  }
+
+  override extraRepr(): string {
+    return `dim=${this.dim}`
+  }
+}
+
+/** log(1 + e^(beta x)) / beta. PyTorch: `nn.Softplus`. */
+export class Softplus extends Activation {
+  readonly beta: number
+  readonly threshold: number
+
+  constructor({ beta = 1, threshold = 20 }: { beta?: number; threshold?: number } = {}) {
+    super()
+    this.beta = beta
+    this.threshold = threshold
+  }
+
+  forward(x: Tensor): Tensor {
+    return softplus(x, this.beta, this.threshold)
+  }
+
+  override extraRepr(): string {
+    return `beta=${this.beta}, threshold=${this.threshold}`
+  }
+}
+
+/** x relu6(x + 3) / 6. PyTorch: `nn.Hardswish`. */
+export class Hardswish extends Activation {
+  forward(x: Tensor): Tensor {
+    return hardswish(x)
+  }
+}
+
+/** relu6(x + 3) / 6. PyTorch: `nn.Hardsigmoid`. */
+export class Hardsigmoid extends Activation {
+  forward(x: Tensor): Tensor {
+    return hardsigmoid(x)
+  }
+}
+
+/** x / (1 + |x|). PyTorch: `nn.Softsign`. */
+export class Softsign extends Activation {
+  forward(x: Tensor): Tensor {
+    return softsign(x)
+  }
+}
+
+/** log sigmoid(x). PyTorch: `nn.LogSigmoid`. */
+export class LogSigmoid extends Activation {
+  forward(x: Tensor): Tensor {
+    return logSigmoid(x)
+  }
+}

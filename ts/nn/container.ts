@@ -1,0 +1,137 @@
+import { ShapeError, ValueError } from '../errors.js'
+import type { Tensor } from '../tensor.js'
+import { ReLU } from './activation.js'
+import { Conv2d } from './conv.js'
+import { Linear, wrongFeatures } from './linear.js'
+import { Module, running } from './module.js'
+
+/**
+ * Layers one after the other, each given the output of the one before; state keys are `0.weight`, `1.bias` ... PyTorch: `nn.Sequential`.
+ * A Linear or Conv2d followed by a ReLU runs as one op (same bits), unless one of them has a hook.
+ */
+export class Sequential extends Module {
+  [index: number]: Module
+
+  constructor(...layers: Module[]) {
+    super()
+    // Layers are fields named by their place, so that the keys are PyTorch's.
+    for (const layer of layers) this.append(layer)
+  }
+
+  /** How many layers there are. */
+  get length(): number {
+    return layersOf(this).length
+  }
+
+  /** Adds a layer at the end. */
+  append(layer: Module): this {
+    if (!(layer instanceof Module)) {
+      throw new ValueError(`Sequential: layer ${this.length} is ${describeValue(layer)}, not a Module. Use an instance: new nn.ReLU(), not nn.ReLU`)
+    }
+    this[this.length] = layer
+    return this
+  }
+
+  [Symbol.iterator](): Iterator<Module> {
+    return layersOf(this)[Symbol.iterator]()
+  }
+
+  forward(x: any): any {
+    const layers = layersOf(this)
+    let y: unknown = x
+    for (let i = 0; i < layers.length; i++) {
+      const layer = layers[i] as Module
+      if (layer instanceof Linear) checkFit(layers[i - 1], y as Tensor, layer)
+      const next = layers[i + 1]
+      const fused = next instanceof ReLU && (layer instanceof Linear || layer instanceof Conv2d) && !layer.hasHooks && !next.hasHooks
+      const input = y
+      y = fused ? running(layer, () => layer.forwardRelu(input as Tensor)) : layer.forward(input)
+      if (fused) i++
+    }
+    return y
+  }
+}
+
+/** The array's modules in a field of their own kind; it has no `forward`: call the layers. PyTorch: `nn.ModuleList`. */
+export class ModuleList<M extends Module = Module> extends Module {
+  [index: number]: M
+
+  constructor(modules: Iterable<M> = []) {
+    super()
+    for (const module of modules) this.append(module)
+  }
+
+  /** How many modules there are. */
+  get length(): number {
+    return layersOf(this).length
+  }
+
+  /** Adds a module at the end. */
+  append(module: M): this {
+    if (!(module instanceof Module)) throw new ValueError(`ModuleList: item ${this.length} is ${describeValue(module)}, not a Module`)
+    ;(this as Record<number, Module>)[this.length] = module
+    return this
+  }
+
+  [Symbol.iterator](): Iterator<M> {
+    return (layersOf(this) as M[])[Symbol.iterator]()
+  }
+
+  forward(): never {
+    throw new ValueError('ModuleList: it has no forward of its own; write for (const layer of this.layers) x = layer.forward(x)')
+  }
+}
+
+/** Modules by name; it has no `forward`. PyTorch: `nn.ModuleDict`. */
+export class ModuleDict<M extends Module = Module> extends Module {
+  constructor(modules: Record<string, M> = {}) {
+    super()
+    for (const [name, module] of Object.entries(modules)) this.set(name, module)
+  }
+
+  /** The module of that name. */
+  get(name: string): M {
+    const module = Object.hasOwn(this, name) ? (this as unknown as Record<string, unknown>)[name] : undefined
+    if (!(module instanceof Module)) throw new ValueError(`ModuleDict: no module "${name}"; there are ${[...this.keys()].join(', ') || 'none'}`)
+    return module as M
+  }
+
+  /** Adds a module, or puts another in its place. */
+  set(name: string, module: M): this {
+    if (!(module instanceof Module)) throw new ValueError(`ModuleDict: "${name}" is ${describeValue(module)}, not a Module`)
+    if (name in Module.prototype || name === 'training' || name === 'forward') throw new ValueError(`ModuleDict: "${name}" is a name of Module itself; take another`)
+    ;(this as unknown as Record<string, unknown>)[name] = module
+    return this
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this, name) && name !== 'training'
+  }
+
+  keys(): Iterable<string> {
+    return Object.keys(this).filter((name) => name !== 'training')
+  }
+
+  [Symbol.iterator](): Iterator<[string, M]> {
+    return [...this.keys()].map((name): [string, M] => [name, this.get(name)])[Symbol.iterator]()
+  }
+
+  forward(): never {
+    throw new ValueError('ModuleDict: it has no forward of its own; call this.layers.get(name).forward(x)')
+  }
+}
+
+/** The fields '0', '1', ...: integer keys come first and in order. */
+function layersOf(container: Module): Module[] {
+  return Object.values(container).filter((value): value is Module => value instanceof Module)
+}
+
+function checkFit(before: Module | undefined, x: Tensor, layer: Linear): void {
+  const features = x.shape[x.shape.length - 1]
+  if (before === undefined || features === layer.inFeatures) return
+  throw new ShapeError(wrongFeatures(before.constructor.name, features, layer, x.shape), { op: 'linear', shapes: [x.shape, layer.weight.shape] })
+}
+
+function describeValue(value: unknown): string {
+  return typeof value === 'function' ? `the function ${value.name}` : value === null ? 'null' : `a ${typeof value}`
+}

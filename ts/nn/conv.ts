@@ -1,0 +1,222 @@
+import { ShapeError, ValueError } from '../errors.js'
+import { conv1d, conv2d, convTranspose2d } from '../ops/conv2d.js'
+import type { Parameter, Tensor } from '../tensor.js'
+import { uniformParameter } from './init.js'
+import { positive } from './linear.js'
+import { Module } from './module.js'
+
+/** One number for both dimensions, or [height, width]. */
+export type Pair = number | readonly [number, number]
+/** One number for all sides, [height, width], [top, bottom, left, right], 'same' (size of the input, stride 1), or 'valid' (none). */
+export type Padding2d = number | readonly [number, number] | readonly [number, number, number, number] | 'same' | 'valid'
+
+/** Options of `Conv2d`. */
+export interface Conv2dOptions {
+  /** Steps of the window (1). */
+  stride?: Pair
+  /** Zeros around the input (0). */
+  padding?: Padding2d
+  /** Distance of the kernel's taps (1). */
+  dilation?: Pair
+  /** The channels fall into this many groups that do not see each other (1). */
+  groups?: number
+  /** Adds a learned bias (true). */
+  bias?: boolean
+}
+
+export const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : [value[0], value[1]])
+
+/** kaiming_uniform with a = √5, PyTorch's default, is uniform in ±1/√fan_in; the bias has the same bound. */
+function weights(shape: number[], fanIn: number, out: number, bias: boolean): { weight: Parameter; bias: Parameter | null } {
+  const bound = 1 / Math.sqrt(fanIn)
+  return { weight: uniformParameter(shape, bound), bias: bias ? uniformParameter([out], bound) : null }
+}
+
+function checkGroups(layer: string, inChannels: number, outChannels: number, groups: number): void {
+  positive(layer, { inChannels, outChannels, groups })
+  if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+    throw new ValueError(`${layer}: groups ${groups} must divide inChannels ${inChannels} and outChannels ${outChannels}`)
+  }
+}
+
+function checkChannels(name: string, x: Tensor, rank: number, letters: string, inChannels: number, remake: (channels: number) => string): void {
+  const channels = x.shape[rank - 1]
+  if (x.shape.length !== rank) {
+    throw new ShapeError(
+      `${name}: the input [${x.shape.join(', ')}] has ${x.shape.length} dimensions, expected ${rank} (${letters}). Use x.unsqueeze(0) for a single sample`,
+      { shapes: [x.shape] },
+    )
+  }
+  if (channels === inChannels) return
+  const second = x.shape[1] === inChannels ? ` The second dimension is ${inChannels}: images are channels last here, use x.permute(...) from N C to N ... C.` : ''
+  throw new ShapeError(
+    `${name}: the input [${x.shape.join(', ')}] (${letters}) has ${channels} channels, the layer expects ${inChannels}: use ${remake(channels as number)}.${second}`,
+    { shapes: [x.shape] },
+  )
+}
+
+/**
+ * 2-D convolution (cross-correlation) of images [N, H, W, inChannels] -> [N, OH, OW, outChannels]; weight [outChannels, KH, KW, inChannels / groups].
+ * OH = ⌊(H + top + bottom - dilation (KH - 1) - 1) / stride⌋ + 1. PyTorch: `nn.Conv2d`, with channels second there.
+ * @throws ShapeError where the channels do not fit, or the window is larger than the padded image.
+ */
+export class Conv2d extends Module {
+  weight: Parameter
+  bias: Parameter | null
+  readonly kernelSize: [number, number]
+  readonly stride: [number, number]
+  readonly padding: Padding2d
+  readonly dilation: [number, number]
+  readonly groups: number
+
+  constructor(readonly inChannels: number, readonly outChannels: number, kernelSize: Pair, options: Conv2dOptions = {}) {
+    super()
+    const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options
+    checkGroups('Conv2d', inChannels, outChannels, groups)
+    this.kernelSize = pair(kernelSize)
+    this.stride = pair(stride)
+    this.padding = padding
+    this.dilation = pair(dilation)
+    this.groups = groups
+    const [height, width] = this.kernelSize
+    positive('Conv2d', { kernelHeight: height, kernelWidth: width })
+    const within = inChannels / groups
+    ;({ weight: this.weight, bias: this.bias } = weights([outChannels, height, width, within], within * height * width, outChannels, bias))
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.#convolve(x, 'none')
+  }
+
+  /** ReLU of `forward` in one pass over memory; the same bits. `Sequential` calls it where a ReLU follows. */
+  forwardRelu(x: Tensor): Tensor {
+    return this.#convolve(x, 'relu')
+  }
+
+  #convolve(x: Tensor, activation: 'none' | 'relu'): Tensor {
+    checkChannels('Conv2d', x, 4, 'N H W C', this.inChannels, (c) => `new nn.Conv2d(${c}, ${this.outChannels}, ...)`)
+    const { stride, padding, dilation, groups } = this
+    return conv2d(x, this.weight, this.bias, { stride, padding, dilation, groups, activation })
+  }
+
+  override flops(_inputs: readonly Tensor[], output: Tensor): number {
+    const taps = this.weight.size / this.outChannels
+    return output.size * (2 * taps + (this.bias === null ? 0 : 1))
+  }
+
+  override extraRepr(): string {
+    return describe(this, this.kernelSize.join('x'))
+  }
+}
+
+/** Options of `Conv1d`; as for `Conv2d`, with one number each. */
+export interface Conv1dOptions {
+  stride?: number
+  padding?: number | readonly [number, number] | 'same' | 'valid'
+  dilation?: number
+  groups?: number
+  bias?: boolean
+}
+
+/** Convolution along sequences [N, T, inChannels] -> [N, OT, outChannels]; weight [outChannels, K, inChannels / groups]. PyTorch: `nn.Conv1d`. */
+export class Conv1d extends Module {
+  weight: Parameter
+  bias: Parameter | null
+  readonly stride: number
+  readonly padding: number | readonly [number, number] | 'same' | 'valid'
+  readonly dilation: number
+  readonly groups: number
+
+  constructor(readonly inChannels: number, readonly outChannels: number, readonly kernelSize: number, options: Conv1dOptions = {}) {
+    super()
+    const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options
+    checkGroups('Conv1d', inChannels, outChannels, groups)
+    positive('Conv1d', { kernelSize })
+    this.stride = stride
+    this.padding = padding
+    this.dilation = dilation
+    this.groups = groups
+    const within = inChannels / groups
+    ;({ weight: this.weight, bias: this.bias } = weights([outChannels, kernelSize, within], within * kernelSize, outChannels, bias))
+  }
+
+  forward(x: Tensor): Tensor {
+    checkChannels('Conv1d', x, 3, 'N T C', this.inChannels, (c) => `new nn.Conv1d(${c}, ${this.outChannels}, ...)`)
+    const { stride, padding, dilation, groups } = this
+    return conv1d(x, this.weight, this.bias, { stride, padding, dilation, groups })
+  }
+
+  override flops(_inputs: readonly Tensor[], output: Tensor): number {
+    return output.size * (2 * (this.weight.size / this.outChannels) + (this.bias === null ? 0 : 1))
+  }
+
+  override extraRepr(): string {
+    return describe(this, String(this.kernelSize))
+  }
+}
+
+/** Options of `ConvTranspose2d`. */
+export interface ConvTranspose2dOptions {
+  stride?: Pair
+  padding?: Pair
+  /** Rows and columns added at the bottom and right, to choose among the sizes that one stride maps to the same input (0). */
+  outputPadding?: Pair
+  dilation?: Pair
+  groups?: number
+  bias?: boolean
+}
+
+/**
+ * Transposed convolution, the gradient of `Conv2d` with respect to its input: [N, H, W, inChannels] -> [N, OH, OW, outChannels],
+ * OH = (H - 1) stride - 2 padding + dilation (KH - 1) + outputPadding + 1; weight [inChannels, KH, KW, outChannels / groups].
+ * PyTorch: `nn.ConvTranspose2d`.
+ */
+export class ConvTranspose2d extends Module {
+  weight: Parameter
+  bias: Parameter | null
+  readonly kernelSize: [number, number]
+  readonly stride: [number, number]
+  readonly padding: [number, number]
+  readonly outputPadding: [number, number]
+  readonly dilation: [number, number]
+  readonly groups: number
+
+  constructor(readonly inChannels: number, readonly outChannels: number, kernelSize: Pair, options: ConvTranspose2dOptions = {}) {
+    super()
+    const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1, bias = true } = options
+    checkGroups('ConvTranspose2d', inChannels, outChannels, groups)
+    this.kernelSize = pair(kernelSize)
+    this.stride = pair(stride)
+    this.padding = pair(padding)
+    this.outputPadding = pair(outputPadding)
+    this.dilation = pair(dilation)
+    this.groups = groups
+    const [height, width] = this.kernelSize
+    positive('ConvTranspose2d', { kernelHeight: height, kernelWidth: width })
+    const out = outChannels / groups
+    ;({ weight: this.weight, bias: this.bias } = weights([inChannels, height, width, out], out * height * width, outChannels, bias))
+  }
+
+  forward(x: Tensor): Tensor {
+    checkChannels('ConvTranspose2d', x, 4, 'N H W C', this.inChannels, (c) => `new nn.ConvTranspose2d(${c}, ${this.outChannels}, ...)`)
+    const { stride, padding, outputPadding, dilation, groups } = this
+    return convTranspose2d(x, this.weight, this.bias, { stride, padding, outputPadding, dilation, groups })
+  }
+
+  override flops(inputs: readonly Tensor[], output: Tensor): number {
+    const spread = (inputs[0]?.size ?? 0) * 2 * (this.weight.size / this.inChannels)
+    return spread + (this.bias === null ? 0 : output.size)
+  }
+
+  override extraRepr(): string {
+    return describe(this, this.kernelSize.join('x'))
+  }
+}
+
+interface Described { inChannels: number; outChannels: number; stride: unknown; padding: unknown; dilation: unknown; groups: number; bias: Parameter | null }
+
+function describe(layer: Described, kernel: string): string {
+  const differs = (name: string, value: unknown, usual: string): string => (String(value) === usual || String(value) === `${usual},${usual}` ? '' : `, ${name}=${String(value)}`)
+  return `${layer.inChannels}, ${layer.outChannels}, ${kernel}` + differs('stride', layer.stride, '1') + differs('padding', layer.padding, '0') +
+    differs('dilation', layer.dilation, '1') + differs('groups', layer.groups, '1') + (layer.bias === null ? ', bias=false' : '')
+}

@@ -1,0 +1,110 @@
+// What every loss shares: its declared task, reductions, and the checks of its target.
+import { ShapeError, ValueError } from '../errors.js'
+import { tensor } from '../create.js'
+import { persistent } from '../internal.js'
+import { Tensor } from '../tensor.js'
+import { Module } from './module.js'
+
+/** What the outputs mean: scores a class, one score for yes or no, or quantities. The Trainer chooses accuracy, probabilities and classes by it. */
+export type Task = 'multiclass' | 'binary' | 'regression'
+/** 'none' keeps one loss an element (a row, for classes); 'mean' and 'sum' give a scalar. */
+export type Reduction = 'none' | 'mean' | 'sum'
+
+/** What a loss declares about the outputs that it takes. */
+export interface LossTraits {
+  readonly task: Task
+  /** False where outputs are probabilities already (or log-probabilities, or quantities). */
+  readonly fromLogits: boolean
+}
+
+/** A loss as a function: outputs, targets, options. */
+export interface Loss<Options> extends LossTraits {
+  (output: Tensor, target: Tensor, options?: Options): Tensor
+}
+
+/** Options of every loss. */
+export interface LossOptions {
+  reduction?: Reduction
+}
+
+/** Numbers, one a class or one an output; an array becomes a tensor of the outputs' dtype. */
+export type Weights = Tensor | readonly number[]
+
+/** Attaches a loss's traits to its function. */
+export function declareLoss<Options>(
+  traits: LossTraits, fn: (output: Tensor, target: Tensor, options?: Options) => Tensor,
+): Loss<Options> {
+  return Object.assign(fn, traits)
+}
+
+/** A loss with its options, to be made once and called often. */
+export abstract class LossModule<Options> extends Module {
+  // Private: class weights are no state of a model that holds the loss.
+  readonly #options: Options
+  readonly #loss: Loss<Options>
+
+  protected constructor(loss: Loss<Options>, options: Options) {
+    super()
+    this.#loss = loss
+    this.#options = options
+  }
+
+  get task(): Task {
+    return this.#loss.task
+  }
+
+  get fromLogits(): boolean {
+    return (this.#options as { fromLogits?: boolean }).fromLogits ?? this.#loss.fromLogits
+  }
+
+  forward(output: Tensor, target: Tensor): Tensor {
+    return this.#loss(output, target, this.#options)
+  }
+}
+
+/** Mean, sum or neither of a tensor of losses. */
+export function reduce(name: string, losses: Tensor, reduction: Reduction): Tensor {
+  switch (reduction) {
+    case 'none': return losses
+    case 'mean': return losses.mean()
+    case 'sum': return losses.sum()
+    default: throw new ValueError(`${name}: reduction is 'none', 'mean' or 'sum', not ${JSON.stringify(reduction)}`, { op: name })
+  }
+}
+
+/**
+ * The target in the output's shape and dtype. [N] fits [N, 1] (one output an example); nothing else is broadcast,
+ * since [N] against [N, 1] would silently give N x N losses.
+ */
+export function matched(name: string, output: Tensor, target: Tensor): Tensor {
+  const fits = sameShape(target.shape, output.shape)
+  const trailingOne = output.shape.length === target.shape.length + 1 && output.shape[output.shape.length - 1] === 1 && sameShape(target.shape, output.shape.slice(0, -1))
+  if (!fits && !trailingOne) {
+    throw new ShapeError(
+      `${name}: the output is [${output.shape.join(', ')}], the target [${target.shape.join(', ')}]: they must be equal. Use target.reshape([...]) or another last layer`,
+      { op: name, shapes: [output.shape, target.shape] },
+    )
+  }
+  const typed = target.dtype === output.dtype ? target : target.cast(output.dtype)
+  return fits ? typed : typed.reshape(output.shape)
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, dim) => size === b[dim])
+}
+
+const tensors = new WeakMap<readonly number[], Map<string, Tensor>>()
+
+/** Weights as a tensor beside `like`; an array is turned into one once, also where the first call is recorded by `compile`. */
+export function weightsLike(weights: Weights, like: Tensor): Tensor {
+  if (weights instanceof Tensor) return weights.dtype === like.dtype ? weights : weights.cast(like.dtype)
+  let made = tensors.get(weights)
+  if (made === undefined) tensors.set(weights, (made = new Map()))
+  const key = `${like.dtype} ${like.device}`
+  let found = made.get(key)
+  if (found === undefined) {
+    found = persistent(() => tensor([...weights], { dtype: like.dtype, device: like.device }))
+    made.set(key, found)
+  }
+  return found
+}

@@ -1,0 +1,262 @@
+import '../attach.js'
+import { captureContext, enterModule, leaveModule, moduleStack, setModuleNaming } from '../context.js'
+import type { DType } from '../dtype.js'
+import { CaptureError, ValueError } from '../errors.js'
+import { Parameter, type Tensor } from '../tensor.js'
+import { type LoadOptions, loadModule, saveModule } from './files.js'
+import { loadStateDict, type LoadResult, type StateDict, stateDict } from './state.js'
+import { convert } from './convert.js'
+import { modulePath } from './path.js'
+import { distinctSlots, namedModules } from './walk.js'
+
+/** Runs after a layer: `output` is replaced by what the hook returns, unless that is undefined. */
+export type ForwardHook = (module: Module, inputs: unknown[], output: any) => unknown
+/** Runs before a layer: the inputs are replaced by the array the hook returns, unless that is undefined. */
+export type ForwardPreHook = (module: Module, inputs: unknown[]) => unknown[] | undefined | void
+
+interface Hooks { before: Set<ForwardPreHook>; after: Set<ForwardHook> }
+
+const wrapped = new WeakSet<object>()
+let readHooks: (module: Module) => Hooks | null
+
+/**
+ * A layer or a model: fields that hold parameters, buffers and further modules, and a `forward` that computes with them.
+ *
+ * State is found by walking the fields (arrays, plain objects and Maps too), so that nothing has to be registered; its keys are the
+ * property paths, as in `layers.0.weight`. A field that is a plain `Tensor` throws there: write `new Parameter(t)` or `buffer(t)`.
+ * PyTorch: `torch.nn.Module`.
+ *
+ * ```js
+ * class Net extends nn.Module {
+ *   hidden = new nn.Linear(4, 16)
+ *   head = new nn.Linear(16, 3)
+ *   forward(x) { return this.head.forward(this.hidden.forward(x).relu()) }   // [N, 4] -> [N, 3]
+ * }
+ * ```
+ */
+export abstract class Module {
+  /** True in training; dropout and batch normalisation read it. Set by `train()` and `eval()`. */
+  training = true
+
+  // Private fields stay out of the walk, and out of a subclass's way.
+  #hooks: Hooks | null = null
+
+  static {
+    readHooks = (module) => module.#hooks
+  }
+
+  constructor() {
+    wrapForward(new.target.prototype as object)
+  }
+
+  /** Computes the outputs. */
+  abstract forward(...inputs: any[]): any
+
+  /** True while weights wait for the first input's size. */
+  get isLazy(): boolean {
+    return false
+  }
+
+  /** Lazy modules make their weights here, from the shapes of a state dict that is about to be loaded. */
+  materialize(_shapeOf: (key: string) => readonly number[] | undefined): void {}
+
+  /** What stands in the parentheses of a printed layer, as in `Linear(4, 16)`. */
+  extraRepr(): string {
+    return ''
+  }
+
+  /** Floating point operations of one call (a multiply-add counts as two); `summary` adds them up. Containers give 0. */
+  flops(_inputs: readonly Tensor[], _output: Tensor): number {
+    return 0
+  }
+
+  /** All parameters below this module, each once, in the order of the fields. */
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter)
+  }
+
+  /** All parameters with their property paths. */
+  namedParameters(): [string, Parameter][] {
+    return distinctSlots(this).filter(({ kind }) => kind === 'parameter').map(({ path, tensor }) => [path, tensor as Parameter])
+  }
+
+  /** All buffers (running statistics) below this module, each once. */
+  buffers(): Tensor[] {
+    return this.namedBuffers().map(([, tensor]) => tensor)
+  }
+
+  /** All buffers with their property paths. */
+  namedBuffers(): [string, Tensor][] {
+    return distinctSlots(this).filter(({ kind }) => kind === 'buffer').map(({ path, tensor }) => [path, tensor])
+  }
+
+  /** Every module below this one, this one first. */
+  modules(): Module[] {
+    return this.namedModules().map(([, module]) => module)
+  }
+
+  /** Every module with its path; this one's is ''. */
+  namedModules(): [string, Module][] {
+    return namedModules(this)
+  }
+
+  /** Parameters and buffers by path: the live tensors, not copies. */
+  stateDict(): StateDict {
+    return stateDict(this)
+  }
+
+  /**
+   * Copies `state` into the parameters and buffers, in place, casting between float types. All keys and shapes are compared first.
+   * @throws CheckpointError with every missing, unexpected and mismatched key; nothing was written then. `strict: false` forgives the first two.
+   */
+  loadStateDict(state: StateDict, { strict = true }: { strict?: boolean } = {}): LoadResult {
+    return loadStateDict(this, state, strict)
+  }
+
+  /** Writes parameters and buffers to a safetensors file, durably; resolves when it is there. */
+  save(path: string, options: { metadata?: Record<string, string> } = {}): Promise<void> {
+    return saveModule(this, path, options)
+  }
+
+  /** Reads a safetensors file into this module. `from: 'torch'` takes a file with PyTorch's names and layouts. @see LoadOptions */
+  load(path: string, options: LoadOptions = {}): Promise<LoadResult> {
+    return loadModule(this, path, options)
+  }
+
+  /** Training mode for this module and all below it. */
+  train(mode: boolean = true): this {
+    for (const module of this.modules()) module.training = mode
+    return this
+  }
+
+  /** Evaluation mode: no dropout, running statistics instead of the batch's. */
+  eval(): this {
+    return this.train(false)
+  }
+
+  /** Freezes (`false`) or unfreezes every parameter. */
+  requiresGrad_(flag: boolean = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = flag
+    return this
+  }
+
+  /** Forgets every parameter's gradient. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters()) parameter.grad = null
+  }
+
+  /**
+   * Moves the module to a device ('cpu', 'cuda:0', 'meta') or casts its float parameters and buffers ('float64', 'bfloat16').
+   * The parameters become new tensors: call it before the optimizer is made.
+   */
+  to(deviceOrDtype: string | DType): this {
+    convert(this, deviceOrDtype)
+    return this
+  }
+
+  /** Calls `fn` with every module, children before their parents; for initialisation. */
+  apply(fn: (module: Module) => void): this {
+    for (const module of this.modules().reverse()) fn(module)
+    return this
+  }
+
+  /** Calls `hook` after every `forward` of this module; answers with the function that removes it. */
+  registerForwardHook(hook: ForwardHook): () => void {
+    const { after } = this.#ensureHooks()
+    after.add(hook)
+    return () => { after.delete(hook) }
+  }
+
+  /** Calls `hook` before every `forward` of this module; answers with the function that removes it. */
+  registerForwardPreHook(hook: ForwardPreHook): () => void {
+    const { before } = this.#ensureHooks()
+    before.add(hook)
+    return () => { before.delete(hook) }
+  }
+
+  /** True while hooks are registered here: containers then call this module by itself instead of fusing it with its neighbour. */
+  get hasHooks(): boolean {
+    return this.#hooks !== null && this.#hooks.before.size + this.#hooks.after.size > 0
+  }
+
+  #ensureHooks(): Hooks {
+    this.#hooks ??= { before: new Set(), after: new Set() }
+    return this.#hooks
+  }
+
+  /** The tree of layers, as PyTorch prints it. */
+  toString(): string {
+    const children = directChildren(this)
+    const head = this.constructor.name
+    if (children.length === 0) return `${head}(${this.extraRepr()})`
+    const lines = children.map(([name, child]) => `  (${name}): ${child.toString().replaceAll('\n', '\n  ')}`)
+    return `${head}(${this.extraRepr()}\n${lines.join('\n')}\n)`
+  }
+
+}
+
+// `console.log(model)` prints the tree; a symbol for Node alone, so that it stands outside the class's types.
+Object.defineProperty(Module.prototype, Symbol.for('nodejs.util.inspect.custom'), { value(this: Module): string { return this.toString() } })
+
+/** The modules that no other module below `module` holds: its children, with their paths. */
+export function directChildren(module: Module): [string, Module][] {
+  const all = namedModules(module).slice(1)
+  const held = new Set(all.flatMap(([, child]) => namedModules(child).slice(1).map(([, below]) => below)))
+  return all.filter(([, child]) => !held.has(child))
+}
+
+/** Puts the bookkeeping around each `forward` on the prototype chain, once a class. */
+function wrapForward(start: object): void {
+  for (let prototype = start; prototype !== Module.prototype && !wrapped.has(prototype); prototype = Object.getPrototypeOf(prototype) as object) {
+    wrapped.add(prototype)
+    const own = Object.getOwnPropertyDescriptor(prototype, 'forward')
+    if (typeof own?.value !== 'function') continue
+    Object.defineProperty(prototype, 'forward', { ...own, value: withBookkeeping(own.value as Forward) })
+  }
+}
+
+setModuleNaming((stack) => modulePath(stack as readonly Module[]))
+
+type Forward = (this: Module, ...inputs: any[]) => any
+
+function withBookkeeping(forward: Forward): Forward {
+  return function (this: Module, ...inputs: any[]): any {
+    // `super.forward(x)` is the same call still: it has its hooks and its place on the stack already.
+    if (moduleStack[moduleStack.length - 1] === this) return forward.apply(this, inputs)
+    const before = enterModule(this)
+    try {
+      const hooks = readHooks(this)
+      return hooks === null || !this.hasHooks ? forward.apply(this, inputs) : callWithHooks(this, hooks, forward, inputs)
+    } finally {
+      leaveModule(before)
+    }
+  }
+}
+
+/** Calls `forward`'s stand-in for a fused pair: the layer counts as running, for messages and for captured steps. It has no hooks then. */
+export function running<T>(module: Module, call: () => T): T {
+  const before = enterModule(module)
+  try {
+    return call()
+  } finally {
+    leaveModule(before)
+  }
+}
+
+function callWithHooks(module: Module, hooks: Hooks, forward: Forward, inputs: unknown[]): unknown {
+  if (captureContext() !== null) {
+    throw new CaptureError(`compile: ${module.constructor.name} has a forward hook, which would run while recording only. Remove it, or run the step without compile.`)
+  }
+  for (const hook of hooks.before) {
+    const replaced = hook(module, inputs)
+    if (replaced === undefined) continue
+    if (!Array.isArray(replaced)) throw new ValueError('forward pre-hook: return the array of inputs, or nothing')
+    inputs = replaced
+  }
+  let output: unknown = forward.apply(module, inputs)
+  for (const hook of hooks.after) {
+    const replaced = hook(module, inputs, output)
+    if (replaced !== undefined) output = replaced
+  }
+  return output
+}

@@ -1,0 +1,167 @@
+import { full, zeros } from '../create.js'
+import { ShapeError, ValueError } from '../errors.js'
+import { batchNorm } from '../ops/batch-norm.js'
+import { groupNorm } from '../ops/group-norm.js'
+import { layerNorm } from '../ops/layer-norm.js'
+import { buffer, type Parameter, type Tensor } from '../tensor.js'
+import { constantParameter } from './init.js'
+import { positive } from './linear.js'
+import { Module } from './module.js'
+
+/** Options of batch normalisation. */
+export interface BatchNormOptions {
+  /** Added to the variance under the root (1e-5). */
+  eps?: number
+  /** How far the running statistics move towards each batch's (0.1); null averages over all batches. Keras' momentum is 1 - this. */
+  momentum?: number | null
+  /** Learns a factor and a summand a channel (true). */
+  affine?: boolean
+  /** Keeps running statistics for evaluation (true); without them the batch's own are used there too. */
+  trackRunningStats?: boolean
+}
+
+/** Operations an element: two for the mean, three for the variance, two to normalise, two to scale and shift. */
+const FLOPS_AN_ELEMENT = 9
+
+abstract class BatchNorm extends Module {
+  weight: Parameter | null
+  bias: Parameter | null
+  runningMean: Tensor | null
+  runningVar: Tensor | null
+  numBatchesTracked: Tensor | null
+  readonly eps: number
+  readonly momentum: number | null
+
+  constructor(readonly numFeatures: number, { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true }: BatchNormOptions = {}) {
+    super()
+    positive(new.target.name, { numFeatures })
+    if (momentum !== null && !(momentum >= 0 && momentum <= 1)) throw new ValueError(`${new.target.name}: momentum lies between 0 and 1 or is null, not ${momentum}`)
+    this.eps = eps
+    this.momentum = momentum
+    this.weight = affine ? constantParameter([numFeatures], 1) : null
+    this.bias = affine ? constantParameter([numFeatures], 0) : null
+    this.runningMean = trackRunningStats ? buffer(zeros([numFeatures])) : null
+    this.runningVar = trackRunningStats ? buffer(full([numFeatures], 1)) : null
+    this.numBatchesTracked = trackRunningStats ? buffer(zeros([], { dtype: 'int64' })) : null
+  }
+
+  /** How many dimensions an input may have. */
+  protected abstract readonly ranks: readonly number[]
+
+  forward(x: Tensor): Tensor {
+    const { weight, bias, runningMean, runningVar, numBatchesTracked, momentum, eps } = this
+    if (!this.ranks.includes(x.ndim) || x.shape[x.ndim - 1] !== this.numFeatures) {
+      throw new ShapeError(
+        `${this.constructor.name}: the input is [${x.shape.join(', ')}], expected ${this.ranks.join(' or ')} dimensions, the last of ${this.numFeatures} channels` +
+          (x.shape[1] === this.numFeatures ? '. Channels are last here: use x.movedim(1, -1)' : `. Use new nn.${this.constructor.name}(${x.shape[x.ndim - 1]})`),
+        { op: 'batchNorm', shapes: [x.shape] },
+      )
+    }
+    const training = this.training || runningMean === null
+    return batchNorm(x, { weight, bias, runningMean, runningVar, numBatches: numBatchesTracked, training, momentum, eps })
+  }
+
+  override flops(inputs: readonly Tensor[]): number {
+    return (inputs[0]?.size ?? 0) * FLOPS_AN_ELEMENT
+  }
+
+  override extraRepr(): string {
+    return `${this.numFeatures}, eps=${this.eps}, momentum=${this.momentum}${this.weight === null ? ', affine=false' : ''}${this.runningMean === null ? ', trackRunningStats=false' : ''}`
+  }
+}
+
+/**
+ * Normalises each channel over batch, height and width: [N, H, W, C] -> the same. In training by the batch, whose statistics move the running ones
+ * (their variance unbiased); in evaluation by the running ones. Ioffe & Szegedy, 2015. PyTorch: `nn.BatchNorm2d`.
+ */
+export class BatchNorm2d extends BatchNorm {
+  protected get ranks(): readonly number[] {
+    return [4]
+  }
+}
+
+/** Normalises each feature over the batch: [N, C], or each channel of sequences [N, T, C]. As `BatchNorm2d` otherwise. PyTorch: `nn.BatchNorm1d`. */
+export class BatchNorm1d extends BatchNorm {
+  protected get ranks(): readonly number[] {
+    return [2, 3]
+  }
+}
+
+/** Options of `LayerNorm`. */
+export interface LayerNormOptions {
+  /** Added to the variance under the root (1e-5). */
+  eps?: number
+  /** Learns a factor an element (true). */
+  elementwiseAffine?: boolean
+  /** Learns a summand an element too (true). */
+  bias?: boolean
+}
+
+/** Normalises each example over its last dimensions, whose sizes are `normalizedShape`. Ba et al., 2016. PyTorch: `nn.LayerNorm`. */
+export class LayerNorm extends Module {
+  readonly normalizedShape: readonly number[]
+  readonly eps: number
+  weight: Parameter | null
+  bias: Parameter | null
+
+  constructor(normalizedShape: number | readonly number[], { eps = 1e-5, elementwiseAffine = true, bias = true }: LayerNormOptions = {}) {
+    super()
+    this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : [...normalizedShape]
+    this.eps = eps
+    this.weight = elementwiseAffine ? constantParameter(this.normalizedShape, 1) : null
+    this.bias = elementwiseAffine && bias ? constantParameter(this.normalizedShape, 0) : null
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.normalizedShape, { weight: this.weight, bias: this.bias, eps: this.eps })
+  }
+
+  override flops(inputs: readonly Tensor[]): number {
+    return (inputs[0]?.size ?? 0) * FLOPS_AN_ELEMENT
+  }
+
+  override extraRepr(): string {
+    return `[${this.normalizedShape.join(', ')}], eps=${this.eps}${this.weight === null ? ', elementwiseAffine=false' : ''}`
+  }
+}
+
+/** Options of `GroupNorm`. */
+export interface GroupNormOptions {
+  /** Added to the variance under the root (1e-5). */
+  eps?: number
+  /** Learns a factor and a summand a channel (true). */
+  affine?: boolean
+}
+
+/** Normalises each example over groups of channels and all positions: [N, ..., C]. Wu & He, 2018. PyTorch: `nn.GroupNorm`. */
+export class GroupNorm extends Module {
+  readonly eps: number
+  weight: Parameter | null
+  bias: Parameter | null
+
+  constructor(readonly numGroups: number, readonly numChannels: number, { eps = 1e-5, affine = true }: GroupNormOptions = {}) {
+    super()
+    positive('GroupNorm', { numGroups, numChannels })
+    if (numChannels % numGroups !== 0) throw new ValueError(`GroupNorm: ${numGroups} groups do not divide ${numChannels} channels`)
+    this.eps = eps
+    this.weight = affine ? constantParameter([numChannels], 1) : null
+    this.bias = affine ? constantParameter([numChannels], 0) : null
+  }
+
+  forward(x: Tensor): Tensor {
+    if (x.shape[x.ndim - 1] !== this.numChannels) {
+      throw new ShapeError(`GroupNorm: the input [${x.shape.join(', ')}] has ${x.shape[x.ndim - 1]} channels (last), the layer expects ${this.numChannels}`, {
+        op: 'groupNorm', shapes: [x.shape],
+      })
+    }
+    return groupNorm(x, this.numGroups, { weight: this.weight, bias: this.bias, eps: this.eps })
+  }
+
+  override flops(inputs: readonly Tensor[]): number {
+    return (inputs[0]?.size ?? 0) * FLOPS_AN_ELEMENT
+  }
+
+  override extraRepr(): string {
+    return `${this.numGroups}, ${this.numChannels}, eps=${this.eps}${this.weight === null ? ', affine=false' : ''}`
+  }
+}

@@ -1,0 +1,68 @@
+// Loading a state dict: everything is compared first, and only a dict that fits is written.
+import { cast } from '../ops/cast.js'
+import { isFloat } from '../dtype.js'
+import { CheckpointError } from '../errors.js'
+import { run } from '../native/run.js'
+import { noGrad, scope } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+import type { Module } from './module.js'
+import { distinctSlots, namedModules, type Slot, slots } from './walk.js'
+
+/** Tensors by property path, as `stateDict()` gives and a safetensors file holds them. */
+export type StateDict = Record<string, Tensor>
+
+/** What `loadStateDict` found: keys of the model that the dict lacks, and keys of the dict that the model lacks. */
+export interface LoadResult {
+  missing: string[]
+  unexpected: string[]
+}
+
+/** Parameters and buffers by path, without repeats; the tensors themselves, not copies. */
+export function stateDict(module: Module): StateDict {
+  return Object.fromEntries(distinctSlots(module).map(({ path, tensor }) => [path, tensor]))
+}
+
+/** @see Module.loadStateDict */
+export function loadStateDict(module: Module, state: StateDict, strict: boolean): LoadResult {
+  for (const [path, child] of namedModules(module)) {
+    if (child.isLazy) child.materialize((key) => state[path === '' ? key : `${path}.${key}`]?.shape)
+  }
+  const targets = distinctSlots(module)
+  const aliases = new Set(slots(module).map(({ path }) => path))
+  const missing = targets.filter(({ path }) => state[path] === undefined).map(({ path }) => path)
+  const unexpected = Object.keys(state).filter((key) => !aliases.has(key))
+  const present = targets.filter(({ path }) => state[path] !== undefined)
+  const mismatched = present.flatMap((slot) => mismatch(slot, state[slot.path] as Tensor))
+  if (mismatched.length > 0 || (strict && missing.length + unexpected.length > 0)) {
+    throw new CheckpointError(report(module, missing, unexpected, mismatched, strict))
+  }
+  noGrad(() => scope(() => {
+    for (const { path, tensor } of present) {
+      const source = (state[path] as Tensor).detach()
+      run.assign(tensor, source.dtype === tensor.dtype ? source : cast(source, tensor.dtype))
+    }
+  }))
+  return { missing, unexpected }
+}
+
+function mismatch({ path, tensor }: Slot, source: Tensor): string[] {
+  const here = `${path}: the model has ${describe(tensor)}, the state has ${describe(source)}`
+  const fits = tensor.shape.length === source.shape.length && tensor.shape.every((size, dim) => size === source.shape[dim])
+  // Between float types a cast is meant; a float in place of an integer (or the reverse) is another quantity.
+  const kindred = tensor.dtype === source.dtype || (isFloat(tensor.dtype) && isFloat(source.dtype))
+  return fits && kindred ? [] : [here]
+}
+
+const describe = (tensor: Tensor): string => `${tensor.dtype} [${tensor.shape.join(', ')}]`
+
+function report(module: Module, missing: string[], unexpected: string[], mismatched: string[], strict: boolean): string {
+  const list = (title: string, items: string[]): string[] => (items.length === 0 ? [] : [`  ${title} (${items.length}): ${items.join(', ')}`])
+  return [
+    `loadStateDict: the state does not fit ${module.constructor.name}; nothing was changed.`,
+    ...(strict ? [...list('missing', missing), ...list('unexpected', unexpected)] : []),
+    ...mismatched.map((line) => `  mismatched: ${line}`),
+    mismatched.length > 0
+      ? '  Build the model with the sizes it was saved with, or leave those keys out and pass { strict: false }.'
+      : '  Pass { strict: false } to load what fits.',
+  ].join('\n')
+}

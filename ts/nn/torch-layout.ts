@@ -1,0 +1,94 @@
+// The one map from PyTorch's layouts to ours. There images are [N, C, H, W] and weights [O, I, KH, KW]; here channels come last in both.
+import { CheckpointError } from '../errors.js'
+import type { Tensor } from '../tensor.js'
+import { Sequential } from './container.js'
+import { Conv1d, Conv2d, ConvTranspose2d } from './conv.js'
+import { Linear } from './linear.js'
+import type { Module } from './module.js'
+import { Flatten } from './shape.js'
+import type { StateDict } from './state.js'
+import { namedModules } from './walk.js'
+
+type Convolution = Conv1d | Conv2d | ConvTranspose2d
+
+const isConvolution = (module: Module): module is Convolution =>
+  module instanceof Conv1d || module instanceof Conv2d || module instanceof ConvTranspose2d
+
+/**
+ * A state dict of PyTorch's in our names and layouts, for `module`. Names are taken as they are or in camelCase (`running_mean`, `runningMean`);
+ * convolutions' channels go last, and so do the columns of a Linear that reads a flattened image of `flatten[path]` channels.
+ * @throws CheckpointError where a Linear may stand behind a flattened image and nothing says so
+ */
+export function fromTorch(module: Module, torch: StateDict, flatten: Readonly<Record<string, number>>): StateDict {
+  const layout = new Map<string, (weight: Tensor) => Tensor>()
+  for (const [path, layer] of namedModules(module)) {
+    if (isConvolution(layer)) layout.set(key(path), channelsLast)
+  }
+  for (const [path, channels] of flattenedChannels(module, flatten)) layout.set(key(path), (weight) => columnsLast(weight, channels))
+  const state: StateDict = {}
+  for (const [name, tensor] of Object.entries(torch)) {
+    const ours = name.split('.').map(camelCase).join('.')
+    state[ours] = layout.get(ours)?.(tensor) ?? tensor
+  }
+  return state
+}
+
+const key = (path: string): string => (path === '' ? 'weight' : `${path}.weight`)
+const camelCase = (name: string): string => name.replace(/(?<=[A-Za-z0-9])_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+
+/** [O, I, ...] -> [O, ..., I] */
+function channelsLast(weight: Tensor): Tensor {
+  return weight.ndim < 3 ? weight : weight.movedim(1, -1).contiguous()
+}
+
+/** Columns in the order C, position -> position, C; height and width keep theirs. */
+function columnsLast(weight: Tensor, channels: number): Tensor {
+  if (weight.ndim !== 2 || (weight.shape[1] as number) % channels !== 0) return weight
+  const [out, columns] = weight.shape as [number, number]
+  return weight.reshape([out, channels, columns / channels]).transpose(1, 2).contiguous().reshape([out, columns])
+}
+
+/** The Linear layers that read a flattened image, with its channels. */
+function flattenedChannels(module: Module, told: Readonly<Record<string, number>>): Map<string, number> {
+  const found = new Map<string, number>()
+  const known = new Set<Module>()
+  for (const layer of module.modules()) {
+    if (layer instanceof Sequential) behindFlatten(layer).forEach((channels, linear) => { known.add(linear); if (channels > 1) found.set(pathOf(module, linear), channels) })
+  }
+  let channels = 0
+  for (const [path, layer] of namedModules(module)) {
+    if (isConvolution(layer)) channels = layer.outChannels
+    if (!(layer instanceof Linear)) continue
+    const given = told[path]
+    if (given !== undefined) {
+      found.delete(path)
+      if (given > 1) found.set(path, given)
+    } else if (!known.has(layer) && channels > 1 && layer.inFeatures > channels && layer.inFeatures % channels === 0) {
+      throw new CheckpointError(
+        `load: "${path}" (${layer.inFeatures} inputs) may read a flattened image, whose order differs from PyTorch's; nothing was changed.\n` +
+          `  Pass { flatten: { '${path}': ${channels} } } with the image's channels, or 0 if it reads no image.`,
+      )
+    }
+    channels = 0
+  }
+  return found
+}
+
+/** In one Sequential, the first Linear after a Flatten and the channels before it; a Linear before any Flatten reads no image (0). */
+function behindFlatten(sequential: Sequential): Map<Linear, number> {
+  const found = new Map<Linear, number>()
+  let [channels, flat] = [0, false]
+  for (const layer of sequential) {
+    const convolution = layer.modules().filter(isConvolution).at(-1)
+    if (convolution !== undefined) [channels, flat] = [convolution.outChannels, false]
+    if (layer instanceof Flatten) flat = true
+    if (!(layer instanceof Linear)) continue
+    if (channels > 0) found.set(layer, flat ? channels : 0)
+    channels = 0
+  }
+  return found
+}
+
+function pathOf(root: Module, wanted: Module): string {
+  return namedModules(root).find(([, module]) => module === wanted)?.[0] ?? ''
+}

@@ -1,0 +1,97 @@
+import { record } from '../autograd.js'
+import { ShapeError } from '../errors.js'
+import { run } from '../native/run.js'
+import { scope } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+import { type Activation, activationCode, activationGradient } from './activation-code.js'
+import { asImages, type ConvOptions, flatOptions, type Geometry, geometry } from './conv-options.js'
+import { pair, type Shape, show, tracked } from './support.js'
+
+/**
+ * Convolution (cross-correlation, as everywhere) of images: x [N, H, W, C], weight [O, KH, KW, C / groups], bias [O], y [N, OH, OW, O] with
+ * OH = (H + top + bottom - dilation (KH - 1) - 1) / stride + 1. `activation: 'relu'` is applied in the same pass. PyTorch: `F.conv2d` (NCHW there).
+ * @throws ShapeError, ValueError
+ */
+export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvOptions & { activation?: Activation } = {}): Tensor {
+  return convolve(x, weight, bias, geometry('conv2d', kernelOf('conv2d', weight), options), options.activation ?? 'none')
+}
+
+/** Convolution of sequences: x [N, T, C], weight [O, K, C / groups], bias [O], y [N, T', O]; padding is a number or [before, after]. PyTorch: `F.conv1d` (NCT there). */
+export function conv1d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvOptions & { activation?: Activation } = {}): Tensor {
+  if (weight.ndim !== 3) throw new ShapeError(`conv1d: weight must be [O, K, C / groups], got ${show(weight.shape)}.`, { op: 'conv1d', shapes: [weight.shape] })
+  return scope(() => conv2d(asImages('conv1d', x), weight.unsqueeze(1), bias, { ...flatOptions('conv1d', options), activation: options.activation ?? 'none' }).squeeze(1))
+}
+
+function kernelOf(op: string, weight: Tensor): [number, number] {
+  if (weight.ndim !== 4) throw new ShapeError(`${op}: weight must have four dimensions, got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
+  return [weight.shape[1]!, weight.shape[2]!]
+}
+
+function convolve(x: Tensor, weight: Tensor, bias: Tensor | null, g: Geometry, activation: Activation): Tensor {
+  const y = run.conv2d(x, weight, bias, g.stride, g.padding, g.dilation, g.groups, activationCode('conv2d', activation))
+  if (!tracked(x) && !tracked(weight) && !(bias && tracked(bias))) return y
+  const [, height, width] = x.shape as [number, number, number]
+  const kernel = kernelOf('conv2d', weight)
+  return record(y, {
+    op: 'conv2d', inputs: bias ? [x, weight, bias] : [x, weight], saved: activation === 'none' ? [x, weight] : [x, weight, y],
+    backward: (dy, x, weight, y) => {
+      const d = activationGradient(activation, y!, dy)
+      return [() => inputGradient(d, weight!, height, width, g), () => weightGradient(x!, d, kernel, g), () => d.sum([0, 1, 2])]
+    },
+  })
+}
+
+// Both gradients are linear in both of their operands, and what they send back are again convolutions: derivatives of every order follow.
+
+function inputGradient(dy: Tensor, weight: Tensor, height: number, width: number, g: Geometry): Tensor {
+  const dx = run.conv2dInputGrad(dy, weight, height, width, g.stride, g.padding, g.dilation, g.groups)
+  if (!tracked(dy) && !tracked(weight)) return dx
+  const kernel = kernelOf('conv2d', weight)
+  return record(dx, {
+    op: 'conv2dInputGradient', inputs: [dy, weight], saved: [dy, weight],
+    backward: (ddx, dy, weight) => [() => convolve(ddx, weight!, null, g, 'none'), () => weightGradient(ddx, dy!, kernel, g)],
+  })
+}
+
+function weightGradient(x: Tensor, dy: Tensor, kernel: [number, number], g: Geometry): Tensor {
+  const dw = run.conv2dWeightGrad(x, dy, kernel, g.stride, g.padding, g.dilation, g.groups)
+  if (!tracked(x) && !tracked(dy)) return dw
+  const [, height, width] = x.shape as [number, number, number]
+  return record(dw, {
+    op: 'conv2dWeightGradient', inputs: [x, dy], saved: [x, dy],
+    backward: (ddw, x, dy) => [() => inputGradient(dy!, ddw, height, width, g), () => convolve(x!, ddw, null, g, 'none')],
+  })
+}
+
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Rows and columns added at the end, to choose among the sizes that one stride maps to the same. */
+  outputPadding?: number | Shape
+}
+
+/**
+ * The transposed convolution, which runs conv2d's gradient forward: x [N, H, W, C], weight [C, KH, KW, O / groups], bias [O], y [N, OH, OW, O] with
+ * OH = (H - 1) stride - top - bottom + dilation (KH - 1) + outputPadding + 1. PyTorch: `F.conv_transpose2d`.
+ * @throws ShapeError, ValueError
+ */
+export function convTranspose2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvTransposeOptions = {}): Tensor {
+  const op = 'convTranspose2d'
+  const kernel = kernelOf(op, weight)
+  if (x.ndim !== 4) throw new ShapeError(`${op}: input must be [N, H, W, C], got ${show(x.shape)}.`, { op, shapes: [x.shape] })
+  const g = geometry(op, kernel, options)
+  const extra = pair(op, 'outputPadding', options.outputPadding ?? 0)
+  const [height, width] = [0, 1].map((i) =>
+    (x.shape[1 + i]! - 1) * g.stride[i]! - g.padding[2 * i]! - g.padding[2 * i + 1]! + g.dilation[i]! * (kernel[i]! - 1) + extra[i]! + 1) as [number, number]
+  return scope(() => {
+    const y = inputGradient(x, weight, height, width, g)
+    return bias ? y.add(bias) : y
+  })
+}
+
+/** {@link convTranspose2d} of sequences: x [N, T, C], weight [C, K, O / groups], bias [O]. PyTorch: `F.conv_transpose1d`. */
+export function convTranspose1d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvTransposeOptions = {}): Tensor {
+  const op = 'convTranspose1d'
+  if (weight.ndim !== 3) throw new ShapeError(`${op}: weight must be [C, K, O / groups], got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
+  const { outputPadding = 0 } = options
+  const extra = typeof outputPadding === 'number' ? outputPadding : outputPadding[0]!
+  return scope(() => convTranspose2d(asImages(op, x), weight.unsqueeze(1), bias, { ...flatOptions(op, options), outputPadding: [0, extra] }).squeeze(1))
+}

@@ -1,0 +1,13 @@
+/** Optimizers, gradient clipping and learning rate schedules. */
+export * from './optimizer.js'
+export type { OptimizerState } from './state.js'
+export * from './sgd.js'
+export * from './adam.js'
+export * from './rmsprop.js'
+export * from './adagrad.js'
+export { clipGradNorm, clipGradValue, type ClipOptions } from './clip.js'
+export { decayGroups } from './decay-groups.js'
+export { Schedule, type ScheduleFactory, type SchedulePlan, type ScheduleState } from './schedule.js'
+export * from './schedules.js'
+export * from './one-cycle.js'
+export * from './plateau.js'

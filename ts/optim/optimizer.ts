@@ -1,0 +1,246 @@
+import { CheckpointError, full, noGrad, scope, tensor, type Tensor, ValueError, zeros } from '../index.js'
+import { captureContext, persistent, run } from '../internal.js'
+import { clipGradients, type ClipOptions } from './clip.js'
+import { checkState, type OptimizerState, plainFields } from './state.js'
+
+/** What every parameter group has. All numbers may be changed between steps (`group.lr = 1e-4`); a compiled step reads them at each replay. */
+export interface CommonOptions {
+  /** Learning rate. */
+  lr?: number
+  /** L2 penalty: adds `weightDecay * p` to each gradient (AdamW: shrinks the weights directly instead). Default 0. */
+  weightDecay?: number
+  /** L1 penalty: adds `l1 * sign(p)` to each gradient. Default 0. */
+  l1?: number
+  /** Climbs instead of descending. Fixed once a step was compiled. Default false. */
+  maximize?: boolean
+}
+
+/** A set of parameters with its own hyper-parameters. */
+export type ParameterGroup<O> = Required<O> & { params: Tensor[] }
+
+/** Parameters, or groups of them, each with the options that differ: `[{ params: head.parameters(), lr: 1e-2 }, { params: body.parameters() }]`. */
+export type Parameters<O> = Iterable<Tensor> | Iterable<Partial<O> & { params: Iterable<Tensor> }>
+
+/** What one update command works on: tensors of equal age, and their state, slot by slot. */
+export interface Update {
+  grads: Tensor[]
+  scale: Tensor | null
+  hyper: Tensor
+  params: Tensor[]
+  /** For each name of `slots`, in order, one tensor a parameter. */
+  state: Tensor[][]
+  step: Tensor
+}
+
+/** Parameters whose steps are counted together. It splits when some of them get no gradient, so that each counts its own steps, as in PyTorch. */
+interface Cohort { step: Tensor; members: Tensor[] }
+/** What belongs to a group beside its visible fields. */
+interface Inner { hyper: Tensor; written: number[]; cohorts: Cohort[]; layout: number }
+
+/**
+ * The base of all optimizers. `step()` is all or nothing: if any gradient is invalid (a bad label in the batch), no parameter and no state changes.
+ * All state, the step counter included, lives in tensors, so that a compiled step replays it.
+ */
+export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
+  /** The groups; set their fields to change hyper-parameters. */
+  readonly groups: ParameterGroup<O>[] = []
+  #inner: Inner[] = []
+  #state = new Map<Tensor, Record<string, Tensor>>()
+  #defaults: Required<O>
+
+  constructor(params: Parameters<O>, defaults: Required<O>) {
+    this.#defaults = defaults
+    const given = [...params] as (Tensor | (Partial<O> & { params: Iterable<Tensor> }))[]
+    if (given.length === 0) throw new ValueError(`${this.constructor.name}: no parameters.\n  Pass model.parameters(), and unfreeze what is to be trained.`)
+    const groups = given.some((item) => 'params' in item) ? given : [{ params: given }]
+    for (const group of groups) this.addGroup(group as Partial<O> & { params: Iterable<Tensor> })
+  }
+
+  /** Names of the state tensors a parameter of this group has, each with its first value. */
+  protected abstract slots(group: ParameterGroup<O>): Record<string, number>
+  /** The numbers of the kernel's `hyper` vector, in its order. */
+  protected abstract hyper(group: ParameterGroup<O>): number[]
+  /** Switches that a compiled step cannot follow. */
+  protected abstract switches(group: ParameterGroup<O>): boolean[]
+  /** Runs the kernel. */
+  protected abstract update(group: ParameterGroup<O>, update: Update): void
+  /** Throws for options out of range. */
+  protected validate(group: ParameterGroup<O>): void {
+    for (const name of ['lr', 'weightDecay', 'l1'] as const) this.check(name, group[name] as number, 0, Infinity)
+  }
+
+  /** Throws unless `low <= value < high`. */
+  protected check(name: string, value: number, low: number, high: number): void {
+    if (typeof value === 'number' && value >= low && value < high) return
+    throw new ValueError(`${this.constructor.name}: ${name} is ${value}; it must be at least ${low}${high === Infinity ? ' and finite' : ` and below ${high}`}.`)
+  }
+
+  /** Adds parameters that train from now on, with options of their own. */
+  addGroup(options: Partial<O> & { params: Iterable<Tensor> }): void {
+    const group = { ...this.#defaults, ...withoutUndefined(options), params: [...options.params] } as ParameterGroup<O>
+    const known = new Set(this.groups.flatMap(({ params }) => params))
+    for (const param of group.params) {
+      if (!param.isLeaf) throw new ValueError(`${this.constructor.name}: a parameter is the result of an op (not a leaf).\n  Pass the tensors of model.parameters() themselves.`)
+      if (known.has(param)) throw new ValueError(`${this.constructor.name}: a parameter [${param.shape.join(', ')}] is given twice.`)
+      known.add(param)
+    }
+    this.validate(group)
+    const device = group.params[0]?.device ?? 'cpu'
+    const inner = { hyper: persistent(() => zeros([this.hyper(group).length], { dtype: 'float64', device })), written: [], cohorts: [], layout: 0 }
+    this.groups.push(group)
+    this.#inner.push(inner)
+    this.#ensureState(group, inner, group.params.filter((param) => param.requiresGrad))
+    this.syncHyper()
+  }
+
+  /**
+   * Updates every parameter that has a gradient; the others, and their step counts, stay.
+   * `clipNorm` scales all gradients so that their joint norm is at most that; `clipValue` bounds each element first. Both leave `.grad` as it is.
+   */
+  step(options: ClipOptions = {}): void {
+    noGrad(() => scope(() => {
+      const work = this.#work()
+      if (work.length === 0) return
+      this.#followHyper()
+      const { grads, scale } = clipGradients(work.flatMap(({ cohort }) => cohort.members.map((param) => param.grad as Tensor)), options, work.length > 1)
+      let at = 0
+      for (const { group, inner, cohort: { step, members } } of work) {
+        const own = grads.slice(at, at += members.length)
+        const state = Object.keys(this.slots(group)).map((slot) => members.map((param) => this.#state.get(param)?.[slot] as Tensor))
+        this.update(group, { grads: own, scale, hyper: inner.hyper, params: members, state, step })
+      }
+    }))
+  }
+
+  /** Sets every gradient to null. */
+  zeroGrad(): void {
+    for (const { params } of this.groups) for (const param of params) param.grad = null
+  }
+
+  /** Writes changed hyper-parameters to the tensors the kernels read. `step()` does it; so does a compiled step before each replay. */
+  syncHyper(): void {
+    for (const [index, group] of this.groups.entries()) {
+      const { hyper, written } = this.#inner[index] as Inner
+      const values = this.hyper(group)
+      if (values.length === written.length && values.every((value, i) => Object.is(value, written[i]))) continue
+      this.validate(group)
+      noGrad(() => scope(() => run.assign(hyper, tensor(Float64Array.from(values), { device: hyper.device }))))
+      ;(this.#inner[index] as Inner).written = values
+    }
+  }
+
+  /** In eager mode writes the hyper-parameters now; under capture has it done before each replay. */
+  #followHyper(): void {
+    const context = captureContext()
+    if (context === null) return this.syncHyper()
+    const fixed = (): string => JSON.stringify(this.groups.map((group, i) => [this.switches(group), this.#inner[i]?.layout]))
+    const before = fixed()
+    context.beforeReplay(() => {
+      this.syncHyper()
+      if (fixed() === before) return
+      throw new ValueError(
+        `${this.constructor.name}: a switch (maximize, nesterov, amsgrad, centered), a momentum of 0, or the set of parameters with gradients changed after the step was compiled.\n`
+        + '  Compile the step anew, or run it eagerly (fit: compile: false).',
+      )
+    })
+  }
+
+  /** The parameters to update, by group and age. */
+  #work(): { group: ParameterGroup<O>; inner: Inner; cohort: Cohort }[] {
+    return this.groups.flatMap((group, index) => {
+      const inner = this.#inner[index] as Inner
+      const active = group.params.filter((param) => param.grad !== null)
+      this.#ensureState(group, inner, active)
+      const live = new Set(active)
+      return inner.cohorts.slice().flatMap((cohort) => {
+        const stepping = cohort.members.filter((param) => live.has(param))
+        if (stepping.length === 0) return []
+        return [{ group, inner, cohort: stepping.length === cohort.members.length ? cohort : split(inner, cohort, stepping) }]
+      })
+    })
+  }
+
+  #ensureState(group: ParameterGroup<O>, inner: Inner, params: Tensor[]): void {
+    const fresh = params.filter((param) => !this.#state.has(param))
+    if (fresh.length > 0) inner.cohorts.push({ step: newStep(fresh[0] as Tensor), members: fresh })
+    const slots = Object.entries(this.slots(group))
+    for (const param of params) {
+      const state = this.#state.get(param) ?? {}
+      // A momentum that was 0 at first gets its buffer when it is raised.
+      for (const [slot, value] of slots) state[slot] ??= persistent(() => full([...param.shape], value, { dtype: param.dtype, device: param.device }))
+      this.#state.set(param, state)
+    }
+  }
+
+  /** Everything that a resumed run needs: hyper-parameters as plain data, state as tensors (the live ones) under stable keys. */
+  stateDict(): OptimizerState {
+    const index = new Map(this.groups.flatMap(({ params }) => params).map((param, i) => [param, i]))
+    const tensors: Record<string, Tensor> = {}
+    const groups = this.groups.map((group, g) => {
+      const { cohorts } = this.#inner[g] as Inner
+      cohorts.forEach(({ step }, c) => { tensors[`groups.${g}.steps.${c}`] = step })
+      for (const param of group.params) {
+        for (const [slot, value] of Object.entries(this.#state.get(param) ?? {})) tensors[`parameters.${index.get(param)}.${slot}`] = value
+      }
+      const members = cohorts.map((cohort) => cohort.members.map((param) => group.params.indexOf(param)))
+      return { options: plainFields(group), size: group.params.length, cohorts: members }
+    })
+    return { type: this.constructor.name, groups, tensors }
+  }
+
+  /**
+   * Takes over a state that `stateDict()` gave. All of it is compared first; a state that does not fit changes nothing.
+   * @throws CheckpointError naming what differs
+   */
+  loadStateDict(state: OptimizerState): void {
+    checkState(state, this.constructor.name, this.groups)
+    noGrad(() => scope(() => {
+      const all = this.groups.flatMap(({ params }) => params)
+      state.groups.forEach(({ options, cohorts }, g) => {
+        const group = this.groups[g] as ParameterGroup<O>
+        const inner = this.#inner[g] as Inner
+        Object.assign(group, options)
+        const members = cohorts.map((list) => list.map((i) => group.params[i] as Tensor))
+        this.#ensureState(group, inner, members.flat())
+        const same = members.length === inner.cohorts.length && members.every((list, c) => list.every((param, i) => inner.cohorts[c]?.members[i] === param)
+          && list.length === inner.cohorts[c]?.members.length)
+        if (!same) inner.layout++
+        if (!same) inner.cohorts = members.map((list) => ({ step: newStep(list[0] as Tensor), members: list }))
+        inner.cohorts.forEach(({ step }, c) => run.assign(step, state.tensors[`groups.${g}.steps.${c}`] as Tensor))
+      })
+      for (const [i, param] of all.entries()) {
+        for (const [slot, target] of Object.entries(this.#state.get(param) ?? {})) {
+          const source = state.tensors[`parameters.${i}.${slot}`]
+          if (source === undefined) throw new CheckpointError(`${this.constructor.name}.loadStateDict: no tensor parameters.${i}.${slot}.`)
+          run.assign(target, source)
+        }
+      }
+    }))
+    this.syncHyper()
+  }
+
+  /** Frees the state tensors; the optimizer cannot step afterwards. */
+  dispose(): void {
+    for (const state of this.#state.values()) for (const value of Object.values(state)) value.dispose()
+    for (const { hyper, cohorts } of this.#inner) {
+      hyper.dispose()
+      for (const { step } of cohorts) step.dispose()
+    }
+  }
+}
+
+const newStep = (like: Tensor): Tensor => persistent(() => zeros([1], { dtype: 'int64', device: like.device }))
+
+/** Takes `stepping` out of `cohort` into one of its own, with the same count so far. */
+function split(inner: Inner, cohort: Cohort, stepping: Tensor[]): Cohort {
+  const fresh = { step: newStep(stepping[0] as Tensor), members: stepping }
+  persistent(() => run.assign(fresh.step, cohort.step))
+  cohort.members = cohort.members.filter((param) => !stepping.includes(param))
+  inner.cohorts.push(fresh)
+  inner.layout++
+  return fresh
+}
+
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}

@@ -1,0 +1,88 @@
+import { ValueError } from '../index.js'
+import type { Optimizer } from './optimizer.js'
+import { Schedule, type ScheduleFactory, type ScheduleState } from './schedule.js'
+
+/** Options of `ReduceLROnPlateau`. */
+export interface PlateauOptions {
+  /** Whether a smaller or a larger metric is better. Default 'min'. */
+  mode?: 'min' | 'max'
+  /** What the rate is multiplied with. Default 0.1. */
+  factor?: number
+  /** Epochs without improvement that are tolerated. Default 10. */
+  patience?: number
+  /** The least change that counts as improvement. Default 1e-4. */
+  threshold?: number
+  /** Whether `threshold` is a share of the best value or a difference. Default 'rel'. */
+  thresholdMode?: 'rel' | 'abs'
+  /** Epochs after a reduction in which none is counted. Default 0. */
+  cooldown?: number
+  /** The lowest rate. Default 0. */
+  minLr?: number
+  /** Smaller changes of the rate are left out. Default 1e-8. */
+  eps?: number
+}
+
+/** Multiplies the rate with `factor` when the metric given to `step` has not improved for more than `patience` epochs. PyTorch: `ReduceLROnPlateau`. */
+export class ReduceLROnPlateau extends Schedule {
+  #options: Required<PlateauOptions>
+  #best: number
+  #bad = 0
+  #cooling = 0
+
+  constructor(optimizer: Optimizer, options: PlateauOptions = {}) {
+    super(optimizer, 'epoch')
+    this.#options = { mode: 'min', factor: 0.1, patience: 10, threshold: 1e-4, thresholdMode: 'rel', cooldown: 0, minLr: 0, eps: 1e-8, ...options }
+    if (!(this.#options.factor < 1)) throw new ValueError(`ReduceLROnPlateau: factor is ${this.#options.factor}; it must be below 1.`)
+    this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
+  }
+
+  /** The rate now: here it depends on what was measured, not on `t`. */
+  at(_t: number, _base: number, group: number): number {
+    return this.optimizer.groups[group]?.lr ?? 0
+  }
+
+  override step(metric?: number): void {
+    if (metric === undefined) throw new ValueError('ReduceLROnPlateau: step() wants the metric.\n  In fit, give validation data, or watch the loss.')
+    this.t++
+    const { factor, patience, cooldown, minLr, eps } = this.#options
+    if (this.#better(metric)) {
+      this.#best = metric
+      this.#bad = 0
+    } else this.#bad++
+    if (this.#cooling > 0) {
+      this.#cooling--
+      this.#bad = 0
+    }
+    if (this.#bad <= patience) return
+    for (const group of this.optimizer.groups) {
+      const next = Math.max(group.lr * factor, minLr)
+      if (group.lr - next > eps) group.lr = next
+    }
+    this.#cooling = cooldown
+    this.#bad = 0
+  }
+
+  #better(metric: number): boolean {
+    const { mode, threshold, thresholdMode } = this.#options
+    const sign = mode === 'min' ? -1 : 1
+    // Relative to an infinite best the margin would be infinite too, which still compares rightly.
+    const margin = thresholdMode === 'rel' ? this.#best * (1 + sign * threshold) : this.#best + sign * threshold
+    return mode === 'min' ? metric < margin : metric > margin
+  }
+
+  override stateDict(): ScheduleState {
+    return { ...super.stateDict(), best: Number.isFinite(this.#best) ? this.#best : null, bad: this.#bad, cooling: this.#cooling, lr: this.lastLr }
+  }
+
+  override loadStateDict(state: ScheduleState): void {
+    super.loadStateDict(state)
+    const { best, bad, cooling, lr } = state as unknown as { best: number | null; bad: number; cooling: number; lr: number[] }
+    this.#best = best ?? (this.#options.mode === 'min' ? Infinity : -Infinity)
+    this.#bad = bad
+    this.#cooling = cooling
+    this.optimizer.groups.forEach((group, i) => { group.lr = lr[i] ?? group.lr })
+  }
+}
+
+/** As `ReduceLROnPlateau`, watching the validation loss (the training loss without validation). */
+export const reduceLROnPlateau = (options: PlateauOptions = {}): ScheduleFactory => (optimizer) => new ReduceLROnPlateau(optimizer, options)

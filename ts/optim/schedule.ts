@@ -1,0 +1,77 @@
+import { CheckpointError, ValueError } from '../index.js'
+import type { Optimizer } from './optimizer.js'
+
+/** What a schedule needs to know of the training it steers. */
+export interface SchedulePlan {
+  /** Optimizer steps from start to end. Infinity where the data's length is unknown. */
+  totalSteps: number
+  /** Optimizer steps an epoch. */
+  stepsPerEpoch: number
+}
+
+/** Makes a schedule for an optimizer; what the `schedule` option of `fit` takes. By hand: `optim.linearWarmup(0.1)(optimizer, { totalSteps: 1000, stepsPerEpoch: 100 })`. */
+export type ScheduleFactory = (optimizer: Optimizer, plan: SchedulePlan) => Schedule
+
+/** A schedule's position as plain data. */
+export interface ScheduleState { type: string; t: number; base: number[]; [field: string]: unknown }
+
+/**
+ * Sets the learning rate of each group as a function of the number of `step()` calls and of the rates the groups began with.
+ * Because nothing else enters, a schedule set back to a state continues exactly. The rate at 0 is set when the schedule is made.
+ */
+export abstract class Schedule {
+  /** Whether the trainer calls `step()` after each optimizer step or after each epoch. */
+  interval: 'step' | 'epoch'
+  /** Calls of `step()` so far. */
+  t = 0
+  /** The groups' rates before the schedule. */
+  base: number[]
+  readonly optimizer: Optimizer
+
+  constructor(optimizer: Optimizer, interval: 'step' | 'epoch') {
+    this.optimizer = optimizer
+    this.interval = interval
+    this.base = optimizer.groups.map(({ lr }) => lr)
+  }
+
+  /** The learning rate at `t` of a group that began with `base`. */
+  abstract at(t: number, base: number, group: number): number
+
+  /** Moves on and sets the rates. `metric` is what `ReduceLROnPlateau` watches; the others ignore it. */
+  step(_metric?: number): void {
+    this.t++
+    this.apply()
+  }
+
+  /** Writes the rates of `t` into the groups. */
+  apply(): void {
+    this.optimizer.groups.forEach((group, i) => { group.lr = this.at(this.t, this.base[i] ?? group.lr, i) })
+  }
+
+  /** The rates now, one a group. */
+  get lastLr(): number[] {
+    return this.optimizer.groups.map(({ lr }) => lr)
+  }
+
+  /** The position, as plain data. */
+  stateDict(): ScheduleState {
+    return { type: this.constructor.name, t: this.t, base: [...this.base] }
+  }
+
+  /** Continues from a position. @throws CheckpointError for a schedule of another class */
+  loadStateDict(state: ScheduleState): void {
+    if (state.type !== this.constructor.name) {
+      throw new CheckpointError(`${this.constructor.name}.loadStateDict: the state is one of ${state.type}.\n  Resume with the schedule the run began with.`)
+    }
+    this.t = state.t
+    this.base = [...state.base]
+    this.apply()
+  }
+}
+
+/** Steps or epochs that a schedule spans, from the plan or by option. */
+export function span(name: string, given: number | undefined, planned: number): number {
+  const steps = given ?? planned
+  if (Number.isFinite(steps) && steps > 0) return steps
+  throw new ValueError(`${name}: the number of steps is ${steps}.\n  Give totalSteps, or train on data whose length is known.`)
+}

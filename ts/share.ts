@@ -1,0 +1,35 @@
+import { ValueError } from './errors.js'
+import { check, commands, native } from './native.js'
+import { answer, type Tensor } from './tensor.js'
+
+/** What `postMessage` carries instead of a tensor. */
+export interface ShareToken {
+  readonly ferrogradShare: number
+}
+
+/** Tensors that were shared or adopted here: nobody may change them in place any more. */
+const frozen = new WeakSet<Tensor>()
+export function isFrozen(tensor: Tensor): boolean {
+  return frozen.has(tensor._base)
+}
+
+/**
+ * Makes a tensor readable by the other workers of this process, without a copy: send the token with `postMessage` and call `fromShared` there.
+ * From then on it cannot be changed in place. `revoke` lets go of the shared reference; workers that adopted it keep theirs.
+ */
+export function share(tensor: Tensor): { token: ShareToken; revoke: () => void } {
+  native.publish(tensor._slot, tensor._generation)
+  check()
+  const id = commands[1]!
+  frozen.add(tensor._base)
+  return { token: { ferrogradShare: id }, revoke: () => native.unpublish(id) }
+}
+
+/** The tensor behind a token of this process. @throws ValueError for a revoked or foreign token */
+export function fromShared(token: ShareToken): Tensor {
+  if (typeof token?.ferrogradShare !== 'number') throw new ValueError('fromShared: takes the token that share() gave in another worker of this process.')
+  native.adopt(token.ferrogradShare)
+  const tensor = answer()
+  frozen.add(tensor._base)
+  return tensor
+}

@@ -1,0 +1,60 @@
+import type { nn, optim, Tensor } from '../../index.js'
+import type { EpochLog, History } from '../history.js'
+
+/** A training run as its callbacks see it. */
+export interface FitContext {
+  readonly model: nn.Module
+  readonly optimizer: optim.Optimizer
+  readonly history: History
+  /** The epoch that is running, from 0, and how many there are to be. */
+  readonly epoch: number
+  readonly epochs: number
+  /** Optimizer steps begun so far, over all epochs. */
+  readonly step: number
+  /** Ends training after the step that runs now; `history.stopped` keeps the reason. */
+  stop(reason: string): void
+  /** Writes a checkpoint of this moment. */
+  saveCheckpoint(path: string): Promise<void>
+  /** Shows a remark without breaking the progress bar. */
+  note(text: string): void
+  /** Runs a batch's forward and backward once more, eagerly, with every result tested; gives the error that names the layer and op of the first NaN or infinity, or null. */
+  findNonFinite(batch: BatchLog): Promise<Error | null>
+}
+
+/** One batch's figures. They arrive in order, up to two steps after the step was begun: training does not wait for them. */
+export interface BatchLog {
+  readonly epoch: number
+  /** The batch within the epoch, from 0. */
+  readonly batch: number
+  /** The batch over all epochs, from 0. */
+  readonly index: number
+  readonly loss: number
+  /** Samples in it. */
+  readonly size: number
+  /** The learning rates it was trained with, one a group. */
+  readonly lr: readonly number[]
+  /** Gradient norms by parameter, where a callback wants them. */
+  readonly gradientNorms?: Readonly<Record<string, number>>
+}
+
+/**
+ * Something that listens to a training run. Every method may be async and is awaited; what it throws ends the run and rejects `fit`, after the
+ * running steps have finished and the model's modes are restored.
+ */
+export interface Callback {
+  /** Batches between two measurements of `gradientNorms`; without it none are taken. */
+  gradientNormsEvery?: number
+  /** Asks that a step with a NaN or infinite loss leaves the weights as they were, and that its batch is kept for `findNonFinite`. */
+  guardNonFinite?: boolean
+  onFitStart?(context: FitContext): void | Promise<void>
+  onEpochStart?(context: FitContext, epoch: number): void | Promise<void>
+  onBatchEnd?(context: FitContext, batch: BatchLog): void | Promise<void>
+  onEpochEnd?(context: FitContext, log: EpochLog): void | Promise<void>
+  /** Called once, also after an error. */
+  onFitEnd?(context: FitContext, history: History): void | Promise<void>
+  /** Plain data for checkpoints, so that a resumed run goes on as the first would have. */
+  stateDict?(): unknown
+  /** Tensors for checkpoints. */
+  stateTensors?(): Record<string, Tensor>
+  loadStateDict?(state: never, tensors: Record<string, Tensor>): void
+}

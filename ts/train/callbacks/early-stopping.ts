@@ -1,0 +1,89 @@
+import { noGrad, scope, type Tensor, ValueError } from '../../index.js'
+import { run, unscoped } from '../../internal.js'
+import { type EpochLog, modeOf } from '../history.js'
+import type { Callback, FitContext } from './callback.js'
+
+/** Options of `EarlyStopping`. */
+export interface EarlyStoppingOptions {
+  /** The figure to watch. Default 'valLoss'. */
+  monitor?: string
+  /** Epochs without improvement that are tolerated. Default 5. */
+  patience?: number
+  /** The least change that counts. Default 0. */
+  minDelta?: number
+  /** Default by the figure's name. */
+  mode?: 'min' | 'max'
+  /** Puts the best epoch's weights back at the end. Default true. */
+  restoreBest?: boolean
+}
+
+/** Stops when a figure no longer improves. */
+export class EarlyStopping implements Callback {
+  readonly #options: Required<EarlyStoppingOptions>
+  #best: number
+  #bad = 0
+  #weights: Record<string, Tensor> | null = null
+  /** The epoch with the best figure. */
+  bestEpoch = -1
+
+  constructor(options: EarlyStoppingOptions = {}) {
+    const monitor = options.monitor ?? 'valLoss'
+    this.#options = { monitor, patience: 5, minDelta: 0, mode: modeOf(monitor), restoreBest: true, ...options }
+    this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
+  }
+
+  onEpochEnd(context: FitContext, log: EpochLog): void {
+    const { monitor, mode, minDelta, patience, restoreBest } = this.#options
+    const value = monitored(log, monitor)
+    if (mode === 'min' ? value < this.#best - minDelta : value > this.#best + minDelta) {
+      this.#best = value
+      this.#bad = 0
+      this.bestEpoch = log.epoch
+      if (restoreBest) this.#remember(context)
+    } else if (++this.#bad >= patience) context.stop(`${monitor} has not improved for ${patience} epochs (best ${this.#best} in epoch ${this.bestEpoch + 1})`)
+  }
+
+  onFitEnd(context: FitContext): void {
+    const weights = this.#weights
+    if (weights === null) return
+    const state = context.model.stateDict()
+    noGrad(() => { for (const [key, value] of Object.entries(weights)) if (state[key] !== undefined) run.assign(state[key], value) })
+    for (const value of Object.values(weights)) value.dispose()
+    this.#weights = null
+  }
+
+  /** Copies the weights on the device. */
+  #remember({ model }: FitContext): void {
+    noGrad(() => scope(() => {
+      const state = model.stateDict()
+      if (this.#weights === null) {
+        this.#weights = Object.fromEntries(Object.entries(state).map(([key, value]) => [key, unscoped(() => value.clone())]))
+        return
+      }
+      for (const [key, value] of Object.entries(state)) if (this.#weights[key] !== undefined) run.assign(this.#weights[key], value)
+    }))
+  }
+
+  stateDict(): unknown {
+    return { best: Number.isFinite(this.#best) ? this.#best : null, bad: this.#bad, bestEpoch: this.bestEpoch }
+  }
+
+  stateTensors(): Record<string, Tensor> {
+    return this.#weights ?? {}
+  }
+
+  loadStateDict({ best, bad, bestEpoch }: { best: number | null; bad: number; bestEpoch: number }, weights: Record<string, Tensor>): void {
+    this.#best = best ?? this.#best
+    this.#bad = bad
+    this.bestEpoch = bestEpoch
+    if (Object.keys(weights).length > 0) this.#weights = Object.fromEntries(Object.entries(weights).map(([key, value]) => [key, value.clone()]))
+  }
+}
+
+/** A figure of the epoch by name. @throws ValueError listing what there is */
+export function monitored(log: EpochLog, name: string): number {
+  const value = log[name]
+  if (typeof value === 'number') return value
+  const there = Object.keys(log).filter((key) => key !== 'epoch' && key !== 'seconds')
+  throw new ValueError(`callback: the epoch has no figure '${name}'.\n  There are ${there.join(', ')}; give validation data or another monitor.`)
+}

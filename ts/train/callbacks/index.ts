@@ -1,0 +1,5 @@
+export type { BatchLog, Callback, FitContext } from './callback.js'
+export * from './early-stopping.js'
+export * from './model-checkpoint.js'
+export * from './loggers.js'
+export * from './watchers.js'

@@ -1,0 +1,66 @@
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { EpochLog } from '../history.js'
+import type { BatchLog, Callback, FitContext } from './callback.js'
+
+/** Writes a line of JSON an epoch (and, with `batches`, one a batch). */
+export class JsonlLogger implements Callback {
+  readonly #path: string
+  readonly #append: boolean
+  readonly onBatchEnd?: (context: FitContext, batch: BatchLog) => Promise<void>
+
+  constructor(path: string, { append = false, batches = false }: { append?: boolean; batches?: boolean } = {}) {
+    this.#path = path
+    this.#append = append
+    if (batches) this.onBatchEnd = (_, batch) => appendFile(path, `${JSON.stringify(batch)}\n`)
+  }
+
+  async onFitStart(context: FitContext): Promise<void> {
+    await mkdir(dirname(this.#path), { recursive: true })
+    // A resumed run goes on in its file.
+    if (!this.#append && context.history.epochs.length === 0) await writeFile(this.#path, '')
+  }
+
+  async onEpochEnd(_: FitContext, log: EpochLog): Promise<void> {
+    await appendFile(this.#path, `${JSON.stringify(log)}\n`)
+  }
+}
+
+/** Writes a line an epoch, the figures' names in the first. Tables (a confusion matrix) are left out. */
+export class CsvLogger implements Callback {
+  readonly #path: string
+  readonly #append: boolean
+  #columns: string[] | null = null
+
+  constructor(path: string, { append = false }: { append?: boolean } = {}) {
+    this.#path = path
+    this.#append = append
+  }
+
+  async onFitStart(context: FitContext): Promise<void> {
+    await mkdir(dirname(this.#path), { recursive: true })
+    const goesOn = this.#append || context.history.epochs.length > 0
+    const head = goesOn ? (await readFile(this.#path, 'utf8').catch(() => '')).split('\n')[0] : ''
+    this.#columns = head ? head.split(',') : null
+    if (this.#columns === null) await writeFile(this.#path, '')
+  }
+
+  async onEpochEnd(_: FitContext, log: EpochLog): Promise<void> {
+    let text = ''
+    if (this.#columns === null) {
+      this.#columns = Object.keys(log).filter((name) => typeof log[name] === 'number')
+      text = `${this.#columns.join(',')}\n`
+    }
+    await appendFile(this.#path, `${text}${this.#columns.map((name) => log[name] ?? '').join(',')}\n`)
+  }
+}
+
+/** Keeps the learning rate of every step begun, one entry a batch and group. */
+export class LearningRateLogger implements Callback {
+  /** Rates by batch, then by group. */
+  readonly rates: number[][] = []
+
+  onBatchEnd(_: FitContext, { lr }: BatchLog): void {
+    this.rates.push([...lr])
+  }
+}

@@ -1,0 +1,50 @@
+import { type EpochLog, modeOf } from '../history.js'
+import type { Callback, FitContext } from './callback.js'
+import { monitored } from './early-stopping.js'
+
+/** Options of `ModelCheckpoint`. */
+export interface ModelCheckpointOptions {
+  /** The figure to watch. Default 'valLoss'. */
+  monitor?: string
+  /** Default by the figure's name. */
+  mode?: 'min' | 'max'
+  /** Writes only when the figure is the best so far. Default true. */
+  bestOnly?: boolean
+  /** Writes the weights alone instead of everything that resuming needs. Default true. */
+  weightsOnly?: boolean
+}
+
+/** Writes the model after an epoch when it is the best so far. `{epoch}` in the path becomes the epoch's number, from 1. */
+export class ModelCheckpoint implements Callback {
+  readonly #path: string
+  readonly #options: Required<ModelCheckpointOptions>
+  /** The best figure so far. */
+  best: number
+  /** The file written last. */
+  lastPath: string | null = null
+
+  constructor(path: string, options: ModelCheckpointOptions = {}) {
+    this.#path = path
+    const monitor = options.monitor ?? 'valLoss'
+    this.#options = { monitor, mode: modeOf(monitor), bestOnly: true, weightsOnly: true, ...options }
+    this.best = this.#options.mode === 'min' ? Infinity : -Infinity
+  }
+
+  async onEpochEnd(context: FitContext, log: EpochLog): Promise<void> {
+    const { monitor, mode, bestOnly, weightsOnly } = this.#options
+    const value = bestOnly ? monitored(log, monitor) : NaN
+    const better = mode === 'min' ? value < this.best : value > this.best
+    if (bestOnly && !better) return
+    if (better) this.best = value
+    this.lastPath = this.#path.replaceAll('{epoch}', String(log.epoch + 1))
+    await (weightsOnly ? context.model.save(this.lastPath) : context.saveCheckpoint(this.lastPath))
+  }
+
+  stateDict(): unknown {
+    return { best: Number.isFinite(this.best) ? this.best : null }
+  }
+
+  loadStateDict({ best }: { best: number | null }): void {
+    this.best = best ?? this.best
+  }
+}

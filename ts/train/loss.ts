@@ -1,0 +1,89 @@
+// A trainer's loss: by name or by function, with the task it declares.
+import { nn, type Tensor, ValueError } from '../index.js'
+import type { Task } from './metrics/metric.js'
+
+/** A loss as the trainer takes it: a name, one of `nn`'s functions, a loss module, or a function of one's own that gives a scalar. */
+export type LossOption = string | ((output: any, labels: any) => Tensor) | { forward(output: any, labels: any): Tensor }
+
+/** A loss that is ready to be called, and what it says about the outputs. */
+export interface ResolvedLoss {
+  call(output: unknown, labels: unknown): Tensor
+  task: Task
+}
+
+type Named = ((output: Tensor, target: Tensor, options?: object) => Tensor) & { task: 'multiclass' | 'binary' | 'regression'; fromLogits: boolean }
+
+/** Names in lower case without separators. Keras' names mean what they mean there: outputs are probabilities. */
+const byName: Record<string, { loss: () => unknown; fromLogits?: boolean }> = {
+  crossentropy: { loss: () => nn.crossEntropy },
+  categoricalcrossentropy: { loss: () => nn.crossEntropy, fromLogits: false },
+  sparsecategoricalcrossentropy: { loss: () => nn.crossEntropy, fromLogits: false },
+  nll: { loss: () => nn.nll },
+  bce: { loss: () => nn.bce },
+  binarycrossentropy: { loss: () => nn.bce },
+  bcewithlogits: { loss: () => nn.bceWithLogits },
+  mse: { loss: () => nn.mse },
+  meansquarederror: { loss: () => nn.mse },
+  l1: { loss: () => nn.l1 },
+  mae: { loss: () => nn.l1 },
+  meanabsoluteerror: { loss: () => nn.l1 },
+  huber: { loss: () => nn.huber },
+  smoothl1: { loss: () => nn.smoothL1 },
+  hinge: { loss: () => nn.hinge },
+  kldiv: { loss: () => nn.klDiv },
+}
+
+/** What the trainer's options say about the loss. */
+export interface LossSettings {
+  loss: LossOption
+  task?: Task['kind'] | undefined
+  fromLogits?: boolean | undefined
+  lossOptions?: object | undefined
+}
+
+/** Finds the loss and its task. `classWeights` weigh each sample by its class. */
+export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSettings, classWeights?: readonly number[]): ResolvedLoss {
+  const named = typeof loss === 'string' ? find(loss) : null
+  const fn = named?.fn ?? loss as Exclude<LossOption, string>
+  const traits = fn as Partial<Named>
+  const logits = fromLogits ?? named?.fromLogits ?? traits.fromLogits ?? true
+  // Log-probabilities are logits of themselves: their softmax gives the probabilities.
+  const logarithms = (fn as unknown) === nn.nll || (fn as unknown) === nn.klDiv
+  const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms }
+  if (typeof fn !== 'function') return { task: resolved, call: (output, labels) => { refuseWeights(classWeights); return fn.forward(logitsOf(output), labels) } }
+  if (traits.task === undefined) return { task: resolved, call: (output, labels) => { refuseWeights(classWeights); return (fn as (output: unknown, labels: unknown) => Tensor)(output, labels) } }
+
+  const options: Record<string, unknown> = { ...lossOptions }
+  if (fromLogits !== undefined || named?.fromLogits !== undefined) options.fromLogits = logits
+  if (classWeights !== undefined && traits.task === 'multiclass') options.weight = classWeights
+  const call = fn as unknown as Named
+  if (classWeights === undefined || traits.task === 'multiclass') return { task: resolved, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
+  if (traits.task === 'regression' || classWeights.length !== 2) throw new ValueError(`classWeights: ${classWeights.length} weights do not fit a loss for ${traits.task}.`)
+  const [no, yes] = classWeights as [number, number]
+  return {
+    task: resolved,
+    call: (output, labels) => {
+      const losses = call(logitsOf(output), labels as Tensor, { ...options, reduction: 'none' })
+      const truth = (labels as Tensor).reshape([...losses.shape]).to(losses.dtype)
+      return losses.mul(truth.mul(yes - no).add(no)).mean()
+    },
+  }
+}
+
+function find(name: string): { fn: Named; fromLogits?: boolean } {
+  const key = name.replace(/[_-]/g, '').toLowerCase()
+  const entry = Object.hasOwn(byName, key) ? byName[key] : undefined
+  if (entry === undefined) throw new ValueError(`loss: none is named '${name}'.\n  There are crossEntropy, nll, bce, bceWithLogits, mse, l1, huber, smoothL1, hinge, klDiv; or pass a function.`)
+  const fn = entry.loss() as Named
+  return entry.fromLogits === undefined ? { fn } : { fn, fromLogits: entry.fromLogits }
+}
+
+/** The tensor a loss or a metric looks at: the output itself, or the `logits` of a model that gives a record. */
+export function logitsOf(output: unknown): Tensor {
+  const { logits } = output as { logits?: Tensor }
+  return logits ?? output as Tensor
+}
+
+function refuseWeights(classWeights: readonly number[] | undefined): void {
+  if (classWeights !== undefined) throw new ValueError('classWeights: a loss of your own must weigh its samples itself.')
+}

@@ -1,0 +1,53 @@
+import type { Tensor } from '../../index.js'
+import { alignedLabels, classLabels, Metric, predictedClasses, requireClasses, type Task } from './metric.js'
+
+/** The share of correct predictions: largest output for [N, K] (labels below 0 are left out), threshold for yes-or-no outputs. */
+export class Accuracy extends Metric {
+  readonly name = 'accuracy'
+
+  update(output: Tensor, labels: Tensor, task: Task): void {
+    const predicted = predictedClasses(output, task, 'accuracy')
+    if (task.kind === 'binary') {
+      const truth = alignedLabels(output, labels).gt(0.5).to('int32')
+      this.add('correct', predicted.eq(truth).sum())
+      this.add('count', truth.ge(0).sum())
+      return
+    }
+    const truth = classLabels(output, labels)
+    this.add('correct', predicted.eq(truth).sum())
+    this.add('count', truth.ge(0).sum())
+  }
+
+  async compute(): Promise<number> {
+    return ratio(await this.read('correct'), await this.read('count'))
+  }
+}
+
+/** The share of samples whose class is among the `k` largest outputs. */
+export class TopK extends Metric {
+  readonly name: string
+  #k: number
+
+  constructor(k: number = 5) {
+    super()
+    this.#k = k
+    this.name = `top${k}`
+  }
+
+  update(output: Tensor, labels: Tensor, task: Task): void {
+    requireClasses(output, { ...task, kind: task.kind === 'binary' ? 'multiclass' : task.kind }, this.name)
+    const truth = classLabels(output, labels)
+    const best = output.topk(Math.min(this.#k, output.shape.at(-1) as number), -1).indices
+    this.add('correct', best.eq(truth.to('int32').unsqueeze(-1)).sum())
+    this.add('count', truth.ge(0).sum())
+  }
+
+  async compute(): Promise<number> {
+    return ratio(await this.read('correct'), await this.read('count'))
+  }
+}
+
+/** a / b, or NaN where nothing was counted. */
+export function ratio([a = 0]: number[], [b = 0]: number[]): number {
+  return b === 0 ? NaN : a / b
+}

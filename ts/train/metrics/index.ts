@@ -1,0 +1,48 @@
+import { ValueError } from '../../index.js'
+import { Accuracy, TopK } from './accuracy.js'
+import { type Average, ConfusionMatrix, F1, Precision, Recall } from './confusion.js'
+import { Mean } from './mean.js'
+import type { Metric } from './metric.js'
+import { MeanAbsoluteError, MeanSquaredError } from './regression.js'
+import { RocAuc } from './roc-auc.js'
+
+export { Metric, type MetricValue, type Task } from './metric.js'
+export { Mean }
+export { Accuracy, type Average, ConfusionMatrix, F1, MeanAbsoluteError, MeanSquaredError, Precision, Recall, RocAuc, TopK }
+
+/** The share of correct predictions. */
+export const accuracy = (): Metric => new Accuracy()
+/** The share of samples whose class is among the `k` largest outputs. */
+export const topK = (k: number = 5): Metric => new TopK(k)
+/** Precision; @see Precision */
+export const precision = ({ average }: { average?: Average } = {}): Metric => new Precision(average)
+/** Recall; @see Recall */
+export const recall = ({ average }: { average?: Average } = {}): Metric => new Recall(average)
+/** F1; @see F1 */
+export const f1 = ({ average }: { average?: Average } = {}): Metric => new F1(average)
+/** Counts by true and predicted class. */
+export const confusionMatrix = (): Metric => new ConfusionMatrix()
+/** The area under the ROC curve. */
+export const rocAuc = (): Metric => new RocAuc()
+/** The mean absolute error. */
+export const mae = (): Metric => new MeanAbsoluteError()
+/** The mean squared error. */
+export const mse = (): Metric => new MeanSquaredError()
+
+// Keras' spellings beside ours.
+const byName: Record<string, () => Metric> = {
+  accuracy, acc: accuracy, precision, recall, f1, f1Score: f1, confusionMatrix, rocAuc, auc: rocAuc, mae, meanAbsoluteError: mae, mse, meanSquaredError: mse,
+  sparseCategoricalAccuracy: accuracy, categoricalAccuracy: accuracy, binaryAccuracy: accuracy, topKCategoricalAccuracy: () => topK(5),
+}
+
+/** A metric by its name ('accuracy', 'top5', 'f1' ...), or the given one. */
+export function toMetric(metric: string | Metric | (() => Metric)): Metric {
+  if (typeof metric === 'function') return metric()
+  if (typeof metric !== 'string') return metric
+  const name = metric.replace(/[_-](\w)/g, (_, letter: string) => letter.toUpperCase())
+  const top = /^top(\d+)$/.exec(name)
+  if (top !== null) return topK(Number(top[1]))
+  const make = Object.hasOwn(byName, name) ? byName[name] : undefined
+  if (make === undefined) throw new ValueError(`metrics: no metric is named '${metric}'.\n  There are ${['accuracy', 'topK', 'precision', 'recall', 'f1', 'confusionMatrix', 'rocAuc', 'mae', 'mse'].join(', ')}; or pass a Metric.`)
+  return make()
+}

@@ -1,0 +1,133 @@
+// What `new Trainer` and `fit` take, with the Keras words that differ only in spelling.
+import { type data, type nn, optim, ValueError } from '../index.js'
+import type { Callback } from './callbacks/index.js'
+import type { LossOption } from './loss.js'
+import type { Metric, Task } from './metrics/index.js'
+import type { ProgressStream, Verbose } from './progress.js'
+import type { TrainingData } from './source.js'
+
+/** An optimizer by name, ready made, or made from the model's parameters. */
+export type OptimizerOption = 'gd' | 'sgd' | 'rmsprop' | 'adagrad' | 'adam' | 'adamw' | (string & {}) | optim.Optimizer | ((parameters: nn.Parameter[], model: nn.Module) => optim.Optimizer)
+
+/** Options of `new Trainer`. */
+export interface TrainerOptions {
+  /** Default 'adam'. */
+  optimizer?: OptimizerOption
+  /** The learning rate of an optimizer given by name. Default: the optimizer's. */
+  lr?: number
+  /** The loss; needed to train and to evaluate. */
+  loss?: LossOption
+  /** Options passed on to a loss given by name (`labelSmoothing`, `delta` ...). */
+  lossOptions?: object
+  /** Whether outputs are logits or probabilities. Default: as the loss declares. */
+  fromLogits?: boolean
+  /** What the outputs are, for a loss of one's own. */
+  task?: Task['kind']
+  /** Figures beside the loss, by name or made. */
+  metrics?: readonly (string | Metric | (() => Metric))[]
+}
+
+/** Options of `fit`. */
+export interface FitOptions {
+  /** Passes over the data. Default 1. */
+  epochs?: number
+  /** Samples a step. Default 32 (all of them for `GD`). */
+  batchSize?: number
+  /** A share of the data to hold out (stratified), or data of its own. */
+  validation?: number | TrainingData
+  /** Batch size of validation. Default 256. */
+  validationBatchSize?: number
+  /** Draws the samples in another order each epoch. Default true. */
+  shuffle?: boolean
+  /** Seeds shuffling, the split, augmentation and dropout. Default 0. */
+  seed?: number
+  /** Changes of training images: settings (`{ flip: true, pad: 4 }`), or a function of the inputs whose random numbers come from the run's own stream. */
+  augment?: data.AugmentSettings | ((inputs: any) => any)
+  /** Largest joint norm of all gradients. */
+  clipNorm?: number
+  /** Largest absolute value of a gradient's element. */
+  clipValue?: number
+  /** Batches whose gradients are averaged for one optimizer step. Default 1. */
+  accumulate?: number
+  /** A learning rate schedule: `optim.linearWarmup(0.1)`. */
+  schedule?: optim.ScheduleFactory | optim.Schedule
+  callbacks?: readonly Callback[]
+  /** Ends training between two steps; `fit` rejects with `CancelledError`, the model keeps what it has learnt. */
+  signal?: AbortSignal
+  /** Where checkpoints are written. */
+  checkpointDir?: string
+  /** After how many batches, or after each 'epoch'. Default 'epoch'. */
+  checkpointEvery?: number | 'epoch'
+  /** How many of them stay. Default 2. */
+  checkpointKeep?: number
+  /** A checkpoint to go on from, or true for the newest in `checkpointDir` (a fresh start where there is none). */
+  resume?: string | boolean
+  /** Plain data to keep in checkpoints: the model's config, the data's normalisation, class names. */
+  metadata?: Record<string, unknown>
+  /** A weight a class, by number. */
+  classWeights?: readonly number[] | Readonly<Record<number, number>>
+  /** Records the step once and replays it. Default true; false runs it eagerly. */
+  compile?: boolean
+  /** Progress: a bar on a terminal, lines elsewhere, nothing for false. Default true. */
+  verbose?: Verbose
+  /** Where progress goes. Default `process.stderr`. */
+  stream?: ProgressStream
+}
+
+/** Keras' words for the options above. `validation_data` and the like are spelled with underscores or capitals as one likes. */
+export const kerasWords: Readonly<Record<string, string>> = {
+  learningRate: 'lr', validationSplit: 'validation', validationData: 'validation', validationBatch: 'validationBatchSize', classWeight: 'classWeights',
+  clipnorm: 'clipNorm', clipvalue: 'clipValue', globalClipnorm: 'clipNorm', gradientAccumulationSteps: 'accumulate', nEpochs: 'epochs', batch: 'batchSize',
+}
+
+/** Renames Keras' words (`batch_size`, `validation_split`, `learning_rate` ...) to ours; an unknown option throws, as a misspelt one would be ignored otherwise. */
+export function normaliseOptions<T extends object>(options: T, known: readonly string[], what: string): T {
+  const result: Record<string, unknown> = {}
+  for (const [given, value] of Object.entries(options)) {
+    if (value === undefined) continue
+    const camel = given.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
+    const name = known.includes(camel) ? camel : kerasWords[camel]
+    if (name === undefined || !known.includes(name)) throw new ValueError(`${what}: there is no option '${given}'.\n  There are ${known.join(', ')}.`)
+    if (name in result) throw new ValueError(`${what}: '${name}' is given twice, once as '${given}'.`)
+    result[name] = name === 'verbose' && typeof value === 'number' ? value !== 0 : value
+  }
+  return result as T
+}
+
+/** The names of `TrainerOptions` and `FitOptions`, for `normaliseOptions`. */
+export const trainerOptionNames: readonly (keyof TrainerOptions)[] = ['optimizer', 'lr', 'loss', 'lossOptions', 'fromLogits', 'task', 'metrics']
+/** @see trainerOptionNames */
+export const fitOptionNames: readonly (keyof FitOptions)[] = [
+  'epochs', 'batchSize', 'validation', 'validationBatchSize', 'shuffle', 'seed', 'augment', 'clipNorm', 'clipValue', 'accumulate', 'schedule', 'callbacks', 'signal',
+  'checkpointDir', 'checkpointEvery', 'checkpointKeep', 'resume', 'metadata', 'classWeights', 'compile', 'verbose', 'stream',
+]
+
+/** Makes the optimizer of a model. */
+export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: number | undefined): optim.Optimizer {
+  if (option instanceof optim.Optimizer) {
+    if (lr !== undefined) throw new ValueError('Trainer: lr goes with an optimizer given by name; this one has its own rate.')
+    return option
+  }
+  const parameters = model.parameters()
+  if (typeof option === 'function') return option(parameters, model)
+  const options = lr === undefined ? {} : { lr }
+  switch (option.toLowerCase()) {
+    case 'gd': return new optim.GD(parameters, options)
+    case 'sgd': return new optim.SGD(parameters, options)
+    case 'rmsprop': return new optim.RMSprop(parameters, options)
+    case 'adagrad': return new optim.Adagrad(parameters, options)
+    case 'adam': return new optim.Adam(parameters, options)
+    case 'adamw': return new optim.AdamW(parameters, options)
+    default: throw new ValueError(`optimizer: none is named '${option}'.\n  There are gd, sgd, rmsprop, adagrad, adam, adamw; or pass an Optimizer.`)
+  }
+}
+
+/** Class weights as a list by class number. */
+export function toClassWeights(weights: FitOptions['classWeights']): number[] | undefined {
+  if (weights === undefined) return undefined
+  if (Array.isArray(weights)) return [...weights as number[]]
+  const entries = Object.entries(weights as Record<number, number>).map(([label, weight]) => [Number(label), weight] as const)
+  const list = Array.from({ length: Math.max(...entries.map(([label]) => label)) + 1 }, () => 1)
+  for (const [label, weight] of entries) list[label] = weight
+  return list
+}

@@ -1,0 +1,59 @@
+import { concat, keep, type nn, noGrad, ShapeError, type Tensor, ValueError } from '../index.js'
+import { logitsOf } from './loss.js'
+import { predictedClasses, requireClasses, type Task } from './metrics/metric.js'
+import { type Inputs, inputBatches, type TrainingData } from './source.js'
+import { inference } from './step.js'
+
+/** What can be predicted: a tensor of samples, a record of them, an array of single samples, or a data set. */
+export type PredictInputs = Inputs | readonly Tensor[] | TrainingData
+
+/** Options of `predict` and its kin. */
+export interface PredictOptions {
+  /** Default 256. */
+  batchSize?: number
+  signal?: AbortSignal
+}
+
+/** Batches that may be under way before the oldest is waited for. */
+const ahead = 2
+
+/** Runs the model over all inputs and joins what `read` makes of the outputs. */
+export async function predictAll(model: nn.Module, inputs: PredictInputs, { batchSize = 256, signal }: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
+  const modules = model.modules()
+  const parts: Tensor[] = []
+  const running: Promise<unknown>[] = []
+  try {
+    for await (const batch of inputBatches(inputs, batchSize)) {
+      signal?.throwIfAborted()
+      const { part, done } = inference(modules, () => {
+        const part = read(logitsOf(model.forward(batch)))
+        // Reading one element says when the batch is done, at no cost.
+        return { part: keep(part), done: part.size === 0 ? null : part.reshape([-1]).select(0, 0).item() }
+      })
+      parts.push(part)
+      done?.catch(() => {})
+      if (done !== null) running.push(done)
+      if (running.length > ahead) await running.shift()
+    }
+    await Promise.all(running.splice(0))
+    if (parts.length === 0) throw new ValueError('predict: there are no inputs.\n  Give at least one sample.')
+    return parts.length === 1 ? parts.pop() as Tensor : noGrad(() => concat(parts, 0))
+  } finally {
+    await Promise.allSettled(running)
+    for (const part of parts) part.dispose()
+  }
+}
+
+/** Probabilities of a task's outputs. */
+export function probabilitiesOf(output: Tensor, task: Task): Tensor {
+  if (task.kind === 'regression') throw new ValueError("predictProbabilities: the loss is one of regression.\n  Use predict.")
+  if (task.kind === 'binary') return task.fromLogits ? output.sigmoid() : output
+  requireClasses(output, task, 'predictProbabilities')
+  if (!task.fromLogits && (output.shape.at(-1) ?? 0) < 2) throw new ShapeError('predictProbabilities: the outputs have one column.')
+  return task.fromLogits ? output.softmax(-1) : output
+}
+
+/** Class numbers of a task's outputs, int32. */
+export function classesOf(output: Tensor, task: Task): Tensor {
+  return predictedClasses(output, task, 'predictClasses').reshape([-1]).to('int32')
+}

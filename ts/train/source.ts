@@ -1,0 +1,116 @@
+// What the trainer goes through: batches of training data, and inputs to predict.
+import { data, noGrad, scope, stack, Tensor, ValueError } from '../index.js'
+
+/** A tensor, or several by name for models that take a record. */
+export type Inputs = data.Inputs
+/** One batch: tensors with one row a sample. */
+export type Batch = data.Batch
+/** Batches by epoch, with a place that can be saved. */
+export type Batches = data.DataLoader
+/** A `Dataset`, `{ inputs, labels }`, `[inputs, labels]`, `{ length, get(i) }`, a `DataLoader`, or an (async) iterable of batches. */
+export type TrainingData = data.Source | data.DataLoader | AsyncIterable<Batch> | Iterable<Batch> | readonly [inputs: data.ColumnSource, labels: data.ColumnSource]
+
+/** How data becomes batches. */
+export interface BatchOptions {
+  /** Infinity: all samples in one. */
+  batchSize: number
+  shuffle: boolean
+  seed: number
+  augment?: data.LoaderOptions['augment']
+}
+
+/** Batches of any training data; a `DataLoader` keeps its own options. */
+export function toBatches(source: TrainingData, { batchSize, shuffle, seed, augment }: BatchOptions): Batches {
+  const given = fromPair(source)
+  const size = Number.isFinite(batchSize) ? batchSize : lengthOf(given)
+  const options: data.LoaderOptions = { batchSize: size, shuffle, seed }
+  if (augment !== undefined) options.augment = augment
+  return data.loader(given, options)
+}
+
+/** Training data without what is held out, and the validation data. */
+export async function holdOut(source: TrainingData, validation: number | TrainingData | undefined, seed: number): Promise<{ training: TrainingData; validation: TrainingData | null }> {
+  if (validation === undefined || validation === 0) return { training: source, validation: null }
+  if (typeof validation !== 'number') return { training: source, validation }
+  const given = fromPair(source)
+  if (!(typeof given === 'object' && 'inputs' in given && 'labels' in given)) {
+    throw new ValueError('fit: a share for validation wants a data set in memory ({ inputs, labels }).\n  Split other sources yourself and give validation its own data.')
+  }
+  const parts = await data.split(given as data.DatasetSource, { validation, seed })
+  return { training: parts.train, validation: parts.validation }
+}
+
+type Given = Exclude<TrainingData, readonly [unknown, unknown]>
+
+/** `[inputs, labels]`, as Keras takes them side by side, as a record. */
+function fromPair(source: TrainingData): Given {
+  if (!Array.isArray(source) || source.length !== 2 || (typeof source[0] === 'object' && source[0] !== null && 'labels' in source[0])) return source as Given
+  return { inputs: source[0], labels: source[1] } as data.DatasetSource
+}
+
+function lengthOf(source: Given): number {
+  if (source instanceof data.DataLoader) return source.samples
+  if ('length' in source && typeof source.length === 'number') return source.length
+  if ('inputs' in source && 'labels' in source) return data.dataset(source as data.DatasetSource).length
+  throw new ValueError('GD: how many samples there are is not known.\n  Give batchSize, or a data set in memory.')
+}
+
+/** Samples in a batch. */
+export function batchSizeOf({ inputs }: Batch): number {
+  return rowsOf(inputs as Inputs)
+}
+
+function rowsOf(inputs: Inputs): number {
+  const first = inputs instanceof Tensor ? inputs : Object.values(inputs)[0]
+  return first?.shape[0] ?? 1
+}
+
+/** A batch held beyond its loader's reach. */
+export interface Retained extends Batch { release(): void }
+
+/** Handles of one's own on a batch's tensors: the loader frees its own when the next batch is taken. */
+export function retain({ inputs, labels }: Batch): Retained {
+  const held: Tensor[] = []
+  const hold = (value: unknown): unknown => {
+    if (value instanceof Tensor) {
+      const alias = value.detach()
+      held.push(alias)
+      return alias
+    }
+    return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).map(([name, item]) => [name, hold(item)])) : value
+  }
+  return { inputs: hold(inputs), labels: hold(labels), release: () => { for (const alias of held) alias.dispose() } }
+}
+
+/** Inputs in batches; each is freed when the next is taken. */
+export async function* inputBatches(source: unknown, batchSize: number): AsyncGenerator<Inputs, void, undefined> {
+  if (!(Number.isInteger(batchSize) && batchSize >= 1)) throw new ValueError(`predict: batchSize is ${batchSize}; it must be a whole number of at least 1.`)
+  if (source instanceof Tensor || isRecordOfTensors(source)) {
+    yield* slices(source, batchSize)
+  } else if (Array.isArray(source) && source.every((item) => item instanceof Tensor)) {
+    // Single samples: stacked, a batch of them at a time.
+    for (let at = 0; at < source.length; at += batchSize) {
+      const batch = noGrad(() => stack(source.slice(at, at + batchSize) as Tensor[]))
+      yield batch
+      batch.dispose()
+    }
+  } else {
+    for await (const { inputs } of toBatches(source as TrainingData, { batchSize, shuffle: false, seed: 0 })) yield inputs as Inputs
+  }
+}
+
+function* slices(inputs: Inputs, batchSize: number): Generator<Inputs, void, undefined> {
+  const rows = rowsOf(inputs)
+  for (let at = 0; at < rows; at += batchSize) {
+    const part = (value: Tensor): Tensor => value.narrow(0, at, Math.min(batchSize, rows - at))
+    const batch = noGrad(() => scope(() => (inputs instanceof Tensor ? part(inputs) : Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, part(value)])))))
+    yield batch
+    for (const value of batch instanceof Tensor ? [batch] : Object.values(batch)) value.dispose()
+  }
+}
+
+function isRecordOfTensors(source: unknown): source is Record<string, Tensor> {
+  if (typeof source !== 'object' || source === null || Array.isArray(source)) return false
+  const values = Object.values(source)
+  return values.length > 0 && Object.getPrototypeOf(source) === Object.prototype && !('labels' in source) && values.every((value) => value instanceof Tensor)
+}

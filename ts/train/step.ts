@@ -1,0 +1,126 @@
+// One training step: forward, loss, backward and, when the group of accumulated batches is full, the optimizer.
+import { compile, type Generator, type nn, noGrad, type optim, scope, ShapeError, stack, type Tensor } from '../index.js'
+import { run, withGenerator } from '../internal.js'
+import { logitsOf, type ResolvedLoss } from './loss.js'
+import type { Inputs } from './source.js'
+
+/** What a step is made of. */
+export interface StepSettings {
+  model: nn.Module
+  optimizer: optim.Optimizer
+  loss: ResolvedLoss
+  clip: { clipNorm?: number | undefined; clipValue?: number | undefined; refuseNonFinite?: boolean | undefined }
+  generator: Generator
+  compiled: boolean
+}
+
+/** How one call differs from another. */
+export interface StepPlan {
+  /** Batches in the group: each loss is divided by it. */
+  divisor: number
+  /** Whether the optimizer steps after this batch. */
+  apply: boolean
+  /** Whether gradient norms are measured. */
+  norms: boolean
+}
+
+/** The results of a step, as promised by the stream. The caller's scope owns them. */
+export interface StepResult {
+  /** The mean loss, a scalar. */
+  loss: Tensor
+  /** The raw outputs. */
+  output: Tensor
+  /** Gradient norms [parameters] in the order of `TrainStep.names`, before clipping. */
+  norms: Tensor | null
+}
+
+type Body = (inputs: Inputs, labels: unknown, divisor: number, apply: boolean, norms: boolean) => Tensor[]
+
+/** The step of a model, recorded once for each kind of batch and replayed. */
+export class TrainStep {
+  /** Names of the trainable parameters, in the order of the norms. */
+  readonly names: string[]
+  #settings: StepSettings
+  #modules: nn.Module[]
+  #body: Body
+  #release: () => void = () => {}
+
+  constructor(settings: StepSettings) {
+    this.#settings = settings
+    const { model } = settings
+    this.#modules = model.modules()
+    const trained = model.namedParameters().filter(([, parameter]) => parameter.requiresGrad)
+    this.names = trained.map(([name]) => name)
+    const parameters = trained.map(([, parameter]) => parameter)
+    const body: Body = (...args) => this.#run(parameters, ...args)
+    if (!settings.compiled) {
+      this.#body = body
+      return
+    }
+    const compiled = compile(body)
+    this.#body = compiled
+    this.#release = () => compiled.dispose()
+  }
+
+  /** Begins a step; nothing is waited for. */
+  run(inputs: Inputs, labels: unknown, { divisor, apply, norms }: StepPlan): StepResult {
+    const [loss, output, measured] = inMode(this.#modules, true, () => withGenerator(this.#settings.generator, () => this.#body(inputs, labels, divisor, apply, norms)))
+    return { loss: loss as Tensor, output: output as Tensor, norms: measured ?? null }
+  }
+
+  /** Runs something random on the run's own stream, without gradients. */
+  draw<T>(body: () => T): T {
+    return withGenerator(this.#settings.generator, () => noGrad(body))
+  }
+
+  /** Steps the optimizer on the gradients gathered so far, where an epoch ends within a group of unknown size. */
+  flush(): void {
+    const { optimizer, clip } = this.#settings
+    optimizer.step(clip)
+    optimizer.zeroGrad()
+  }
+
+  #run(parameters: nn.Parameter[], inputs: Inputs, labels: unknown, divisor: number, apply: boolean, norms: boolean): Tensor[] {
+    const { optimizer, clip } = this.#settings
+    const { loss, output } = this.forward(inputs, labels)
+    ;(divisor === 1 ? loss : loss.div(divisor)).backward()
+    const results = [loss.detach(), logitsOf(output).detach()]
+    // A parameter that took no part has no gradient; its norm counts as 0.
+    if (norms) results.push(noGrad(() => stack(parameters.map(({ grad }) => (grad === null ? run.mulScalar(loss.detach(), 0, 0) : run.gradNorm([grad], 2).to(loss.dtype))))))
+    if (apply) {
+      optimizer.step(clip)
+      optimizer.zeroGrad()
+    }
+    return results
+  }
+
+  /** Frees the recorded programs. */
+  dispose(): void {
+    this.#release()
+  }
+
+  /** Outputs and loss of a batch, in the model's present mode. */
+  forward(inputs: Inputs, labels: unknown): { loss: Tensor; output: unknown } {
+    const { model, loss: objective } = this.#settings
+    const output: unknown = model.forward(inputs)
+    const loss = objective.call(output, labels)
+    if (loss.size !== 1) throw new ShapeError(`fit: the loss is [${loss.shape.join(', ')}], not one number.\n  End it with .mean() or .sum().`)
+    return { loss: loss.shape.length === 0 ? loss : loss.reshape([]), output }
+  }
+}
+
+/** Runs `body` with all modules in training (or evaluation) mode, and gives each its own mode back. */
+export function inMode<T>(modules: readonly nn.Module[], training: boolean, body: () => T): T {
+  const before = modules.map((module) => module.training)
+  for (const module of modules) module.training = training
+  try {
+    return body()
+  } finally {
+    modules.forEach((module, i) => { module.training = before[i] as boolean })
+  }
+}
+
+/** Runs `body` without gradients, with every module in evaluation mode; what it makes dies at its end, but for what it returns. */
+export function inference<T>(modules: readonly nn.Module[], body: () => T): T {
+  return inMode(modules, false, () => noGrad(() => scope(body)))
+}

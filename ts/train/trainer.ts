@@ -1,0 +1,141 @@
+// Training, evaluation and prediction of a model, with the loop, the batches and the bookkeeping done.
+import { optim, type nn, type Tensor, ValueError } from '../index.js'
+import { evaluateBatches } from './evaluate.js'
+import { FitRun } from './fit.js'
+import type { History } from './history.js'
+import { type ResolvedLoss, resolveLoss } from './loss.js'
+import { type Metric, type MetricValue, toMetric } from './metrics/index.js'
+import { type FitOptions, fitOptionNames, normaliseOptions, toClassWeights, toOptimizer, type TrainerOptions, trainerOptionNames } from './options.js'
+import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
+import { holdOut, toBatches, type TrainingData } from './source.js'
+
+/** Options of `evaluate`. */
+export interface EvaluateOptions {
+  /** Default 256. */
+  batchSize?: number
+  /** Figures instead of the trainer's. */
+  metrics?: TrainerOptions['metrics']
+  signal?: AbortSignal
+}
+
+/** Models that are being trained. */
+const busy = new WeakSet<nn.Module>()
+
+/**
+ * Trains a model, measures it, predicts with it.
+ *
+ * ```js
+ * const trainer = new Trainer(model, { optimizer: 'adam', loss: 'crossEntropy', metrics: ['accuracy'] })
+ * const history = await trainer.fit(train, { epochs: 10, batchSize: 32, validation: 0.1 })
+ * console.log(await trainer.evaluate(test))
+ * ```
+ *
+ * A batch is `{ inputs, labels }`; the trainer calls `model.forward(inputs)` and `loss(output, labels)`. The loss says what the outputs are: `'accuracy'`, probabilities
+ * and classes follow it. Keras: `compile` and `fit` of `Model`.
+ */
+export class Trainer {
+  readonly model: nn.Module
+  readonly #options: TrainerOptions
+  #optimizer: optim.Optimizer | null = null
+  readonly #metrics: Metric[]
+
+  constructor(model: nn.Module, options: TrainerOptions = {}) {
+    this.model = model
+    this.#options = normaliseOptions(options, trainerOptionNames, 'Trainer')
+    this.#metrics = (this.#options.metrics ?? []).map(toMetric)
+    // Mistakes in names show here rather than at the first fit.
+    if (this.#options.loss !== undefined) resolveLoss(this.#lossSettings())
+    if (this.#options.optimizer instanceof optim.Optimizer) this.#optimizer = this.#options.optimizer
+  }
+
+  /** The optimizer; made at the first use, when the parameters are there. */
+  get optimizer(): optim.Optimizer {
+    this.#optimizer ??= toOptimizer(this.#options.optimizer ?? 'adam', this.model, this.#options.lr)
+    return this.#optimizer
+  }
+
+  /**
+   * Trains. Nothing blocks the event loop: the arithmetic runs on the library's threads, and at most two steps are under way.
+   * Rejects at the first step that fails (a label out of range, say), naming op and layer; that step changed nothing, and training can go on with another `fit`.
+   * @throws CancelledError when `signal` aborts, CheckpointError for a checkpoint that does not fit, ValueError for a second `fit` of the same model meanwhile
+   */
+  async fit(data: TrainingData, options: FitOptions = {}): Promise<History> {
+    const chosen = normaliseOptions(options, fitOptionNames, 'fit')
+    checkNumbers(chosen)
+    if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
+    busy.add(this.model)
+    try {
+      return await this.#fit(data, chosen)
+    } finally {
+      busy.delete(this.model)
+    }
+  }
+
+  async #fit(data: TrainingData, options: FitOptions): Promise<History> {
+    const { epochs = 1, seed = 0, shuffle = true, accumulate = 1 } = options
+    const { training, validation } = await holdOut(data, options.validation, seed)
+    const full = this.optimizer instanceof optim.GD
+    const settings = typeof options.augment === 'object' ? { augment: options.augment } : {}
+    const batches = toBatches(training, { batchSize: options.batchSize ?? (full ? Infinity : 32), shuffle, seed, ...settings })
+    const stepsPerEpoch = Math.ceil(batches.length / accumulate)
+    const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
+    const schedule = typeof options.schedule === 'function' ? options.schedule(this.optimizer, plan) : options.schedule ?? null
+    const run = new FitRun({
+      model: this.model, optimizer: this.optimizer, loss: this.#loss(toClassWeights(options.classWeights)), metrics: this.#metrics, batches, schedule, options, epochs,
+      validation: validation === null ? null : toBatches(validation, { batchSize: options.validationBatchSize ?? 256, shuffle: false, seed }),
+    })
+    try {
+      return await run.run()
+    } finally {
+      run.dispose()
+    }
+  }
+
+  /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. */
+  async evaluate(data: TrainingData, { batchSize = 256, metrics, signal }: EvaluateOptions = {}): Promise<Record<string, MetricValue> & { loss: number }> {
+    const batches = toBatches(data, { batchSize, shuffle: false, seed: 0 })
+    // Metrics of their own, so that a running fit keeps its sums.
+    const own = (metrics ?? this.#options.metrics ?? []).map(toMetric)
+    return await evaluateBatches(this.model, batches, this.#loss(), own, signal) as Record<string, MetricValue> & { loss: number }
+  }
+
+  /** The raw outputs of all inputs, batch by batch, joined: a tensor, or a record of them where the model gives one. The caller owns them. */
+  predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
+    return predictAll(this.model, inputs, options, (output) => output)
+  }
+
+  /** Probabilities by the loss's task: softmax of [N, K] logits, sigmoid of yes-or-no logits. */
+  predictProbabilities(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
+    const { task } = this.#loss()
+    return predictAll(this.model, inputs, options, (output) => probabilitiesOf(output, task))
+  }
+
+  /** Class numbers by the loss's task: the largest output, or 0 and 1 by threshold. */
+  async predictClasses(inputs: PredictInputs, options: PredictOptions = {}): Promise<number[]> {
+    const { task } = this.#loss()
+    const classes = await predictAll(this.model, inputs, options, (output) => classesOf(output, task))
+    try {
+      return Array.from(await classes.data() as Int32Array)
+    } finally {
+      classes.dispose()
+    }
+  }
+
+  #loss(classWeights?: number[]): ResolvedLoss {
+    if (this.#options.loss === undefined) throw new ValueError("Trainer: no loss was given.\n  new Trainer(model, { loss: 'crossEntropy' }), for example.")
+    return resolveLoss(this.#lossSettings(), classWeights)
+  }
+
+  #lossSettings(): Parameters<typeof resolveLoss>[0] {
+    const { loss = '', task, fromLogits, lossOptions } = this.#options
+    return { loss, task, fromLogits, lossOptions }
+  }
+}
+
+/** Throws for counts that are none. */
+function checkNumbers({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery, checkpointDir, resume }: FitOptions): void {
+  for (const [name, value] of Object.entries({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery })) {
+    if (typeof value === 'number' && !(Number.isInteger(value) && value >= 1)) throw new ValueError(`fit: ${name} is ${value}; it must be a whole number of at least 1.`)
+  }
+  if (resume === true && checkpointDir === undefined) throw new ValueError('fit: resume: true wants checkpointDir; or give the checkpoint\'s path.')
+}
