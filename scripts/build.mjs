@@ -42,9 +42,10 @@ function replaceFile(from, to) {
   renameSync(temporary, to)
 }
 
+// In a process of its own, so that this one does not map an addon that the next build replaces.
 async function generateRun() {
-  const script = join(root, 'scripts', 'generate-run.mjs')
-  if (existsSync(script)) await run(process.execPath, [script])
+  const native = join(root, 'ts', 'native')
+  await run(process.execPath, [join(root, 'scripts', 'generate-run.mjs'), join(native, addonFile()), join(native, 'run.ts')])
 }
 
 async function buildDist() {

@@ -18,7 +18,7 @@ const isDynamic = (row) => row.operands.some(([, kind]) => kind === 'List' || ki
 function render(table) {
   const rows = table.map(encoder).join('\n')
   return `// Generated from the op table by scripts/generate-run.mjs. Do not edit.
-import { currentModule } from '../context.js'
+import { callSite, currentModule, TRACE } from '../context.js'
 import { commands as c, floats as f, native } from '../native.js'
 import { answer, answers, type Tensor } from '../tensor.js'
 
@@ -69,7 +69,7 @@ function encoder(row) {
   ]
   const outputs = row.outputs.length
   const result = outputs === 0 ? 'void' : outputs === 1 ? 'Tensor' : `[${row.outputs.map(() => 'Tensor').join(', ')}]`
-  const lines = [`c[0] = ${row.code}`, 'c[1] = currentModule', `c[2] = ${creates ? 'device' : '0'}`]
+  const lines = [`c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
   lines.push(...(isDynamic(row) ? dynamicLines(operands, attrs) : fixedLines(operands, attrs)))
   lines.push('call()')
   const written = operands.filter((o) => o.kind === 'Mut' || o.kind === 'MutList')

@@ -37,7 +37,9 @@ export function get(x: Nd, index: readonly number[]): number {
 
 export function broadcast(...shapes: (readonly number[])[]): number[] {
   const rank = Math.max(...shapes.map((shape) => shape.length))
-  return Array.from({ length: rank }, (_, i) => shapes.map((shape) => shape[i - rank + shape.length] ?? 1).reduce((a, b) => (a === 1 ? b : a)))
+  return Array.from({ length: rank }, (_, i) =>
+    shapes.map((shape) => shape[i - rank + shape.length] ?? 1).reduce((a, b) => (a === 1 ? b : a)),
+  )
 }
 
 /** f over the elements of broadcast arrays. */
@@ -47,7 +49,9 @@ export function map(f: (...values: number[]) => number, ...xs: Nd[]): Nd {
 
 /** Dims from the front; none given means all. */
 export function axes(dims: readonly number[] | undefined, rank: number): number[] {
-  return dims === undefined || dims.length === 0 ? Array.from({ length: rank }, (_, i) => i) : dims.map((dim) => (dim < 0 ? dim + rank : dim))
+  return dims === undefined || dims.length === 0
+    ? Array.from({ length: rank }, (_, i) => i)
+    : dims.map((dim) => (dim < 0 ? dim + rank : dim))
 }
 
 /** f over the elements along `dims`, in row-major order. */
@@ -55,7 +59,16 @@ export function fold(x: Nd, dims: readonly number[] | undefined, keepdim: boolea
   const gone = axes(dims, x.shape.length)
   const kept = x.shape.map((size, i) => (gone.includes(i) ? 1 : size))
   const inner = x.shape.map((size, i) => (gone.includes(i) ? size : 1))
-  const y = build(kept, (index) => f(build(inner, (place) => get(x, index.map((at, i) => (gone.includes(i) ? place[i]! : at)))).data))
+  const y = build(kept, (index) =>
+    f(
+      build(inner, (place) =>
+        get(
+          x,
+          index.map((at, i) => (gone.includes(i) ? place[i]! : at)),
+        ),
+      ).data,
+    ),
+  )
   return keepdim ? y : { shape: x.shape.filter((_, i) => !gone.includes(i)), data: y.data }
 }
 
@@ -63,9 +76,30 @@ export function fold(x: Nd, dims: readonly number[] | undefined, keepdim: boolea
 export function lines(x: Nd, dim: number, f: (values: number[]) => number[]): Nd {
   const d = dim < 0 ? dim + x.shape.length : dim
   if (x.shape.length === 0) return { shape: [], data: f(x.data) }
-  const length = numel(x.shape) === 0 ? x.shape[d]! : f(Array.from({ length: x.shape[d]! }, (_, i) => get(x, x.shape.map((_, j) => (j === d ? i : 0))))).length
+  const length =
+    numel(x.shape) === 0
+      ? x.shape[d]!
+      : f(
+          Array.from({ length: x.shape[d]! }, (_, i) =>
+            get(
+              x,
+              x.shape.map((_, j) => (j === d ? i : 0)),
+            ),
+          ),
+        ).length
   const shape = x.shape.map((size, i) => (i === d ? length : size))
-  return build(shape, (index) => f(Array.from({ length: x.shape[d]! }, (_, i) => get(x, index.map((at, j) => (j === d ? i : at)))))[index[d]!]!)
+  return build(
+    shape,
+    (index) =>
+      f(
+        Array.from({ length: x.shape[d]! }, (_, i) =>
+          get(
+            x,
+            index.map((at, j) => (j === d ? i : at)),
+          ),
+        ),
+      )[index[d]!]!,
+  )
 }
 
 export function sum(values: readonly number[]): number {
@@ -88,13 +122,16 @@ export function matmul(a: Nd, b: Nd): Nd {
 }
 
 export function permute(x: Nd, order: readonly number[]): Nd {
-  return build(order.map((from) => x.shape[from]!), (index) => {
-    const at: number[] = []
-    order.forEach((from, to) => {
-      at[from] = index[to]!
-    })
-    return get(x, at)
-  })
+  return build(
+    order.map((from) => x.shape[from]!),
+    (index) => {
+      const at: number[] = []
+      order.forEach((from, to) => {
+        at[from] = index[to]!
+      })
+      return get(x, at)
+    },
+  )
 }
 
 /** The error function to full float64 precision: a series near 0, a continued fraction beyond. */
@@ -112,6 +149,6 @@ export function erf(x: number): number {
   }
   if (t > 6) return Math.sign(x)
   let fraction = 0
-  for (let n = 120; n > 0; n--) fraction = (n / 2) / (t + fraction)
+  for (let n = 120; n > 0; n--) fraction = n / 2 / (t + fraction)
   return Math.sign(x) * (1 - Math.exp(-t * t) / (Math.sqrt(Math.PI) * (t + fraction)))
 }

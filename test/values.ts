@@ -11,7 +11,10 @@ export type InputSpec =
   /** bool. */
   | { shape: readonly number[]; bool: true }
 
-/** normal: -2 to 2. positive: 0.2 to 2.2. unit: -0.9 to 0.9. large: -30 to 30. distinct: far enough apart that finite differences change no order. */
+/**
+ * normal: -2 to 2. positive: 0.2 to 2.2. unit: -0.9 to 0.9. large: -30 to 30. distinct: far enough apart that finite differences change no
+ * order.
+ */
 export type Kind = 'normal' | 'positive' | 'unit' | 'large' | 'distinct'
 
 /** The numbers of operand `which`: always the same. Integers for integer dtypes: -5 to 5, or 0 to 5 for those without a sign. */
@@ -26,7 +29,9 @@ export function values(spec: InputSpec, which: number, dtype: DType): number[] {
   if (!dtype.includes('float')) return Array.from({ length: count }, () => integer(random(), kind, dtype))
   if (kind === 'distinct') return shuffled(count, random).map((i) => (i - count / 2) / 8)
   const [low, high] = { normal: [-2, 2], positive: [0.2, 2.2], unit: [-0.9, 0.9], large: [-30, 30] }[kind] as [number, number]
-  return Array.from({ length: count }, () => low + (high - low) * random())
+  const made = new Array<number>(count)
+  for (let i = 0; i < count; i++) made[i] = low + (high - low) * random()
+  return made
 }
 
 function integer(random: number, kind: Kind, dtype: DType): number {

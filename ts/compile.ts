@@ -26,7 +26,10 @@ export interface Compiled<A extends unknown[], R> {
 const KEPT = 8
 
 /** What a module looked like while it was recorded. */
-interface ModuleGuard { module: Record<string, unknown>; training: unknown; fields: [string, Tensor, boolean][] }
+interface ModuleGuard { module: Guarded; training: boolean; hasHooks: boolean; fields: Field[] }
+/** A tensor in a module's own field, or in an array, record or Map there. */
+interface Field { read: () => unknown; tensor: Tensor; requiresGrad: boolean }
+interface Guarded { training?: boolean; hasHooks?: boolean }
 /** A leaf whose gradient the program reads or leaves. */
 interface GradientGuard { leaf: Tensor; existed: boolean; outcome: 'kept' | 'cleared' | 'made' }
 
@@ -121,8 +124,8 @@ function identity(value: object): number {
 
 function fits({ modules, gradients, generator }: Entry): boolean {
   return generator === defaultGenerator()
-    && modules.every(({ module, training, fields }) => module['training'] === training
-      && fields.every(([name, tensor, requiresGrad]) => module[name] === tensor && tensor.requiresGrad === requiresGrad))
+    && modules.every(({ module, training, hasHooks, fields }) => (module.training ?? false) === training && (module.hasHooks ?? false) === hasHooks
+      && fields.every(({ read, tensor, requiresGrad }) => read() === tensor && tensor.requiresGrad === requiresGrad))
     && gradients.every(({ leaf, existed }) => (leaf.grad !== null) === existed)
 }
 
@@ -151,10 +154,9 @@ class Recording implements Capture {
   beforeReplay(prepare: () => void): void {
     this.prepare.push(prepare)
   }
-  touchModule(module: Record<string, unknown>): void {
+  touchModule(module: Guarded): void {
     if (this.modules.has(module)) return
-    const fields = Object.entries(module).filter((field): field is [string, Tensor] => field[1] instanceof Tensor)
-    this.modules.set(module, { module, training: module['training'], fields: fields.map(([name, tensor]) => [name, tensor, tensor.requiresGrad]) })
+    this.modules.set(module, { module, training: module.training ?? false, hasHooks: module.hasHooks ?? false, fields: tensorFields(module) })
   }
   /** A gradient that exists becomes an argument: at each replay it is another tensor. */
   touchGradient(tensor: object): void {
@@ -169,6 +171,20 @@ class Recording implements Capture {
   }
 }
 
+/** The tensors that a module holds itself; modules inside it are guarded when they run. */
+function tensorFields(holder: object, seen: Set<object> = new Set()): Field[] {
+  seen.add(holder)
+  const reads: [() => unknown, unknown][] = holder instanceof Map
+    ? [...holder.keys()].map((key) => [() => holder.get(key), holder.get(key)])
+    : Object.keys(holder).map((key) => [() => (holder as Record<string, unknown>)[key], (holder as Record<string, unknown>)[key]])
+  return reads.flatMap(([read, value]): Field[] => {
+    if (value instanceof Tensor) return [{ read, tensor: value, requiresGrad: value.requiresGrad }]
+    if (typeof value !== 'object' || value === null || seen.has(value)) return []
+    const plain = Array.isArray(value) || value instanceof Map || Object.getPrototypeOf(value) === Object.prototype
+    return plain ? tensorFields(value, seen) : []
+  })
+}
+
 function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors: Tensor[], key: string): Entry {
   const recording = new Recording()
   const outer = new Scope()
@@ -179,7 +195,7 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
     const stands = standIns(tensors, () => native.captureBegin())
     stands.forEach((stand, i) => { if (tensors[i]!.requiresGrad) stand.requiresGrad = true })
     setCapture(recording)
-    observeModules((module) => recording.touchModule(module as Record<string, unknown>))
+    observeModules((module) => recording.touchModule(module))
     let next = 0
     const result = fn(...(substitute(args, () => stands[next++]!) as unknown[]))
     if (isPromise(result)) {

@@ -51,10 +51,29 @@ export function leaveModule(before: number): void {
   currentModule = before
 }
 
+/** Under FERROGRAD_TRACE=1 every op notes where it was called from. */
+export const TRACE: boolean = process.env['FERROGRAD_TRACE'] === '1'
+const FIRST_SITE = 1 << 24
+const SITES = 1 << 16
+const sites: { module: number; stack: string }[] = []
+let nextSite = 0
+
+/** A number for this call: the running modules, and the stack. The last 65,536 are kept. */
+export function callSite(): number {
+  const index = nextSite++ % SITES
+  sites[index] = { module: currentModule, stack: new Error().stack?.split('\n').slice(3).join('\n') ?? '' }
+  return FIRST_SITE + index
+}
+
+/** The stack of the call that a number stands for; undefined without FERROGRAD_TRACE=1. */
+export function callStackOf(id: number): string | undefined {
+  return id < FIRST_SITE ? undefined : sites[id - FIRST_SITE]?.stack
+}
+
 /** The path that a number stands for, as in "encoder.layers.3"; '' for none, or when the modules are gone. */
 export function modulePathOf(id: number): string {
   const stack: object[] = []
-  for (let at = id; at !== 0;) {
+  for (let at = id < FIRST_SITE ? id : sites[id - FIRST_SITE]?.module ?? 0; at !== 0;) {
     const entry = entries[at]
     const module = entry?.module.deref()
     if (entry === null || entry === undefined || module === undefined) return ''

@@ -23,6 +23,7 @@ export interface RandomOptions<D extends DType = DType> extends CreateOptions<D>
   generator?: Generator
 }
 
+/** Options of {@link tensor}. */
 export interface TensorOptions<D extends DType = DType> extends CreateOptions<D> {
   /** The sizes; left out, those of the nested arrays, or one dimension. */
   shape?: readonly number[]
@@ -34,8 +35,8 @@ type Source = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Ar
 type Nested = number | boolean | bigint | readonly Nested[]
 
 /**
- * A tensor of these values: a typed array (whose kind says the dtype), nested arrays, or one number. Numbers are float32, booleans bool and bigints int64
- * unless `dtype` says otherwise. PyTorch: `torch.tensor`.
+ * A tensor of these values: a typed array (whose kind says the dtype), nested arrays, or one number. Numbers are float32, booleans bool and
+ * bigints int64 unless `dtype` says otherwise. PyTorch: `torch.tensor`.
  * @throws ShapeError for ragged arrays or a shape that does not fit, DTypeError, ValueError
  * @example tensor([[1, 2], [3, 4]]), tensor(new Int32Array(6), { shape: [2, 3] })
  */
@@ -67,13 +68,23 @@ function placed(values: Source, shape: readonly number[], from: DType, to: DType
 }
 
 const KINDS: readonly (readonly [new (...args: any[]) => Source, DType])[] = [
-  [Float32Array, 'float32'], [Float64Array, 'float64'], [Int32Array, 'int32'], [BigInt64Array, 'int64'], [Uint8Array, 'uint8'], [Uint8ClampedArray, 'uint8'], [Int8Array, 'int8'],
+  [Float32Array, 'float32'],
+  [Float64Array, 'float64'],
+  [Int32Array, 'int32'],
+  [BigInt64Array, 'int64'],
+  [Uint8Array, 'uint8'],
+  [Uint8ClampedArray, 'uint8'],
+  [Int8Array, 'int8'],
 ]
 
 function typed(values: Source): { values: Source; shape: number[]; own: DType } {
   const kind = KINDS.find(([constructor]) => values instanceof constructor)
   if (!kind) {
-    throw new DTypeError(`tensor: a ${(values as object).constructor.name} has no dtype here. Use Float32Array, Float64Array, Int32Array, BigInt64Array, Uint8Array or Int8Array.`, { op: 'tensor' })
+    throw new DTypeError(
+      `tensor: a ${(values as object).constructor.name} has no dtype here. Use Float32Array, Float64Array, Int32Array, BigInt64Array, `
+        + 'Uint8Array or Int8Array.',
+      { op: 'tensor' },
+    )
   }
   return { values, shape: [values.length], own: kind[1] }
 }
@@ -85,23 +96,33 @@ function nested(data: Nested, dtype: DType | undefined): { values: Source; shape
   const flat: (number | boolean | bigint)[] = []
   collect(data, shape, 0, flat)
   const kind = typeof flat[0]
-  if (flat.some((value) => typeof value !== kind)) throw new ValueError('tensor: numbers, booleans and bigints do not mix in one tensor.', { op: 'tensor' })
+  if (flat.some((value) => typeof value !== kind))
+    throw new ValueError('tensor: numbers, booleans and bigints do not mix in one tensor.', { op: 'tensor' })
   if (kind === 'boolean') return { values: Uint8Array.from(flat as boolean[], Number), shape, own: 'bool' }
   if (kind === 'bigint') return { values: BigInt64Array.from(flat as bigint[]), shape, own: 'int64' }
   const numbers = flat as number[]
   if (dtype === undefined || dtype === 'float32') return { values: Float32Array.from(numbers), shape, own: 'float32' }
   if (!isFloat(dtype) && dtype !== 'bool' && numbers.some((value) => !Number.isSafeInteger(value))) {
-    throw new ValueError(`tensor: ${numbers.find((value) => !Number.isSafeInteger(value))} is no ${dtype}. Round the values first, or choose a float dtype.`, { op: 'tensor' })
+    throw new ValueError(
+      `tensor: ${numbers.find((value) => !Number.isSafeInteger(value))} is no ${dtype}. Round the values first, or choose a float dtype.`,
+      { op: 'tensor' },
+    )
   }
   // float64 holds every number exactly; the cast to the dtype wanted runs on the stream.
-  return dtype === 'int32' ? { values: Int32Array.from(numbers), shape, own: 'int32' } : { values: Float64Array.from(numbers), shape, own: 'float64' }
+  return dtype === 'int32'
+    ? { values: Int32Array.from(numbers), shape, own: 'int32' }
+    : { values: Float64Array.from(numbers), shape, own: 'float64' }
 }
 
 function collect(data: unknown, shape: readonly number[], depth: number, into: (number | boolean | bigint)[]): void {
   if (depth === shape.length) {
     if (typeof data === 'number' || typeof data === 'boolean' || typeof data === 'bigint') into.push(data)
     else if (Array.isArray(data)) throw ragged(shape)
-    else throw new ValueError(`tensor: takes numbers, booleans, bigints, arrays of them and typed arrays, got ${data === null ? 'null' : typeof data}.`, { op: 'tensor' })
+    else
+      throw new ValueError(
+        `tensor: takes numbers, booleans, bigints, arrays of them and typed arrays, got ${data === null ? 'null' : typeof data}.`,
+        { op: 'tensor' },
+      )
     return
   }
   if (!Array.isArray(data) || data.length !== shape[depth]) throw ragged(shape)
@@ -109,7 +130,10 @@ function collect(data: unknown, shape: readonly number[], depth: number, into: (
 }
 
 function ragged(shape: readonly number[]): ShapeError {
-  return new ShapeError(`tensor: nested arrays must all have one length a level; the first ones say [${shape.join(', ')}].`, { op: 'tensor', shapes: [shape] })
+  return new ShapeError(`tensor: nested arrays must all have one length a level; the first ones say [${shape.join(', ')}].`, {
+    op: 'tensor',
+    shapes: [shape],
+  })
 }
 
 function finished<T extends Tensor>(made: T, requiresGrad: boolean | undefined): T {
@@ -118,7 +142,11 @@ function finished<T extends Tensor>(made: T, requiresGrad: boolean | undefined):
 }
 
 /** A tensor of one value. PyTorch: `torch.full`. */
-export function full<D extends DType = 'float32'>(shape: readonly number[], value: number, { dtype, device = 'cpu', requiresGrad }: CreateOptions<D> = {}): Tensor<D> {
+export function full<D extends DType = 'float32'>(
+  shape: readonly number[],
+  value: number,
+  { dtype, device = 'cpu', requiresGrad }: CreateOptions<D> = {},
+): Tensor<D> {
   return finished(run.full(shape, dtypeCode(dtype ?? 'float32'), value, deviceCode(device)), requiresGrad) as Tensor<D>
 }
 
@@ -147,7 +175,10 @@ export function onesLike(x: Tensor, options: CreateOptions = {}): Tensor {
   return fullLike(x, 1, options)
 }
 
-/** start, start + step, ... before stop; int32 for whole numbers, else float32. With one number, 0 to it. PyTorch: `torch.arange`, whose integers are int64. */
+/**
+ * start, start + step, ... before stop; int32 for whole numbers, else float32. With one number, 0 to it. PyTorch: `torch.arange`, whose
+ * integers are int64.
+ */
 export function arange<D extends DType = DType>(start: number, stop?: number, step = 1, options: CreateOptions<D> = {}): Tensor<D> {
   const [from, to] = stop === undefined ? [0, start] : [start, stop]
   if (!(step !== 0 && Number.isFinite(step) && Number.isFinite(from) && Number.isFinite(to))) {
@@ -159,19 +190,34 @@ export function arange<D extends DType = DType>(start: number, stop?: number, st
 }
 
 /** `count` numbers from start to stop, both included, evenly apart. PyTorch: `torch.linspace`. */
-export function linspace<D extends DType = 'float32'>(start: number, stop: number, count: number, { dtype, device = 'cpu', requiresGrad }: CreateOptions<D> = {}): Tensor<D> {
-  if (!Number.isInteger(count) || count < 0) throw new ValueError(`linspace: the count is a whole number, got ${count}.`, { op: 'linspace' })
+export function linspace<D extends DType = 'float32'>(
+  start: number,
+  stop: number,
+  count: number,
+  { dtype, device = 'cpu', requiresGrad }: CreateOptions<D> = {},
+): Tensor<D> {
+  if (!Number.isInteger(count) || count < 0)
+    throw new ValueError(`linspace: the count is a whole number, got ${count}.`, { op: 'linspace' })
   const step = count > 1 ? (stop - start) / (count - 1) : 0
   return finished(run.arange(count, dtypeCode(dtype ?? 'float32'), start, step, deviceCode(device)), requiresGrad) as Tensor<D>
 }
 
 /** The identity matrix, or its first columns. PyTorch: `torch.eye`. */
-export function eye<D extends DType = 'float32'>(rows: number, columns: number = rows, { dtype, device = 'cpu', requiresGrad }: CreateOptions<D> = {}): Tensor<D> {
+export function eye<D extends DType = 'float32'>(
+  rows: number,
+  columns: number = rows,
+  { dtype, device = 'cpu', requiresGrad }: CreateOptions<D> = {},
+): Tensor<D> {
   return finished(run.eye(rows, columns, dtypeCode(dtype ?? 'float32'), deviceCode(device)), requiresGrad) as Tensor<D>
 }
 
 /** Draws with a key of the generator; the meta device has shapes only and draws nothing. */
-function drawn<D extends DType>(shape: readonly number[], { dtype, device = 'cpu', requiresGrad, generator }: RandomOptions<D>, fallback: DType, draw: (key: Tensor, dtype: number) => Tensor): Tensor<D> {
+function drawn<D extends DType>(
+  shape: readonly number[],
+  { dtype, device = 'cpu', requiresGrad, generator }: RandomOptions<D>,
+  fallback: DType,
+  draw: (key: Tensor, dtype: number) => Tensor,
+): Tensor<D> {
   const code = dtypeCode(dtype ?? fallback)
   if (device !== 'cpu') return finished(run.full(shape, code, 0, deviceCode(device)), requiresGrad) as Tensor<D>
   const key = (generator ?? defaultGenerator()).key()
@@ -191,7 +237,12 @@ export function randn<D extends DType = 'float32'>(shape: readonly number[], opt
 }
 
 /** Whole numbers from low up to, not including, high; int32. PyTorch: `torch.randint`, which answers int64. */
-export function randint<D extends DType = 'int32'>(low: number, high: number, shape: readonly number[], options: RandomOptions<D> = {}): Tensor<D> {
+export function randint<D extends DType = 'int32'>(
+  low: number,
+  high: number,
+  shape: readonly number[],
+  options: RandomOptions<D> = {},
+): Tensor<D> {
   return drawn(shape, options, 'int32', (key, dtype) => run.randint(key, shape, dtype, low, high))
 }
 

@@ -1,5 +1,5 @@
 import { DeviceError } from './errors.js'
-import { completion, native, type MachineInfo } from './native.js'
+import { completion, native, type MachineInfo, warnOfUnseen } from './native.js'
 import { run } from './native/run.js'
 import { dtypeCode } from './dtype.js'
 import { record } from './autograd.js'
@@ -46,7 +46,7 @@ export const device = {
   async sync(): Promise<void> {
     native.sync()
     await completion()
-    for (const message of native.unseenFailures()) process.emitWarning(`a result that nobody read had failed: ${message}`, { type: 'FerrogradWarning', code: 'FERROGRAD_LATE' })
+    warnOfUnseen()
   },
   memory(): MemoryStats {
     const [live, cached, peak, tensors] = native.memory() as [number, number, number, number]

@@ -8,6 +8,8 @@ export interface ErrorDetails {
   module?: string
   /** The command's number in its stream, for errors that showed when it ran. */
   sequence?: number
+  /** Where the op was called, for late errors under FERROGRAD_TRACE=1. */
+  callSite?: string | undefined
   cause?: unknown
 }
 
@@ -18,6 +20,7 @@ export class FerrogradError extends Error {
   readonly shapes: readonly (readonly number[])[] | undefined
   readonly module: string | undefined
   readonly sequence: number | undefined
+  readonly callSite: string | undefined
   constructor(message: string, details: ErrorDetails = {}, code: string = 'ERR_FERROGRAD') {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.name = new.target.name
@@ -26,6 +29,7 @@ export class FerrogradError extends Error {
     this.shapes = details.shapes
     this.module = details.module
     this.sequence = details.sequence
+    this.callSite = details.callSite
   }
 }
 
@@ -111,5 +115,6 @@ const BY_CODE: Readonly<Record<string, new (message: string, details?: ErrorDeta
 export function fromNative(code: string, op: string, message: string, details: ErrorDetails = {}): FerrogradError {
   const name = op.replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
   const where = details.module ? ` (in ${details.module})` : ''
-  return new (BY_CODE[code] ?? InternalError)(`${name}${where}: ${message}`, { ...details, op: name })
+  const site = details.callSite === undefined ? '' : `\n  called from:\n${details.callSite}`
+  return new (BY_CODE[code] ?? InternalError)(`${name}${where}: ${message}${site}`, { ...details, op: name })
 }

@@ -1,6 +1,5 @@
 // The one internal entry: what optim, data, train, interpret and serve may use beside the public surface. No stable API.
 import { native } from './native.js'
-import { noGrad, unscoped } from './scope.js'
 
 export { record } from './autograd.js'
 export { captureContext, modulePathOf } from './context.js'
@@ -8,18 +7,9 @@ export { anomaly, nativeBytes } from './device.js'
 export { dtypeCode } from './dtype.js'
 export { native } from './native.js'
 export { run } from './native/run.js'
+export { persistent } from './persistent.js'
 export { withGenerator } from './random.js'
 export { unscoped } from './scope.js'
-
-/** Makes state that outlives every scope and every captured program: optimizer state, running statistics. */
-export function persistent<T>(make: () => T): T {
-  native.captureSuspend(true)
-  try {
-    return unscoped(() => noGrad(make))
-  } finally {
-    native.captureSuspend(false)
-  }
-}
 
 /** A queue of commands of its own, so that a prediction does not wait for a training step. */
 export class Stream {

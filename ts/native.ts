@@ -1,6 +1,6 @@
 // The only import of the addon, and the buffers that calls travel in. The other end is `crates/node/src/protocol.rs`.
 import { createRequire } from 'node:module'
-import { currentModule, modulePathOf } from './context.js'
+import { callStackOf, currentModule, modulePathOf } from './context.js'
 import { type FerrogradError, fromNative, InternalError } from './errors.js'
 
 /** The addon's functions. Those that answer with tensors or numbers write them into `commands`. */
@@ -103,15 +103,24 @@ native.init(commands, floats, frees, (id: number, code?: string, op?: string, me
   const waiting = pending.get(id)
   pending.delete(id)
   if (code === undefined) waiting?.resolve()
-  else waiting?.reject(fromNative(code, op!, message!, { module: modulePathOf(module!), sequence: sequence! }))
+  else waiting?.reject(fromNative(code, op!, message!, { module: modulePathOf(module!), sequence: sequence!, callSite: callStackOf(module!) }))
 })
 
 /** Resolves when the completion that the last call announced arrives. */
 export function completion(): Promise<void> {
   check()
   const id = commands[1]!
+  if (commands[2] !== 0) warnOfUnseen()
   return new Promise((resolve, reject) => pending.set(id, { resolve, reject }))
 }
+
+/** Late errors in results that nobody read: one warning each, when something is awaited next, or when the process is about to end. */
+export function warnOfUnseen(): void {
+  for (const message of native.unseenFailures()) {
+    process.emitWarning(`a result that nobody read had failed: ${message}`, { type: 'FerrogradWarning', code: 'FERROGRAD_LATE' })
+  }
+}
+process.once('beforeExit', warnOfUnseen)
 
 /** Throws what the last call complained of. */
 export function check(): void {
@@ -124,7 +133,8 @@ function callError(): FerrogradError {
   // An error of an earlier command that a blocking read met carries that command's op.
   const [op, message] = error.message.includes('\u001f') ? error.message.split('\u001f') as [string, string] : [error.op, error.message]
   const late = op !== error.op || error.op === 'dataSync'
-  return fromNative(error.code, op, message, { module: modulePathOf(late ? commands[1]! : currentModule) })
+  const module = late ? commands[1]! : currentModule
+  return fromNative(error.code, op, message, { module: modulePathOf(module), callSite: late ? callStackOf(module) : undefined })
 }
 
 /** Lists a handle as free; the addon hears of it with the next call. */

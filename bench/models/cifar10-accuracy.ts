@@ -10,7 +10,7 @@ async function accuracies({ epochs, seeds, augment }: { epochs: number; seeds: n
     manualSeed(seed)
     const trainer = new Trainer(articleCnn(), { optimizer: 'adam', loss: 'crossEntropy', metrics: ['accuracy'] })
     await trainer.fit(train, { epochs, batchSize: 32, seed, verbose: false, ...(augment ? { augment: data.augment({ flip: true, pad: 4 }) } : {}) })
-    const { accuracy } = await trainer.evaluate(test) as { accuracy: number }
+    const accuracy = (await trainer.evaluate(test)).accuracy as number
     found.push(accuracy)
     console.error(`  seed ${seed}: ${accuracy}`)
   }

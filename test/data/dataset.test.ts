@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { data, device, nativeBytes, ShapeError, tensor, ValueError } from '../../ts/index.js'
 
-const points = { inputs: [[0, 1], [2, 3], [4, 5], [6, 7]], labels: [0, 1, 1, 0] }
+const points = {
+  inputs: [
+    [0, 1],
+    [2, 3],
+    [4, 5],
+    [6, 7],
+  ],
+  labels: [0, 1, 1, 0],
+}
 
 describe('dataset', () => {
   it('holds nested arrays: float inputs, whole labels as int32', async () => {
@@ -25,9 +33,24 @@ describe('dataset', () => {
   })
 
   it('holds tensors and records of columns', async () => {
-    const set = data.dataset({ inputs: { ids: tensor([[1, 2], [3, 4]], { dtype: 'int32' }), length: [2, 1] }, labels: [[0.5], [1.5]] })
+    const set = data.dataset({
+      inputs: {
+        ids: tensor(
+          [
+            [1, 2],
+            [3, 4],
+          ],
+          { dtype: 'int32' },
+        ),
+        length: [2, 1],
+      },
+      labels: [[0.5], [1.5]],
+    })
     const { inputs, labels } = set.batch([1, 0])
-    expect(await inputs.ids.tolist()).toEqual([[3, 4], [1, 2]])
+    expect(await inputs.ids.tolist()).toEqual([
+      [3, 4],
+      [1, 2],
+    ])
     expect(await inputs.length.tolist()).toEqual([1, 2])
     expect(await labels.tolist()).toEqual([[1.5], [0.5]])
   })
@@ -39,18 +62,36 @@ describe('dataset', () => {
   })
 
   it('gives parts and one-hot labels', async () => {
-    const part = data.dataset({ ...points, classes: ['a', 'b', 'c'] }).subset([3, 1]).oneHot()
-    expect(await part.inputs.tolist()).toEqual([[6, 7], [2, 3]])
-    expect(await part.labels.tolist()).toEqual([[1, 0, 0], [0, 1, 0]])
+    const part = data
+      .dataset({ ...points, classes: ['a', 'b', 'c'] })
+      .subset([3, 1])
+      .oneHot()
+    expect(await part.inputs.tolist()).toEqual([
+      [6, 7],
+      [2, 3],
+    ])
+    expect(await part.labels.tolist()).toEqual([
+      [1, 0, 0],
+      [0, 1, 0],
+    ])
     expect(await part.subset([1]).labels.tolist()).toEqual([[0, 1, 0]])
   })
 
   it('normalises with the statistics of the training part alone', async () => {
-    const train = data.dataset({ inputs: [[1, 10], [3, 30]], labels: [0, 1] })
+    const train = data.dataset({
+      inputs: [
+        [1, 10],
+        [3, 30],
+      ],
+      labels: [0, 1],
+    })
     const test = data.dataset({ inputs: [[2, 40]], labels: [0] })
     const parts = await data.normalise({ train, test })
     expect(parts.train.normalisation).toEqual({ mean: [2, 20], std: [1, 10] })
-    expect(await parts.train.inputs.tolist()).toEqual([[-1, -1], [1, 1]])
+    expect(await parts.train.inputs.tolist()).toEqual([
+      [-1, -1],
+      [1, 1],
+    ])
     expect(await parts.test.inputs.tolist()).toEqual([[0, 2]])
     const flat = await data.statistics(data.dataset({ inputs: Uint8Array.of(255, 255), inputShape: [1], labels: [0, 0], scale: 1 / 255 }))
     expect(flat).toEqual({ mean: [1], std: [1] })
@@ -68,7 +109,13 @@ describe('dataset', () => {
   })
 
   it('refuses what cannot be trained on', () => {
-    const bad = (source: object): unknown => { try { return data.dataset(source as never) } catch (error) { return error } }
+    const bad = (source: object): unknown => {
+      try {
+        return data.dataset(source as never)
+      } catch (error) {
+        return error
+      }
+    }
     expect(bad({ inputs: [], labels: [] })).toBeInstanceOf(ValueError)
     expect(bad({ inputs: [[1], [2]], labels: [0] })).toBeInstanceOf(ShapeError)
     expect(bad({ inputs: [[1], [2, 3]], labels: [0, 1] })).toBeInstanceOf(ShapeError)
@@ -80,7 +127,9 @@ describe('dataset', () => {
       "data: inputs has 2 samples, labels has 1.
         Each sample needs its label."
     `)
-    expect((bad({ inputs: [[1], [2]], labels: [0, -1], classes: ['a', 'b'] }) as Error).message).toMatchInlineSnapshot(`"labels: sample 1 has the label -1, but there are 2 classes (0 to 1)."`)
+    expect((bad({ inputs: [[1], [2]], labels: [0, -1], classes: ['a', 'b'] }) as Error).message).toMatchInlineSnapshot(
+      `"labels: sample 1 has the label -1, but there are 2 classes (0 to 1)."`,
+    )
     expect(() => data.dataset(points).subset([4])).toThrow(ValueError)
     expect(() => data.dataset(points).oneHot()).toThrow(ValueError)
     expect(() => data.dataset(points).withNormalisation({ mean: [0], std: [0] })).toThrow(ValueError)
@@ -94,13 +143,16 @@ describe('split', () => {
   it('keeps the classes in both parts, and gives every sample once', async () => {
     const { train, validation } = await data.split(set, { validation: 0.2, seed: 5 })
     expect([train.length, validation.length]).toEqual([80, 20])
-    expect((await validation.labelValues() as Int32Array).reduce((a, b) => a + b, 0)).toBe(2)
-    const all = [...await train.inputValues() as Float32Array, ...await validation.inputValues() as Float32Array].sort((a, b) => a - b)
+    expect(((await validation.labelValues()) as Int32Array).reduce((a, b) => a + b, 0)).toBe(2)
+    const all = [...((await train.inputValues()) as Float32Array), ...((await validation.inputValues()) as Float32Array)].sort(
+      (a, b) => a - b,
+    )
     expect(all).toEqual(Array.from({ length: 100 }, (_, i) => i))
   })
 
   it('follows from the seed', async () => {
-    const held = async (seed: number): Promise<number[]> => Array.from(await (await data.split(set, { validation: 10, seed })).validation.inputValues() as Float32Array)
+    const held = async (seed: number): Promise<number[]> =>
+      Array.from((await (await data.split(set, { validation: 10, seed })).validation.inputValues()) as Float32Array)
     expect(await held(1)).toEqual(await held(1))
     expect(await held(1)).not.toEqual(await held(2))
   })

@@ -12,7 +12,7 @@ const folder = await mkdtemp(join(tmpdir(), 'ferrograd-data-'))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const at = (...names: string[]): string => join(folder, ...names)
-async function put(path: string, bytes: Uint8Array | string): Promise<void> {
+async function put(path: string, bytes: NodeJS.ArrayBufferView | string): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true })
   await writeFile(path, bytes)
 }
@@ -22,7 +22,7 @@ describe('digits', () => {
     const { train, test } = await data.digits()
     expect([train.length, test.length]).toEqual([1438, 359])
     expect(train.inputShape).toEqual([32, 32, 1])
-    const values = await test.inputValues() as Float32Array
+    const values = (await test.inputValues()) as Float32Array
     expect([values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]).toEqual([0, 1])
     const counts = new Array<number>(10).fill(0)
     for (const label of await test.labelValues()) counts[Number(label)]!++
@@ -35,9 +35,9 @@ describe('digits', () => {
 
   it('holds the pixels as recorded', async () => {
     const { train, test } = await data.digits({ size: 8 })
-    const sum = async (part: data.Dataset): Promise<number> => (await part.inputValues() as Float32Array).reduce((a, b) => a + b * 16, 0)
+    const sum = async (part: data.Dataset): Promise<number> => ((await part.inputValues()) as Float32Array).reduce((a, b) => a + b * 16, 0)
     // The sum over scikit-learn's load_digits().data, and the first digit's first row.
-    expect(await sum(train) + await sum(test)).toBe(561718)
+    expect((await sum(train)) + (await sum(test))).toBe(561718)
     const counts = new Array<number>(10).fill(0)
     for (const part of [train, test]) for (const label of await part.labelValues()) counts[Number(label)]!++
     expect(counts).toEqual([178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
@@ -45,7 +45,8 @@ describe('digits', () => {
 })
 
 describe('cifar10', () => {
-  const record = (label: number, r: number, g: number, b: number): Uint8Array => Uint8Array.of(label, ...new Array<number>(1024).fill(r), ...new Array<number>(1024).fill(g), ...new Array<number>(1024).fill(b))
+  const record = (label: number, r: number, g: number, b: number): Uint8Array =>
+    Uint8Array.of(label, ...new Array<number>(1024).fill(r), ...new Array<number>(1024).fill(g), ...new Array<number>(1024).fill(b))
 
   it('reads binary records, plain and gzipped, as channels last', async () => {
     await put(at('cifar', 'data_batch_1.bin'), Buffer.concat([record(3, 255, 0, 51), record(1, 1, 2, 3)]))
@@ -57,7 +58,7 @@ describe('cifar10', () => {
     expect(Array.from(await train.labelValues())).toEqual([3, 1, 9])
     expect(Array.from((await train.inputValues()).subarray(0, 6))).toEqual([255, 0, 51, 255, 0, 51])
     const { inputs } = train.batch([0])
-    expect(Array.from((await inputs.data() as Float32Array).subarray(0, 3))).toEqual([1, 0, expect.closeTo(0.2, 6)])
+    expect(Array.from(((await inputs.data()) as Float32Array).subarray(0, 3))).toEqual([1, 0, expect.closeTo(0.2, 6)])
   })
 
   it('names what is missing or damaged, and fetches nothing unasked', async () => {
@@ -120,7 +121,8 @@ describe('mnist', () => {
 })
 
 describe('imageFolder', () => {
-  const flat = (width: number, height: number, colour: number[]): Uint8Array => Uint8Array.from({ length: width * height * colour.length }, (_, i) => colour[i % colour.length] as number)
+  const flat = (width: number, height: number, colour: number[]): Uint8Array =>
+    Uint8Array.from({ length: width * height * colour.length }, (_, i) => colour[i % colour.length] as number)
 
   beforeAll(async () => {
     for (let i = 0; i < 9; i++) await put(at('pets', 'cat', `${i}.png`), encodePng(flat(5 + i, 7, [200, 100, 0]), 5 + i, 7, 3))
@@ -154,7 +156,7 @@ describe('imageFolder', () => {
   it('enlarges as the resize op does', async () => {
     await put(at('small.png'), encodePng(Uint8Array.of(0, 100, 200, 40), 2, 2, 1))
     const { tensor, resize } = await import('../../ts/index.js')
-    const wanted = await resize(tensor([0, 100, 200, 40]).reshape([1, 2, 2, 1]), 5, 5).data() as Float32Array
+    const wanted = (await resize(tensor([0, 100, 200, 40]).reshape([1, 2, 2, 1]), 5, 5).data()) as Float32Array
     const pixels = await data.readImages([at('small.png')], { size: 5, channels: 1 })
     pixels.forEach((value, i) => expect(Math.abs(value - (wanted[i] as number))).toBeLessThanOrEqual(0.5001))
   })
@@ -175,7 +177,8 @@ describe('imageFolder', () => {
     }
     await expect(data.imageFolder(at('nowhere'))).rejects.toThrow(ValueError)
     await expect(data.imageFolder(at('pets', 'cat'))).rejects.toThrow(/holds no folders/)
-    await expect(data.imageFiles([at('pets')])).rejects.toThrow(/holds no PNG or JPEG/)
+    await expect(data.imageFiles([at('mnist')])).rejects.toThrow(/holds no PNG or JPEG/)
+    expect(await data.imageFiles([at('pets')])).toHaveLength(10)
     expect(await data.imageFiles([at('pets', 'dog'), at('small.png')])).toEqual([at('pets', 'dog', 'white.JPG'), at('small.png')])
   })
 })

@@ -2,12 +2,21 @@ import { describe, expect, it } from 'vitest'
 import { data, device, nativeBytes, ShapeError, tensor, type Tensor, ValueError } from '../../ts/index.js'
 
 const count = 23
-const set = data.dataset({ inputs: Float32Array.from({ length: count * 48 }, (_, i) => (i % 97) / 97), inputShape: [4, 4, 3], labels: Int32Array.from({ length: count }, (_, i) => i % 5), classes: ['a', 'b', 'c', 'd', 'e'] })
-const numbers = data.dataset({ inputs: Float32Array.from({ length: count }, (_, i) => i), inputShape: [], labels: Int32Array.from({ length: count }, (_, i) => i) })
+const set = data.dataset({
+  inputs: Float32Array.from({ length: count * 48 }, (_, i) => (i % 97) / 97),
+  inputShape: [4, 4, 3],
+  labels: Int32Array.from({ length: count }, (_, i) => i % 5),
+  classes: ['a', 'b', 'c', 'd', 'e'],
+})
+const numbers = data.dataset({
+  inputs: Float32Array.from({ length: count }, (_, i) => i),
+  inputShape: [],
+  labels: Int32Array.from({ length: count }, (_, i) => i),
+})
 
 async function labelsOf(loader: AsyncIterable<data.Batch>): Promise<number[][]> {
   const seen: number[][] = []
-  for await (const { labels } of loader) seen.push(Array.from(await labels.data() as Int32Array))
+  for await (const { labels } of loader) seen.push(Array.from((await labels.data()) as Int32Array))
   return seen
 }
 
@@ -34,10 +43,18 @@ describe('DataLoader', () => {
   })
 
   it('continues from any batch as if it had never stopped, augmentation included', async () => {
-    const make = (): data.DataLoader => new data.DataLoader(set, { batchSize: 4, shuffle: true, seed: 7, augment: { flip: true, pad: 1, cutout: 1, brightness: 0.2, mixup: 0.4 } })
+    const make = (): data.DataLoader =>
+      new data.DataLoader(set, {
+        batchSize: 4,
+        shuffle: true,
+        seed: 7,
+        augment: { flip: true, pad: 1, cutout: 1, brightness: 0.2, mixup: 0.4 },
+      })
     const read = async (loader: data.DataLoader, epochs: number): Promise<string[]> => {
       const seen: string[] = []
-      for (let i = 0; i < epochs; i++) for await (const { inputs, labels } of loader) seen.push(JSON.stringify([Array.from(await inputs.data()), Array.from(await labels.data())]))
+      for (let i = 0; i < epochs; i++)
+        for await (const { inputs, labels } of loader)
+          seen.push(JSON.stringify([Array.from(await inputs.data()), Array.from(await labels.data())]))
       return seen
     }
     const whole = await read(make(), 2)
@@ -57,7 +74,7 @@ describe('DataLoader', () => {
       const resumed = make()
       resumed.restore(JSON.parse(JSON.stringify(state)) as data.LoaderState)
       // A state taken after an epoch's last batch leaves an epoch without batches.
-      while (seen.length < 12) seen.push(...await read(resumed, 1))
+      while (seen.length < 12) seen.push(...(await read(resumed, 1)))
       expect(seen).toEqual(whole)
     }
   })
@@ -106,18 +123,28 @@ describe('DataLoader', () => {
     for await (const { inputs, labels } of loader) {
       expect(inputs.dtype).toBe('float32')
       expect(labels.dtype).toBe('int32')
-      expect(await inputs.tolist()).toEqual([[0, -0], [1, -1]])
+      expect(await inputs.tolist()).toEqual([
+        [0, -0],
+        [1, -1],
+      ])
       break
     }
     const records = { length: 2, get: (i: number) => ({ inputs: { ids: Int32Array.of(i, 1) }, labels: 0.5 }) }
     for await (const { inputs, labels } of new data.DataLoader(records)) {
-      expect(await inputs.ids.tolist()).toEqual([[0, 1], [1, 1]])
+      expect(await inputs.ids.tolist()).toEqual([
+        [0, 1],
+        [1, 1],
+      ])
       expect(labels.dtype).toBe('float32')
     }
   })
 
   it('takes streams of samples and of batches, each epoch anew', async () => {
-    const stream = { async *[Symbol.asyncIterator]() { for (let i = 0; i < 5; i++) yield { inputs: [i], labels: i } } }
+    const stream = {
+      async *[Symbol.asyncIterator]() {
+        for (let i = 0; i < 5; i++) yield { inputs: [i], labels: i }
+      },
+    }
     const loader = new data.DataLoader(stream, { batchSize: 2 })
     expect(loader.length).toBe(Infinity)
     expect(await labelsOf(loader)).toEqual([[0, 1], [2, 3], [4]])
@@ -125,14 +152,19 @@ describe('DataLoader', () => {
     const later = new data.DataLoader(stream, { batchSize: 2 })
     later.restore({ epoch: 0, position: 1, seed: 0 })
     expect(await labelsOf(later)).toEqual([[2, 3], [4]])
-    const batches = { *[Symbol.iterator]() { yield { inputs: tensor([[1], [2]]), labels: tensor([1, 2], { dtype: 'int32' }) }; yield { inputs: [[3]], labels: [3] } } }
+    const batches = {
+      *[Symbol.iterator]() {
+        yield { inputs: tensor([[1], [2]]), labels: tensor([1, 2], { dtype: 'int32' }) }
+        yield { inputs: [[3]], labels: [3] }
+      },
+    }
     expect(await labelsOf(data.loader(batches))).toEqual([[1, 2], [3]])
   })
 
   it('mixes pairs and their labels', async () => {
     for await (const { inputs, labels } of new data.DataLoader(set, { batchSize: 8, augment: { mixup: 8 } })) {
       expect(inputs.shape.slice(1)).toEqual([4, 4, 3])
-      const rows = await labels.tolist() as number[][]
+      const rows = (await labels.tolist()) as number[][]
       for (const row of rows) expect(row.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5)
       expect(rows.some((row) => row.some((value) => value > 0.01 && value < 0.99))).toBe(true)
       break
@@ -151,7 +183,16 @@ describe('DataLoader', () => {
     expect(() => new data.DataLoader(set).restore({ epoch: 0, position: 99, seed: 0 })).toThrow(ValueError)
     const ragged = new data.DataLoader({ length: 2, get: (i) => ({ inputs: tensor(new Float32Array(i + 1)), labels: 0 }) })
     await expect(labelsOf(ragged)).rejects.toThrow(ShapeError)
-    const failing = new data.DataLoader({ length: 9, get: (i) => { if (i === 4) throw new Error('no such file'); return { inputs: [i], labels: 0 } } }, { batchSize: 2 })
+    const failing = new data.DataLoader(
+      {
+        length: 9,
+        get: (i) => {
+          if (i === 4) throw new Error('no such file')
+          return { inputs: [i], labels: 0 }
+        },
+      },
+      { batchSize: 2 },
+    )
     await expect(labelsOf(failing)).rejects.toThrow('no such file')
     const flat = new data.DataLoader(numbers, { augment: { flip: true } })
     await expect(labelsOf(flat)).rejects.toThrow(ShapeError)
@@ -161,7 +202,7 @@ describe('DataLoader', () => {
 describe('augment', () => {
   it('gives a function for fit, which leaves labels alone', async () => {
     const images = tensor(new Float32Array(2 * 8 * 8 * 3).fill(1), { shape: [2, 8, 8, 3] })
-    const changed = await data.augment({ cutout: 4 })(images).data() as Float32Array
+    const changed = (await data.augment({ cutout: 4 })(images).data()) as Float32Array
     const cut = changed.filter((value) => value === 0).length
     expect(cut).toBeGreaterThan(0)
     expect(cut).toBeLessThanOrEqual(2 * 4 * 4 * 3)

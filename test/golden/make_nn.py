@@ -272,6 +272,15 @@ loss('bce zero and one', 'bce', {}, [dict(kind='onehot', shape=[3, 2], grad=True
 loss('cosine similarity', 'cosineSimilarity', {}, [f(4, 3, grad=True), f(4, 3, seed=2, grad=True)], F.cosine_similarity)
 loss('cosine similarity dim', 'cosineSimilarity', dict(dim=0), [f(4, 3, grad=True), f(4, 3, seed=2, grad=True)], lambda a, b: F.cosine_similarity(a, b, dim=0))
 
+# -- a network as PyTorch keeps it, for load(file, { from: 'torch' }): its names, its layouts, an image and the output
+network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(24, 5)).eval()
+with torch.no_grad():
+    for k, value in enumerate(network.state_dict().values()):
+        value.copy_(values(value.shape, 200 + k).abs().add(0.1) if value.ndim == 1 else values(value.shape, 200 + k) if value.ndim > 1 else value)
+for key, value in network.state_dict().items():
+    keep(f'torch.{key}', value)
+keep('torch network.y', network(first(values((2, 4, 5, 3), 1))))
+
 # -- a safetensors file: header length, header, numbers
 header, offset = {'__metadata__': {'cases': json.dumps(cases, separators=(',', ':')), 'torch': torch.__version__}}, 0
 for key, tensor in stored.items():

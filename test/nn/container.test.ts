@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compile, ones, randn, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { compile, ones, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 
 describe('Sequential', () => {
@@ -24,10 +24,9 @@ describe('Sequential', () => {
     const layer = make()
     const fused = new nn.Sequential(layer, new nn.ReLU())
     const run = (forward: (x: Tensor) => Tensor): unknown[] => {
-      const x = randn(shape, {})
-      x.requiresGrad = true
-      layer.loadStateDict(Object.fromEntries(layer.namedParameters().map(([name, p]) => [name, tensor(Array.from({ length: p.size }, (_, i) => Math.sin(i + 1)), { shape: p.shape })])))
-      const values = tensor(Array.from({ length: x.size }, (_, i) => Math.cos(3 * i)), { shape, requiresGrad: true })
+      const waves = (p: Tensor): Tensor => tensor(Array.from({ length: p.size }, (_, i) => Math.sin(i + 1)), { shape: p.shape })
+      layer.loadStateDict(Object.fromEntries(layer.namedParameters().map(([name, p]) => [name, waves(p)])))
+      const values = tensor(Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.cos(3 * i)), { shape, requiresGrad: true })
       layer.zeroGrad()
       const y = forward(values)
       y.square().sum().backward()
@@ -91,7 +90,7 @@ describe('ModuleList and ModuleDict', () => {
     expect([heads.has('a'), heads.has('training'), heads.has('toString')]).toEqual([true, false, false])
     expect(Object.keys(heads.stateDict())).toEqual(['a.weight', 'a.bias', 'b.weight', 'b.bias'])
     expect(() => heads.get('c')).toThrow('no module "c"; there are a, b')
-    expect(() => heads.set('forward', new nn.Linear(1, 1))).toThrow(/name of Module itself/)
+    expect(() => heads.set('forward', new nn.Linear(1, 1))).toThrow(/name of ModuleDict itself/)
     expect(() => heads.forward()).toThrow(/no forward/)
   })
 })

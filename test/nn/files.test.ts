@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { CheckpointError, manualSeed, ones, type Tensor } from '../../ts/index.js'
+import { CheckpointError, manualSeed, ones, type Tensor, tensor } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 import { saveSafetensors } from '../../ts/train/safetensors.js'
+import { expectClose, formula, readGolden } from './golden.js'
 
 let folder = ''
 beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'ferrograd-nn-')) })
@@ -41,6 +42,19 @@ describe('save and load', () => {
 })
 
 describe('PyTorch\'s files', () => {
+  it('give PyTorch\'s output', async () => {
+    const golden = readGolden()
+    const torch = Object.fromEntries(golden.keys('torch.').map((key) => {
+      const { shape, data } = golden.expected(key)!
+      return [key.slice('torch.'.length), tensor(data, { shape, dtype: 'float64' }).cast(key.endsWith('tracked') ? 'int64' : 'float32')]
+    }))
+    const path = join(folder, 'real.safetensors')
+    await saveSafetensors(path, torch, { metadata: { format: 'pt' } })
+    const model = network()
+    await model.load(path, { from: 'torch' })
+    expectClose('torch network.y', model.eval().forward(formula([2, 4, 5, 3], 1, 'float32')) as Tensor, golden.expected('torch network.y')!)
+  })
+
   it('are refused without from, rearranged with it', async () => {
     manualSeed(5)
     const from = network()
@@ -63,7 +77,9 @@ describe('PyTorch\'s files', () => {
     const plain = new nn.Sequential(new nn.Conv2d(3, 4, 3), new nn.Flatten(), new nn.Linear(24, 5))
     const torch = asTorch(plain)
     const path = join(folder, 'hidden.safetensors')
-    await saveSafetensors(path, { 'features.weight': torch['0.weight']!, 'features.bias': torch['0.bias']!, 'head.weight': torch['2.weight']!, 'head.bias': torch['2.bias']! })
+    await saveSafetensors(path, {
+      'features.weight': torch['0.weight']!, 'features.bias': torch['0.bias']!, 'head.weight': torch['2.weight']!, 'head.bias': torch['2.bias']!,
+    })
     const model = new Net()
     await expect(model.load(path, { from: 'torch' })).rejects.toThrow(`Pass { flatten: { 'head': 4 } }`)
     await model.load(path, { from: 'torch', flatten: { head: 4 } })

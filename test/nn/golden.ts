@@ -44,7 +44,8 @@ export interface Golden {
 export function readGolden(): Golden {
   const file = readFileSync(new URL('../golden/nn.safetensors', import.meta.url))
   const length = Number(file.readBigUInt64LE(0))
-  const header = JSON.parse(file.toString('utf8', 8, 8 + length)) as Record<string, { shape: number[]; data_offsets: [number, number] }> & { __metadata__: { cases: string } }
+  type Header = Record<string, { shape: number[]; data_offsets: [number, number] }> & { __metadata__: { cases: string } }
+  const header = JSON.parse(file.toString('utf8', 8, 8 + length)) as Header
   const body = 8 + length
   return {
     cases: JSON.parse(header.__metadata__.cases) as Golden['cases'],

@@ -7,7 +7,7 @@ describe('convolutions', () => {
   it('name channels and layout', () => {
     expect(() => new nn.Conv2d(3, 8, 3).forward(ones([1, 8, 8, 1]))).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: Conv2d: the input [1, 8, 8, 1] (N H W C) has 1 channels, the layer expects 3: use new nn.Conv2d(1, 8, ...).]`)
-    expect(() => new nn.Conv2d(3, 8, 3).forward(ones([1, 3, 8, 8]))).toThrow(/channels last/)
+    expect(() => new nn.Conv2d(3, 8, 3).forward(ones([1, 3, 8, 8]))).toThrow(/channels are last/)
     expect(() => new nn.Conv2d(3, 8, 3).forward(ones([8, 8, 3]))).toThrow(/x\.unsqueeze\(0\)/)
     expect(() => new nn.Conv1d(3, 8, 3).forward(ones([1, 8, 4]))).toThrow(/new nn.Conv1d\(4, 8/)
     expect(() => new nn.ConvTranspose2d(3, 8, 3).forward(ones([1, 8, 8, 4]))).toThrow(ShapeError)

@@ -11,12 +11,14 @@ function runCase(c: LayerCase, dtype: DType): void {
   const make = (nn as unknown as Record<string, new (...args: unknown[]) => nn.Module>)[c.layer]
   if (make === undefined) throw new Error(`no layer ${c.layer}`)
   const layer = new make(...c.args).to(dtype).train(c.training)
-  layer.loadStateDict(Object.fromEntries(layer.namedParameters().map(([name, p], k) => [name, formula(p.shape, 100 + k, dtype)])), { strict: false })
+  const weights = layer.namedParameters().map(([name, p], k) => [name, formula(p.shape, 100 + k, dtype)] as const)
+  layer.loadStateDict(Object.fromEntries(weights), { strict: false })
   let [x, y] = [tensor(0), tensor(0)]
   for (let pass = 0; pass < c.passes; pass++) {
     layer.zeroGrad()
     const size = c.shape.reduce((a, b) => a * b, 1)
-    x = c.ids === null ? formula(c.shape, 1 + pass, dtype, c.scale) : tensor(Int32Array.from({ length: size }, (_, i) => (i * 7 + 3) % (c.ids as number)), { shape: c.shape })
+    const ids = Int32Array.from({ length: size }, (_, i) => (i * 7 + 3) % (c.ids ?? 1))
+    x = c.ids === null ? formula(c.shape, 1 + pass, dtype, c.scale) : tensor(ids, { shape: c.shape })
     if (c.ids === null) x.requiresGrad = true
     y = layer.forward(x)
     y.backward(formula(y.shape, 50, dtype))

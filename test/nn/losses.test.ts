@@ -44,7 +44,10 @@ describe('what losses declare', () => {
     const options = { weight: [1, 2, 3], labelSmoothing: 0.1 }
     expect(new nn.CrossEntropyLoss(options).forward(x, labels).itemSync()).toBe(nn.crossEntropy(x, labels, options).itemSync())
     const target = tensor([[1, 0, 1], [0, 0, 1]])
-    const classes = { MSELoss: 'mse', L1Loss: 'l1', HuberLoss: 'huber', SmoothL1Loss: 'smoothL1', BCELoss: 'bce', BCEWithLogitsLoss: 'bceWithLogits', HingeLoss: 'hinge', KLDivLoss: 'klDiv', HingeEmbeddingLoss: 'hingeEmbedding' }
+    const classes = {
+      MSELoss: 'mse', L1Loss: 'l1', HuberLoss: 'huber', SmoothL1Loss: 'smoothL1', BCELoss: 'bce', BCEWithLogitsLoss: 'bceWithLogits',
+      HingeLoss: 'hinge', KLDivLoss: 'klDiv', HingeEmbeddingLoss: 'hingeEmbedding',
+    }
     for (const [name, fn] of Object.entries(classes)) {
       const make = (nn as unknown as Record<string, new (options?: object) => nn.Module>)[name]!
       const direct = (nn as unknown as Record<string, AnyLoss>)[fn]!

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CheckpointError, compile, noGrad, ones, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { anomaly, CheckpointError, compile, noGrad, ones, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 
 class Block extends nn.Module {
@@ -182,9 +182,9 @@ describe('hooks', () => {
     const seen: string[] = []
     const removals = [
       model.inner.registerForwardPreHook((module, inputs) => { seen.push(`before ${module.constructor.name}`); return [(inputs[0] as Tensor).mul(2)] }),
-      model.inner.registerForwardHook((_, inputs, output: Tensor) => { seen.push(`after ${String((inputs[0] as Tensor).dataSync())}`); return output.mul(0) }),
+      model.inner.registerForwardHook((_, inputs, output: Tensor) => { seen.push(`after ${String((inputs[0] as Tensor).dataSync())}`); return output.mul(0).add(1) }),
     ]
-    expect([...model.forward(ones([1, 2])).dataSync()]).toEqual([0, 0])
+    expect([...model.forward(ones([1, 2])).dataSync()]).toEqual([1, 1])
     expect(seen).toEqual(['before Linear', 'after 2,2'])
     expect(model.inner.hasHooks).toBe(true)
     for (const remove of removals) remove()
@@ -252,7 +252,8 @@ describe('the path of a running module', () => {
 
 describe('printing', () => {
   it('draws the tree of layers', () => {
-    const model = new nn.Sequential(new nn.Conv2d(1, 8, 3, { padding: 'same' }), new nn.ReLU(), new nn.Sequential(new nn.Flatten(), new nn.Linear(8, 2, { bias: false })))
+    const head = new nn.Sequential(new nn.Flatten(), new nn.Linear(8, 2, { bias: false }))
+    const model = new nn.Sequential(new nn.Conv2d(1, 8, 3, { padding: 'same' }), new nn.ReLU(), head)
     expect(String(model)).toMatchInlineSnapshot(`
       "Sequential(
         (0): Conv2d(1, 8, 3x3, padding=same)
@@ -280,5 +281,18 @@ describe('inside compile', () => {
     expect(() => step(ones([1, 1]))).toThrow(/Linear has a forward hook/)
     remove()
     expect(step(ones([1, 1])).shape).toEqual([1, 1])
+  })
+})
+
+describe('anomaly mode', () => {
+  it('names the layer in which a NaN arises', async () => {
+    const before = anomaly(true)
+    try {
+      const model = new nn.Sequential(new nn.Linear(2, 2), new nn.Sequential(new nn.Tanh(), new nn.Linear(2, 1)))
+      ;((model[1] as nn.Sequential)[1] as nn.Linear).loadStateDict({ weight: tensor([[NaN, 1]]), bias: tensor([0]) })
+      await expect(model.forward(ones([1, 2])).data()).rejects.toMatchObject({ name: 'NonFiniteError', module: '1.1' })
+    } finally {
+      anomaly(before)
+    }
   })
 })

@@ -2,31 +2,73 @@ import { expect, test } from 'vitest'
 import { randn, type Tensor, tensor, zeros } from '../../ts/index.js'
 import type { Index } from '../../ts/ops/at-parse.js'
 import { at } from '../../ts/ops/at.js'
-import { checkOp } from '../check.js'
+import { checkOp, numbers } from '../check.js'
 import { build, get, type Nd } from '../reference.js'
 
 /** x[...] for entries and lists of places, a dimension each; a list of one dimension keeps it. */
 const pick = (x: Nd, dims: (number | number[])[]): Nd => {
   const all = x.shape.map((size, i) => dims[i] ?? Array.from({ length: size }, (_, j) => j))
   const kept = all.flatMap((d, i) => (typeof d === 'number' ? [] : [i]))
-  return build(kept.map((i) => (all[i] as number[]).length), (index) => get(x, all.map((d, i) => (typeof d === 'number' ? d : d[index[kept.indexOf(i)]!]!))))
+  return build(
+    kept.map((i) => (all[i] as number[]).length),
+    (index) =>
+      get(
+        x,
+        all.map((d, i) => (typeof d === 'number' ? d : d[index[kept.indexOf(i)]!]!)),
+      ),
+  )
 }
 type Args = { index: Index[]; places: (number | number[])[]; shape?: number[] }
 
 checkOp<Args>('at', {
-  op: ([x], { index }) => at(x!, ...index) as Tensor, reference: ([x], { places, shape }) => { const y = pick(x!, places); return { ...y, shape: shape ?? y.shape } }, rows: ['slice', 'select', 'flip'], integers: ['int32', 'bool'],
+  op: ([x], { index }) => at(x!, ...index) as Tensor,
+  reference: ([x], { places, shape }) => {
+    const y = pick(x!, places)
+    return { ...y, shape: shape ?? y.shape }
+  },
+  rows: ['slice', 'select', 'flip'],
+  integers: ['int32', 'bool'],
   cases: [
-    { inputs: [[5]], args: { index: [2], places: [2] } }, { inputs: [[3, 5]], args: { index: [-1], places: [2] } }, { inputs: [[3, 5]], args: { index: [[1, 3], '::2'], places: [[1, 2], [0, 2, 4]] } },
-    { inputs: [[3, 5]], args: { index: ['...', 1], places: [[0, 1, 2], 1] } }, { inputs: [[3, 5]], args: { index: [null, 1, null], places: [1], shape: [1, 1, 5] } }, { inputs: [[7]], args: { index: ['5:1:-2'], places: [[5, 3]] } },
-    { inputs: [[7]], args: { index: [{ step: -1 }], places: [[6, 5, 4, 3, 2, 1, 0]] } }, { inputs: [[2, 3, 4]], args: { index: [1, '...', { start: -2 }], places: [1, [0, 1, 2], [2, 3]] } },
-    { inputs: [[4, 6]], args: { index: ['1:', -2], places: [[1, 2, 3], 4] }, layout: 'transposed' }, { inputs: [[4, 6]], args: { index: [[null, 2], '::3'], places: [[0, 1], [0, 3]] }, layout: 'sliced' },
-    { inputs: [[7]], args: { index: ['4:2'], places: [[]] } }, { inputs: [[0, 3]], args: { index: [':', 1], places: [[], 1] } }, { inputs: [[]], args: { index: [], places: [] } }, { inputs: [[7]], args: { index: ['-100:100'], places: [[0, 1, 2, 3, 4, 5, 6]] } },
+    { inputs: [[5]], args: { index: [2], places: [2] } },
+    { inputs: [[3, 5]], args: { index: [-1], places: [2] } },
+    {
+      inputs: [[3, 5]],
+      args: {
+        index: [[1, 3], '::2'],
+        places: [
+          [1, 2],
+          [0, 2, 4],
+        ],
+      },
+    },
+    { inputs: [[3, 5]], args: { index: ['...', 1], places: [[0, 1, 2], 1] } },
+    { inputs: [[3, 5]], args: { index: [null, 1, null], places: [1], shape: [1, 1, 5] } },
+    { inputs: [[7]], args: { index: ['5:1:-2'], places: [[5, 3]] } },
+    { inputs: [[7]], args: { index: [{ step: -1 }], places: [[6, 5, 4, 3, 2, 1, 0]] } },
+    { inputs: [[2, 3, 4]], args: { index: [1, '...', { start: -2 }], places: [1, [0, 1, 2], [2, 3]] } },
+    { inputs: [[4, 6]], args: { index: ['1:', -2], places: [[1, 2, 3], 4] }, layout: 'transposed' },
+    {
+      inputs: [[4, 6]],
+      args: {
+        index: [[null, 2], '::3'],
+        places: [
+          [0, 1],
+          [0, 3],
+        ],
+      },
+      layout: 'sliced',
+    },
+    { inputs: [[7]], args: { index: ['4:2'], places: [[]] } },
+    { inputs: [[0, 3]], args: { index: [':', 1], places: [[], 1] } },
+    { inputs: [[]], args: { index: [], places: [] } },
+    { inputs: [[7]], args: { index: ['-100:100'], places: [[0, 1, 2, 3, 4, 5, 6]] } },
   ],
 })
 
 const index = (...values: number[]): Tensor => tensor(Int32Array.from(values))
 checkOp<number>('atTensor', {
-  op: ([x, i], which) => (which === 0 ? at(x!, i!) : which === 1 ? at(x!, ':', i!) : at(x!, i!, i!)) as Tensor, rows: ['index_select'],
+  op: ([x, i], which) => (which === 0 ? at(x!, i!) : which === 1 ? at(x!, ':', i!) : at(x!, i!, i!)) as Tensor,
+  rows: ['index_select'],
   reference: ([x, i], which) => {
     const lead = which === 1 ? [x!.shape[0]!] : []
     const tail = x!.shape.slice(which === 0 ? 1 : 2)
@@ -38,16 +80,28 @@ checkOp<number>('atTensor', {
     })
   },
   cases: [
-    { inputs: [[5], { shape: [3], below: 5 }], args: 0 }, { inputs: [[4, 3], { shape: [2, 2], below: 4 }], args: 0 }, { inputs: [[3, 4], { shape: [5], below: 4 }], args: 1 }, { inputs: [[3, 3], { shape: [4], below: 3 }], args: 2 },
-    { inputs: [[3, 3, 2], { shape: [2, 2], below: 3 }], args: 2 }, { inputs: [[4, 6], { shape: [3], below: 6 }], args: 1, layout: 'transposed' }, { inputs: [[4, 6], { shape: [], below: 4 }], args: 0, layout: 'sliced' }, { inputs: [[3, 4], { shape: [0], below: 3 }], args: 0 },
+    { inputs: [[5], { shape: [3], below: 5 }], args: 0 },
+    { inputs: [[4, 3], { shape: [2, 2], below: 4 }], args: 0 },
+    { inputs: [[3, 4], { shape: [5], below: 4 }], args: 1 },
+    { inputs: [[3, 3], { shape: [4], below: 3 }], args: 2 },
+    { inputs: [[3, 3, 2], { shape: [2, 2], below: 3 }], args: 2 },
+    { inputs: [[4, 6], { shape: [3], below: 6 }], args: 1, layout: 'transposed' },
+    { inputs: [[4, 6], { shape: [], below: 4 }], args: 0, layout: 'sliced' },
+    { inputs: [[3, 4], { shape: [0], below: 3 }], args: 0 },
   ],
 })
 
 test('negative and several index tensors, side by side and apart', () => {
-  const x = tensor(Array.from({ length: 24 }, (_, i) => i), { shape: [2, 3, 4] })
-  expect(Array.from((at(x, index(-1, 0), index(0, -1)) as Tensor).dataSync())).toEqual([12, 13, 14, 15, 8, 9, 10, 11])
+  const x = tensor(
+    Array.from({ length: 24 }, (_, i) => i),
+    { shape: [2, 3, 4] },
+  )
+  expect(numbers(at(x, index(-1, 0), index(0, -1)) as Tensor)).toEqual([12, 13, 14, 15, 8, 9, 10, 11])
   const apart = at(x, index(0, 1), ':', index(1, 2)) as Tensor
-  expect([apart.shape, Array.from(apart.dataSync())]).toEqual([[2, 3], [1, 5, 9, 14, 18, 22]])
+  expect([apart.shape, numbers(apart)]).toEqual([
+    [2, 3],
+    [1, 5, 9, 14, 18, 22],
+  ])
   expect((at(x, ':', index(0, 1).reshape([2, 1]), index(1, 2, 3)) as Tensor).shape).toEqual([2, 2, 3])
 })
 
@@ -61,18 +115,27 @@ test('a bool tensor takes what it marks, and waits', async () => {
   const x = randn([3, 4], { dtype: 'float64', requiresGrad: true })
   const rows = tensor([true, false, true]) as Tensor<'bool'>
   const y = await at(x, rows)
-  expect([y.shape, (await y.tolist())]).toEqual([[2, 4], [(await x.tolist() as number[][])[0], (await x.tolist() as number[][])[2]]])
+  expect([y.shape, await y.tolist()]).toEqual([
+    [2, 4],
+    [((await x.tolist()) as number[][])[0], ((await x.tolist()) as number[][])[2]],
+  ])
   y.sum().backward()
-  expect(Array.from(x.grad!.dataSync())).toEqual([1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1])
+  expect(numbers(x.grad!)).toEqual([1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1])
   expect((await at(x, x.gt(100))).shape).toEqual([0])
 })
 
 test('messages', () => {
   const x = zeros([2, 3])
-  expect(() => at(x, 2)).toThrowErrorMatchingInlineSnapshot(`[IndexError: at: index 2 is out of range for dim 0 of shape [2, 3]. Use -2 to 1.]`)
+  expect(() => at(x, 2)).toThrowErrorMatchingInlineSnapshot(
+    `[IndexError: at: index 2 is out of range for dim 0 of shape [2, 3]. Use -2 to 1.]`,
+  )
   expect(() => at(x, 0, 0, 0)).toThrowErrorMatchingInlineSnapshot(`[IndexError: at: 3 indices for shape [2, 3], which has 2 dimensions.]`)
-  expect(() => at(x, 'a:b')).toThrowErrorMatchingInlineSnapshot(`[ValueError: at: 'a:b' is no slice. Write 'start:stop' or 'start:stop:step', each part optional, or '...'.]`)
+  expect(() => at(x, 'a:b')).toThrowErrorMatchingInlineSnapshot(
+    `[ValueError: at: 'a:b' is no slice. Write 'start:stop' or 'start:stop:step', each part optional, or '...'.]`,
+  )
   expect(() => at(x, '...', '...')).toThrowErrorMatchingInlineSnapshot(`[ValueError: at: '...' may stand once.]`)
   expect(() => at(x, '::0')).toThrowErrorMatchingInlineSnapshot(`[ValueError: at: step must be a whole number other than 0, got 0.]`)
-  expect(() => at(x, zeros([2]))).toThrowErrorMatchingInlineSnapshot(`[DTypeError: at: index tensors are int32 or int64. A bool tensor stands alone: x.at(mask); with other indices use maskedFill or where.]`)
+  expect(() => at(x, zeros([2]))).toThrowErrorMatchingInlineSnapshot(
+    `[DTypeError: at: index tensors are int32 or int64. A bool tensor stands alone: x.at(mask); with other indices use maskedFill or where.]`,
+  )
 })

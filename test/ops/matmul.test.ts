@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { tensor, zeros } from '../../ts/index.js'
 import * as ops from '../../ts/ops/matmul.js'
-import { type Case, checkOp } from '../check.js'
+import { type Case, checkOp, numbers } from '../check.js'
 import { matmul, type Nd, reshape } from '../reference.js'
 
 /** Vectors as the rows and columns that they stand for. */
@@ -17,24 +17,106 @@ function product(a: Nd, b: Nd): Nd {
 const of = (a: number[], b: number[], layout?: Case['layout']): Case => ({ inputs: [a, b], ...(layout && { layout }) })
 
 checkOp('matmul', {
-  op: ([a, b]) => ops.matmul(a!, b!), reference: ([a, b]) => product(a!, b!),
+  op: ([a, b]) => ops.matmul(a!, b!),
+  reference: ([a, b]) => product(a!, b!),
   cases: [
-    of([2, 3], [3, 4]), of([1, 1], [1, 1]), of([3], [3]), of([3], [3, 2]), of([2, 3], [3]), of([2, 2, 3], [3, 2]), of([2, 2, 3], [2, 3, 2]), of([2, 1, 2, 3], [3, 3, 2]), of([2, 3], [4, 3, 2]), of([3], [2, 3, 2]), of([2, 2, 3], [3]),
-    of([4, 6], [6, 4], 'transposed'), of([2, 6], [6, 4], 'sliced'), of([2, 3], [3, 2], 'offset'), of([3, 2], [2, 3], 'expanded'), of([0, 3], [3, 2]), of([2, 0], [0, 3]), of([0, 2, 3], [3, 2]),
+    of([2, 3], [3, 4]),
+    of([1, 1], [1, 1]),
+    of([3], [3]),
+    of([3], [3, 2]),
+    of([2, 3], [3]),
+    of([2, 2, 3], [3, 2]),
+    of([2, 2, 3], [2, 3, 2]),
+    of([2, 1, 2, 3], [3, 3, 2]),
+    of([2, 3], [4, 3, 2]),
+    of([3], [2, 3, 2]),
+    of([2, 2, 3], [3]),
+    of([4, 6], [6, 4], 'transposed'),
+    of([2, 6], [6, 4], 'sliced'),
+    of([2, 3], [3, 2], 'offset'),
+    of([3, 2], [2, 3], 'expanded'),
+    of([0, 3], [3, 2]),
+    of([2, 0], [0, 3]),
+    of([0, 2, 3], [3, 2]),
   ],
-  large: [of([67, 300], [300, 41]), of([128, 128], [128, 128]), of([3, 33, 65], [3, 65, 29]), of([70, 90], [90, 50], 'transposed'), of([300], [300, 17]), of([5, 31, 64], [64, 33])],
+  large: [
+    of([67, 300], [300, 41]),
+    of([128, 128], [128, 128]),
+    of([3, 33, 65], [3, 65, 29]),
+    of([70, 90], [90, 50], 'transposed'),
+    of([300], [300, 17]),
+    of([5, 31, 64], [64, 33]),
+  ],
   tolerance: { bfloat16: 6e-2 },
 })
-const pairs: [number[], number[]][] = [[[2, 3], [3, 4]], [[1, 2], [2, 1]], [[3, 3], [3, 3]], [[4, 1], [1, 4]], [[2, 5], [5, 2]], [[1, 1], [1, 3]], [[0, 2], [2, 3]], [[5, 2], [2, 2]]]
-checkOp('mm', { op: ([a, b]) => ops.mm(a!, b!), reference: ([a, b]) => matmul(a!, b!), rows: ['matmul'], cases: pairs.map(([a, b]) => of(a, b)) })
-checkOp('bmm', { op: ([a, b]) => ops.bmm(a!, b!), reference: ([a, b]) => matmul(a!, b!), rows: ['matmul'], cases: pairs.map(([a, b], i) => of([i % 3, ...a], [i % 3, ...b])) })
-checkOp('mv', { op: ([a, b]) => ops.mv(a!, b!), reference: ([a, b]) => product(a!, b!), rows: ['matmul'], cases: [...pairs.map(([a]) => of(a, [a[1]!])), of([7, 3], [3])] })
-checkOp('dot', { op: ([a, b]) => ops.dot(a!, b!), reference: ([a, b]) => product(a!, b!), rows: ['matmul'], cases: [1, 2, 3, 5, 8, 0, 13, 33].map((n) => of([n], [n])) })
-checkOp('outer', { op: ([a, b]) => ops.outer(a!, b!), reference: ([a, b]) => matmul(reshape(a!, [a!.data.length, 1]), reshape(b!, [1, b!.data.length])), rows: ['mul'], cases: [1, 2, 3, 5, 8, 0, 13, 4].map((n) => of([n], [n === 5 ? 1 : n + 1])) })
+const pairs: [number[], number[]][] = [
+  [
+    [2, 3],
+    [3, 4],
+  ],
+  [
+    [1, 2],
+    [2, 1],
+  ],
+  [
+    [3, 3],
+    [3, 3],
+  ],
+  [
+    [4, 1],
+    [1, 4],
+  ],
+  [
+    [2, 5],
+    [5, 2],
+  ],
+  [
+    [1, 1],
+    [1, 3],
+  ],
+  [
+    [0, 2],
+    [2, 3],
+  ],
+  [
+    [5, 2],
+    [2, 2],
+  ],
+]
+checkOp('mm', {
+  op: ([a, b]) => ops.mm(a!, b!),
+  reference: ([a, b]) => matmul(a!, b!),
+  rows: ['matmul'],
+  cases: pairs.map(([a, b]) => of(a, b)),
+})
+checkOp('bmm', {
+  op: ([a, b]) => ops.bmm(a!, b!),
+  reference: ([a, b]) => matmul(a!, b!),
+  rows: ['matmul'],
+  cases: pairs.map(([a, b], i) => of([i % 3, ...a], [i % 3, ...b])),
+})
+checkOp('mv', {
+  op: ([a, b]) => ops.mv(a!, b!),
+  reference: ([a, b]) => product(a!, b!),
+  rows: ['matmul'],
+  cases: [...pairs.map(([a]) => of(a, [a[1]!])), of([7, 3], [3])],
+})
+checkOp('dot', {
+  op: ([a, b]) => ops.dot(a!, b!),
+  reference: ([a, b]) => product(a!, b!),
+  rows: ['matmul'],
+  cases: [1, 2, 3, 5, 8, 0, 13, 33].map((n) => of([n], [n])),
+})
+checkOp('outer', {
+  op: ([a, b]) => ops.outer(a!, b!),
+  reference: ([a, b]) => matmul(reshape(a!, [a!.data.length, 1]), reshape(b!, [1, b!.data.length])),
+  rows: ['mul'],
+  cases: [1, 2, 3, 5, 8, 0, 13, 4].map((n) => of([n], [n === 5 ? 1 : n + 1])),
+})
 
 test('integers and promotion', () => {
   const a = tensor(Int32Array.of(1, 2, 3, 4), { shape: [2, 2] })
-  expect(Array.from(a.cast('float64').matmul(a).dataSync())).toEqual([7, 10, 15, 22])
+  expect(numbers(a.cast('float64').matmul(a))).toEqual([7, 10, 15, 22])
 })
 
 test('messages', () => {
@@ -53,5 +135,7 @@ test('messages', () => {
       left [2, 2, 3] float32, right [3, 3, 2] float32
       Leading sizes must be equal, or 1.]
   `)
-  expect(() => zeros([2, 3]).bmm(zeros([3, 2]))).toThrowErrorMatchingInlineSnapshot(`[ShapeError: bmm: takes tensors of 3 and 3 dimensions and one batch size, got [2, 3] and [3, 2]. Use matmul, which broadcasts.]`)
+  expect(() => zeros([2, 3]).bmm(zeros([3, 2]))).toThrowErrorMatchingInlineSnapshot(
+    `[ShapeError: bmm: takes tensors of 3 and 3 dimensions and one batch size, got [2, 3] and [3, 2]. Use matmul, which broadcasts.]`,
+  )
 })

@@ -6,13 +6,29 @@ import { type DType, optim, Parameter, type Tensor, tensor } from '../../ts/inde
 interface OptimizerCase {
   optimizer: string
   options: Record<string, unknown>
-  special: { clipNorm?: number; normType?: number | 'inf'; clipValue?: number; groups?: Record<string, unknown>[]; decay?: number; missing?: number[] }
+  special: {
+    clipNorm?: number
+    normType?: number | 'inf'
+    clipValue?: number
+    groups?: Record<string, unknown>[]
+    decay?: number
+    missing?: number[]
+  }
   float64: number[][]
   float32: number[]
 }
-interface ScheduleCase { schedule: string; optimizer: string; options: Record<string, unknown>; rows: number[][] }
+interface ScheduleCase {
+  schedule: string
+  optimizer: string
+  options: Record<string, unknown>
+  rows: number[][]
+}
 
-const golden = JSON.parse(readFileSync(new URL('../golden/optim.json', import.meta.url), 'utf8')) as { metrics: number[]; optimizers: OptimizerCase[]; schedules: ScheduleCase[] }
+const golden = JSON.parse(readFileSync(new URL('../golden/optim.json', import.meta.url), 'utf8')) as {
+  metrics: number[]
+  optimizers: OptimizerCase[]
+  schedules: ScheduleCase[]
+}
 const classes = optim as unknown as Record<string, new (params: unknown, options: object) => optim.Optimizer>
 const shapes = [[4, 3], [5]]
 const keptSteps = [1, 3, 12]
@@ -20,7 +36,7 @@ const keptSteps = [1, 3, 12]
 /** The formula of make_optim.py; exact in binary. */
 function values(shape: number[], a: number, t: number, dtype: DType): Tensor {
   const size = shape.reduce((x, y) => x * y, 1)
-  const flat = Float64Array.from({ length: size }, (_, i) => ((i * 37 + a * 11 + t * 17) % 101 - 50) / 64)
+  const flat = Float64Array.from({ length: size }, (_, i) => (((i * 37 + a * 11 + t * 17) % 101) - 50) / 64)
   return tensor(flat, { dtype, shape })
 }
 
@@ -31,11 +47,14 @@ async function train({ optimizer: name, options, special }: OptimizerCase, dtype
   const { clipNorm, clipValue, normType } = special
   const kept: number[][] = []
   for (let t = 1; t <= 12; t++) {
-    params.forEach((param, k) => { param.grad = values(shapes[k] as number[], k + 3, t, dtype) })
+    params.forEach((param, k) => {
+      param.grad = values(shapes[k] as number[], k + 3, t, dtype)
+    })
     if (special.missing?.includes(t)) (params[1] as Tensor).grad = null
     optimizer.step({ clipNorm, clipValue, normType: normType === 'inf' ? Infinity : normType })
     if (special.decay !== undefined) for (const group of optimizer.groups) group.lr *= special.decay
-    if (keptSteps.includes(t)) kept.push((await Promise.all(params.map((param) => param.data()))).flatMap((data) => [...data as Float64Array]))
+    if (keptSteps.includes(t))
+      kept.push((await Promise.all(params.map((param) => param.data()))).flatMap((data) => [...(data as Float64Array)]))
   }
   return kept
 }
@@ -62,9 +81,13 @@ describe('optimizers', () => {
 describe('schedules', () => {
   const made = optim as unknown as Record<string, new (optimizer: optim.Optimizer, ...rest: unknown[]) => optim.Schedule>
   for (const [i, { schedule: name, optimizer: kind, options, rows }] of golden.schedules.entries()) {
-    const groups = (): object[] => [{ params: [new Parameter(tensor([0]) as Tensor<'float32'>)] }, { params: [new Parameter(tensor([0]) as Tensor<'float32'>)], lr: 0.05 }]
+    const groups = (): object[] => [
+      { params: [new Parameter(tensor([0]) as Tensor<'float32'>)] },
+      { params: [new Parameter(tensor([0]) as Tensor<'float32'>)], lr: 0.05 },
+    ]
     const build = (): { optimizer: optim.Optimizer; schedule: optim.Schedule } => {
-      const optimizer = kind === 'SGD' ? new optim.SGD(groups() as never, { lr: 0.1, momentum: 0.9 }) : new optim.Adam(groups() as never, { lr: 0.1 })
+      const optimizer =
+        kind === 'SGD' ? new optim.SGD(groups() as never, { lr: 0.1, momentum: 0.9 }) : new optim.Adam(groups() as never, { lr: 0.1 })
       const Class = made[name] as (typeof made)[string]
       const schedule = name === 'LambdaLR' ? new Class(optimizer, (t: number) => 0.95 ** t) : new Class(optimizer, options)
       return { optimizer: optimizer as optim.Optimizer, schedule }

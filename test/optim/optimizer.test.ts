@@ -1,11 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { compile, nativeBytes, nn, optim, Parameter, scope, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 
-const parameter = (values: number[], dtype: 'float32' | 'float64' = 'float32'): Parameter => new Parameter(tensor(values, { dtype }) as Tensor<'float32'>)
-const read = async (t: Tensor): Promise<number[]> => Array.from(await t.data() as Float32Array)
+const parameter = (values: number[], dtype: 'float32' | 'float64' = 'float32'): Parameter =>
+  new Parameter(tensor(values, { dtype }) as Tensor<'float32'>)
+const read = async (t: Tensor): Promise<number[]> => Array.from((await t.data()) as Float32Array)
 
 /** A gradient that fails when it is computed: its index lies outside the table. */
-const poisoned = (like: Tensor): Tensor => zeros([3, like.size]).indexSelect(0, tensor([9], { dtype: 'int32' })).reshape([...like.shape])
+const poisoned = (like: Tensor): Tensor =>
+  zeros([3, like.size])
+    .indexSelect(0, tensor([9], { dtype: 'int32' }))
+    .reshape([...like.shape])
 
 describe('step', () => {
   test('is all or nothing: one invalid gradient stops every group', async () => {
@@ -16,13 +20,17 @@ describe('step', () => {
       optimizer.step(clip)
       const before = await Promise.all([a, b, c].map(read))
       const state = optimizer.stateDict()
-      const stateBefore = await Promise.all(Object.values(state.tensors).map(async (t) => [...await t.data() as Float32Array].map(Number)))
+      const stateBefore = await Promise.all(
+        Object.values(state.tensors).map(async (t) => [...((await t.data()) as Float32Array)].map(Number)),
+      )
       a.grad = tensor([1, 1])
       b.grad = poisoned(b)
       c.grad = tensor([1, 1])
       optimizer.step(clip)
       expect(await Promise.all([a, b, c].map(read))).toEqual(before)
-      expect(await Promise.all(Object.values(state.tensors).map(async (t) => [...await t.data() as Float32Array].map(Number)))).toEqual(stateBefore)
+      expect(await Promise.all(Object.values(state.tensors).map(async (t) => [...((await t.data()) as Float32Array)].map(Number)))).toEqual(
+        stateBefore,
+      )
       // Training goes on.
       for (const p of [a, b, c]) p.grad = tensor(Array.from({ length: p.size }, () => 1))
       optimizer.step(clip)
@@ -64,10 +72,46 @@ describe('step', () => {
     }
   })
 
+  test('parameters unfrozen later and parameters that take no part, compiled as eager', async () => {
+    const train = async (wrap: <T>(f: T) => T): Promise<number[][]> => {
+      const [used, frozen, idle] = [parameter([1, 2]), parameter([3, 4]), parameter([5])]
+      frozen.requiresGrad = false
+      const optimizer = new optim.Adam([used, frozen, idle], { lr: 0.1 })
+      const make = (): ((x: Tensor) => Tensor) =>
+        wrap((x: Tensor): Tensor => {
+          const loss = used.mul(frozen).mul(x).sum()
+          loss.backward()
+          optimizer.step()
+          optimizer.zeroGrad()
+          return loss.detach()
+        })
+      let step = make()
+      for (let i = 0; i < 3; i++) step(tensor([1, -1]))
+      frozen.requiresGrad = true
+      step = make()
+      for (let i = 0; i < 3; i++) step(tensor([1, -1]))
+      // Bias corrections count each parameter's own steps: 6 and 3.
+      const { tensors, groups } = optimizer.stateDict()
+      const steps = groups[0]?.cohorts.map((_, c) => tensors[`groups.0.steps.${c}`] as Tensor) ?? []
+      const counts = (await Promise.all(steps.map(read))).map(([count]) => Number(count))
+      expect(counts.sort()).toEqual([0, 3, 6])
+      return Promise.all([used, frozen, idle].map(read))
+    }
+    const eager = await train((f) => f)
+    expect(eager[2]).toEqual([5])
+    expect(await train(compile as unknown as <T>(f: T) => T)).toEqual(eager)
+  })
+
   test('a compiled step refuses a switch that changed', () => {
     const p = parameter([1])
     const optimizer = new optim.SGD([p], { lr: 1 })
-    const step = compile((x: Tensor) => { const loss = p.mul(x).sum(); loss.backward(); optimizer.step(); optimizer.zeroGrad(); return loss.detach() })
+    const step = compile((x: Tensor) => {
+      const loss = p.mul(x).sum()
+      loss.backward()
+      optimizer.step()
+      optimizer.zeroGrad()
+      return loss.detach()
+    })
     const one = tensor([1])
     step(one)
     ;(optimizer.groups[0] as { maximize: boolean }).maximize = true
@@ -151,24 +195,78 @@ describe('clipGradNorm', () => {
 describe('state', () => {
   const make = (): { params: Parameter[]; optimizer: optim.Adam } => {
     const params = [parameter([1, 2]), parameter([3])]
-    return { params, optimizer: new optim.Adam([{ params: [params[0] as Parameter] }, { params: [params[1] as Parameter], lr: 0.3 }], { lr: 0.1, amsgrad: true }) }
+    return {
+      params,
+      optimizer: new optim.Adam([{ params: [params[0] as Parameter] }, { params: [params[1] as Parameter], lr: 0.3 }], {
+        lr: 0.1,
+        amsgrad: true,
+      }),
+    }
   }
-  const grads = (params: Parameter[], t: number): void => params.forEach((p, k) => { p.grad = t % 3 === k ? null : tensor(Array.from({ length: p.size }, (_, i) => Math.sin(t + k + i))) })
+  const grads = (params: Parameter[], t: number): void =>
+    params.forEach((p, k) => {
+      p.grad = t % 3 === k ? null : tensor(Array.from({ length: p.size }, (_, i) => Math.sin(t + k + i)))
+    })
 
   test('continues bit for bit', async () => {
     const one = make()
-    for (let t = 0; t < 5; t++) { grads(one.params, t); one.optimizer.step() }
+    for (let t = 0; t < 5; t++) {
+      grads(one.params, t)
+      one.optimizer.step()
+    }
     const saved = one.optimizer.stateDict()
     const two = make()
-    two.params.forEach((p, k) => { two.params[k] = p })
+    two.params.forEach((p, k) => {
+      two.params[k] = p
+    })
     const copies = await Promise.all(one.params.map(read))
-    two.optimizer = new optim.Adam([{ params: [two.params[0] = parameter(copies[0] as number[])] }, { params: [two.params[1] = parameter(copies[1] as number[])] }], { amsgrad: true })
-    two.optimizer.loadStateDict({ ...JSON.parse(JSON.stringify({ type: saved.type, groups: saved.groups })) as typeof saved, tensors: saved.tensors })
+    two.optimizer = new optim.Adam(
+      [{ params: [(two.params[0] = parameter(copies[0] as number[]))] }, { params: [(two.params[1] = parameter(copies[1] as number[]))] }],
+      { amsgrad: true },
+    )
+    two.optimizer.loadStateDict({
+      ...(JSON.parse(JSON.stringify({ type: saved.type, groups: saved.groups })) as typeof saved),
+      tensors: saved.tensors,
+    })
     expect(two.optimizer.groups[1]?.lr).toBe(0.3)
     for (let t = 5; t < 9; t++) {
-      for (const { params, optimizer } of [one, two]) { grads(params, t); optimizer.step() }
+      for (const { params, optimizer } of [one, two]) {
+        grads(params, t)
+        optimizer.step()
+      }
     }
     expect(await Promise.all(two.params.map(read))).toEqual(await Promise.all(one.params.map(read)))
+  })
+
+  test('of a model with frozen parts: they begin anew when they are trained', async () => {
+    const [head, body] = [parameter([1]), parameter([2])]
+    body.requiresGrad = false
+    const first = new optim.Adam([head, body], { lr: 0.1 })
+    head.grad = tensor([1])
+    first.step()
+    const [head2, body2] = [parameter(await read(head)), parameter([2])]
+    const second = new optim.Adam([head2, body2], { lr: 0.1 })
+    second.loadStateDict(first.stateDict())
+    for (const [a, b, optimizer] of [
+      [head, body, first],
+      [head2, body2, second],
+    ] as const) {
+      a.grad = tensor([0.5])
+      b.grad = tensor([0.25])
+      optimizer.step()
+    }
+    expect([await read(head2), await read(body2)]).toEqual([await read(head), await read(body)])
+  })
+
+  test('with a tensor missing is refused, changing nothing', async () => {
+    const { params, optimizer } = make()
+    grads(params, 5)
+    optimizer.step()
+    const state = optimizer.stateDict()
+    const { 'parameters.1.expAvg': _, ...rest } = state.tensors
+    ;(optimizer.groups[0] as { lr: number }).lr = 0.7
+    expect(() => optimizer.loadStateDict({ ...state, tensors: rest })).toThrow(/parameters\.1\.expAvg is missing/)
+    expect(optimizer.groups[0]?.lr).toBe(0.7)
   })
 
   test('of another optimizer is refused, changing nothing', () => {

@@ -37,12 +37,17 @@ describe('scripts', () => {
 })
 
 describe('package.json and its lock', () => {
-  const manifest = JSON.parse(read('package.json')) as { scripts: Record<string, string>; optionalDependencies?: object; dependencies?: object; engines: { node: string } }
-  const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, { resolved?: string; optionalDependencies?: object }> }
+  const manifest = JSON.parse(read('package.json')) as { scripts: Record<string, string>; optionalDependencies?: object; dependencies: object; engines: { node: string } }
+  const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, { resolved?: string; optionalDependencies?: object; dependencies?: object; hasInstallScript?: boolean }> }
 
-  it('have no lifecycle script, no run-time dependency and no platform package', () => {
+  it('have no lifecycle script, no platform package, and no run-time dependency but the two image readers, which have none', () => {
     expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)|^(install|prepare|prepublish|dependencies)$/.test(name))).toEqual([])
-    expect([manifest.optionalDependencies, manifest.dependencies]).toEqual([undefined, undefined])
+    expect(manifest.optionalDependencies).toBeUndefined()
+    expect(Object.keys(manifest.dependencies)).toEqual(['jpeg-js', 'pngjs'])
+    for (const name of ['jpeg-js', 'pngjs']) {
+      const entry = lock.packages[`node_modules/${name}`]
+      expect([entry?.dependencies, entry?.hasInstallScript], name).toEqual([undefined, undefined])
+    }
     expect(lock.packages['']?.optionalDependencies).toBeUndefined()
     expect(manifest.engines.node).toBe('>=20.19')
   })

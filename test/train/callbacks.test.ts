@@ -7,29 +7,49 @@ import { Progress } from '../../ts/train/progress.js'
 import { classifier, clusters, hash, noise, Sink } from './support.js'
 
 let folder = ''
-beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'ferrograd-callbacks-')) })
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ferrograd-callbacks-'))
+})
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const quiet = { verbose: false as const }
 /** A callback that sets the figure the others watch. */
-const says = (values: number[]): train.Callback => ({ onEpochEnd: (_, log) => { log.watched = values[log.epoch] ?? NaN } })
+const says = (values: number[]): train.Callback => ({
+  onEpochEnd: (_, log) => {
+    log.watched = values[log.epoch] ?? NaN
+  },
+})
 
 describe('EarlyStopping', () => {
   test('stops after patience and puts the best weights back', async () => {
     const model = classifier()
     const hashes: string[] = []
-    const keepHash: train.Callback = { onEpochEnd: async () => { hashes.push(await hash(model.stateDict())) } }
+    const keepHash: train.Callback = {
+      onEpochEnd: async () => {
+        hashes.push(await hash(model.stateDict()))
+      },
+    }
     const stopping = new train.EarlyStopping({ monitor: 'watched', mode: 'min', patience: 2 })
-    const history = await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(24), { epochs: 9, ...quiet, callbacks: [says([5, 3, 4, 3.5, 1]), keepHash, stopping] })
+    const history = await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(24), {
+      epochs: 9,
+      ...quiet,
+      callbacks: [says([5, 3, 4, 3.5, 1]), keepHash, stopping],
+    })
     expect(history.epochs.length).toBe(4)
     expect(history.stopped).toMatch(/watched has not improved for 2 epochs \(best 3 in epoch 2\)/)
     expect(await hash(model.stateDict())).toBe(hashes[1])
   })
   test('minDelta, max, and a figure that is not there', async () => {
     const stopping = new train.EarlyStopping({ monitor: 'watched', mode: 'max', patience: 1, minDelta: 0.5, restoreBest: false })
-    const history = await new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { epochs: 9, ...quiet, callbacks: [says([1, 2, 2.3]), stopping] })
+    const history = await new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), {
+      epochs: 9,
+      ...quiet,
+      callbacks: [says([1, 2, 2.3]), stopping],
+    })
     expect(history.epochs.length).toBe(3)
-    await expect(new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { ...quiet, callbacks: [new train.EarlyStopping()] })).rejects.toThrow(/no figure 'valLoss'[\s\S]*There are loss, lr/)
+    await expect(
+      new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { ...quiet, callbacks: [new train.EarlyStopping()] }),
+    ).rejects.toThrow(/no figure 'valLoss'[\s\S]*There are loss, lr/)
   })
 })
 
@@ -37,7 +57,19 @@ test('ModelCheckpoint keeps the best', async () => {
   const model = classifier()
   const checkpoint = new train.ModelCheckpoint(join(folder, 'best-{epoch}.safetensors'), { monitor: 'watched', mode: 'min' })
   let best = ''
-  await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(24), { epochs: 4, ...quiet, callbacks: [says([5, 2, 4, 3]), checkpoint, { onEpochEnd: async (_, { epoch }) => { if (epoch === 1) best = await hash(model.stateDict()) } }] })
+  await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(24), {
+    epochs: 4,
+    ...quiet,
+    callbacks: [
+      says([5, 2, 4, 3]),
+      checkpoint,
+      {
+        onEpochEnd: async (_, { epoch }) => {
+          if (epoch === 1) best = await hash(model.stateDict())
+        },
+      },
+    ],
+  })
   expect(checkpoint.lastPath).toBe(join(folder, 'best-2.safetensors'))
   expect(checkpoint.best).toBe(2)
   const other = classifier()
@@ -49,11 +81,20 @@ test('CSV and JSONL logs, learning rates', async () => {
   const [csv, jsonl] = [join(folder, 'deep', 'log.csv'), join(folder, 'deep', 'log.jsonl')]
   const rates = new train.LearningRateLogger()
   const callbacks = [new train.CsvLogger(csv), new train.JsonlLogger(jsonl), rates]
-  await new Trainer(classifier(), { loss: 'crossEntropy', metrics: ['accuracy', 'confusionMatrix'] }).fit(clusters(24), { epochs: 3, batchSize: 8, ...quiet, callbacks, schedule: optim.exponentialLR({ gamma: 0.5 }) })
+  await new Trainer(classifier(), { loss: 'crossEntropy', metrics: ['accuracy', 'confusionMatrix'] }).fit(clusters(24), {
+    epochs: 3,
+    batchSize: 8,
+    ...quiet,
+    callbacks,
+    schedule: optim.exponentialLR({ gamma: 0.5 }),
+  })
   const lines = (await readFile(csv, 'utf8')).trim().split('\n')
   expect(lines[0]).toBe('epoch,loss,accuracy,lr,seconds')
   expect(lines.length).toBe(4)
-  const logs = (await readFile(jsonl, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as train.EpochLog)
+  const logs = (await readFile(jsonl, 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as train.EpochLog)
   expect(logs.map(({ epoch }) => epoch)).toEqual([0, 1, 2])
   expect(logs[0]?.confusionMatrix).toHaveLength(3)
   expect(rates.rates.map(([rate]) => rate)).toEqual([1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 5e-4, 2.5e-4, 2.5e-4, 2.5e-4])
@@ -64,7 +105,9 @@ test('GradientNorms measures each parameter and tells of vanishing and exploding
     first = new nn.Linear(4, 8)
     head = new nn.Linear(8, 3)
     scale = 1
-    forward(x: Tensor): Tensor { return this.head.forward(this.first.forward(x).mul(1e-12).tanh()) }
+    forward(x: Tensor): Tensor {
+      return this.head.forward(this.first.forward(x).mul(1e-12).tanh())
+    }
   }
   const norms = new train.GradientNorms({ every: 2, explode: 1e-3 })
   const stream = new Sink()
@@ -80,10 +123,25 @@ test('the norms are those of the gradients', async () => {
   const model = classifier()
   const seen: Readonly<Record<string, number>>[] = []
   const { inputs, labels } = clusters(12)
-  await new Trainer(model, { optimizer: 'sgd', lr: 0, loss: 'crossEntropy' }).fit({ inputs, labels }, { batchSize: 12, ...quiet, clipNorm: 1e-3, callbacks: [{ gradientNormsEvery: 1, onBatchEnd: (_, { gradientNorms }) => { if (gradientNorms) seen.push(gradientNorms) } }] })
+  await new Trainer(model, { optimizer: 'sgd', lr: 0, loss: 'crossEntropy' }).fit(
+    { inputs, labels },
+    {
+      batchSize: 12,
+      ...quiet,
+      clipNorm: 1e-3,
+      callbacks: [
+        {
+          gradientNormsEvery: 1,
+          onBatchEnd: (_, { gradientNorms }) => {
+            if (gradientNorms) seen.push(gradientNorms)
+          },
+        },
+      ],
+    },
+  )
   nn.crossEntropy(model.forward(tensor(inputs)) as Tensor, tensor(labels, { dtype: 'int32' })).backward()
   for (const [name, parameter] of model.namedParameters()) {
-    const norm = Math.hypot(...Array.from(await (parameter.grad as Tensor).data() as Float32Array))
+    const norm = Math.hypot(...Array.from((await (parameter.grad as Tensor).data()) as Float32Array))
     expect(seen[0]?.[name]).toBeCloseTo(norm, 5)
   }
 })
@@ -92,13 +150,22 @@ test('OverfittingGap remarks once', async () => {
   const gap = new train.OverfittingGap({ limit: 0.2 })
   const inputs = Array.from({ length: 24 }, (_, i) => Array.from({ length: 4 }, (_, j) => noise(4 * i + j)))
   const labels = inputs.map((_, i) => Math.floor((noise(i + 77) + 1) * 1.5) % 3)
-  const history = await new Trainer(classifier(), { optimizer: 'adam', lr: 0.05, loss: 'crossEntropy' }).fit({ inputs, labels }, { epochs: 40, validation: 0.4, ...quiet, callbacks: [gap] })
+  const history = await new Trainer(classifier(), { optimizer: 'adam', lr: 0.05, loss: 'crossEntropy' }).fit(
+    { inputs, labels },
+    { epochs: 40, validation: 0.4, ...quiet, callbacks: [gap] },
+  )
   expect(gap.warning).toMatch(/the model overfits: validation loss/)
   expect(history.last?.overfittingGap).toBeGreaterThan(0)
 })
 
 describe('Progress', () => {
-  const state = (batch: number): Parameters<Progress['update']>[0] => ({ epoch: 0, epochs: 12, batch, batches: 200, figures: { loss: 0.5, accuracy: 1e-5, table: [[1]] } })
+  const state = (batch: number): Parameters<Progress['update']>[0] => ({
+    epoch: 0,
+    epochs: 12,
+    batch,
+    batches: 200,
+    figures: { loss: 0.5, accuracy: 1e-5, table: [[1]] },
+  })
   test('a bar redraws at most ten times a second', () => {
     const stream = new Sink()
     let now = 0

@@ -14,16 +14,25 @@ const truth = labels.map((_, i) => i % 2)
 const argmax = (row: number[]): number => row.indexOf(Math.max(...row))
 
 /** Feeds the batches in pieces of seven rows. */
-async function measure(metric: train.Metric, output: number[][], target: number[] | number[][], task: train.Task, labelDType: 'int32' | 'float32' = 'int32'): Promise<train.MetricValue> {
+async function measure(
+  metric: train.Metric,
+  output: number[][],
+  target: number[] | number[][],
+  task: train.Task,
+  labelDType: 'int32' | 'float32' = 'int32',
+): Promise<train.MetricValue> {
   metric.reset()
-  for (let at = 0; at < output.length; at += 7) metric.update(tensor(output.slice(at, at + 7)), tensor(target.slice(at, at + 7), { dtype: labelDType }), task)
+  for (let at = 0; at < output.length; at += 7)
+    metric.update(tensor(output.slice(at, at + 7)), tensor(target.slice(at, at + 7), { dtype: labelDType }), task)
   return metric.compute()
 }
 
 /** Counts by class, the plain way. */
 function table(predicted: number[], actual: number[], classes: number): number[][] {
   const counts = Array.from({ length: classes }, () => Array<number>(classes).fill(0))
-  actual.forEach((label, i) => { (counts[label] as number[])[predicted[i] as number]!++ })
+  actual.forEach((label, i) => {
+    ;(counts[label] as number[])[predicted[i] as number]!++
+  })
   return counts
 }
 
@@ -33,7 +42,15 @@ describe('metrics', () => {
 
   test('accuracy by the largest output; class numbers, one-hot rows, left-out labels', async () => {
     expect(await measure(metrics.accuracy(), logits, labels, multiclass)).toBeCloseTo(right, 12)
-    expect(await measure(metrics.accuracy(), logits, labels.map((label) => [0, 1, 2, 3].map((k) => Number(k === label))), multiclass, 'float32')).toBeCloseTo(right, 12)
+    expect(
+      await measure(
+        metrics.accuracy(),
+        logits,
+        labels.map((label) => [0, 1, 2, 3].map((k) => Number(k === label))),
+        multiclass,
+        'float32',
+      ),
+    ).toBeCloseTo(right, 12)
     const some = labels.map((label, i) => (i < 10 ? -100 : label))
     const rest = predicted.slice(10).filter((label, i) => label === labels[i + 10]).length / 30
     expect(await measure(metrics.accuracy(), logits, some, multiclass)).toBeCloseTo(rest, 12)
@@ -43,7 +60,15 @@ describe('metrics', () => {
     const column = scores.map((score) => [score])
     const byHand = (limit: number): number => scores.filter((score, i) => Number(score > limit) === truth[i]).length / 40
     expect(await measure(metrics.accuracy(), column, truth, binary)).toBeCloseTo(byHand(0), 12)
-    expect(await measure(metrics.accuracy(), column, truth.map((t) => [t]), { kind: 'binary', fromLogits: false }, 'float32')).toBeCloseTo(byHand(0.5), 12)
+    expect(
+      await measure(
+        metrics.accuracy(),
+        column,
+        truth.map((t) => [t]),
+        { kind: 'binary', fromLogits: false },
+        'float32',
+      ),
+    ).toBeCloseTo(byHand(0.5), 12)
   })
 
   test('a task and outputs that do not fit throw', () => {
@@ -56,7 +81,12 @@ describe('metrics', () => {
 
   test('top-k', async () => {
     for (const k of [1, 2, 3, 4, 9]) {
-      const hits = logits.filter((row, i) => [...row].sort((a, b) => b - a).slice(0, k).includes(row[labels[i] as number] as number)).length
+      const hits = logits.filter((row, i) =>
+        [...row]
+          .sort((a, b) => b - a)
+          .slice(0, k)
+          .includes(row[labels[i] as number] as number),
+      ).length
       expect(await measure(metrics.topK(k), logits, labels, multiclass)).toBeCloseTo(hits / 40, 12)
     }
   })
@@ -67,19 +97,45 @@ describe('metrics', () => {
     const column = (k: number): number => counts.reduce((sum, row) => sum + (row[k] as number), 0)
     const row = (k: number): number => (counts[k] as number[]).reduce((a, b) => a + b, 0)
     const hit = (k: number): number => (counts[k] as number[])[k] as number
-    const each = { precision: [0, 1, 2, 3].map((k) => hit(k) / column(k)), recall: [0, 1, 2, 3].map((k) => hit(k) / row(k)), f1: [0, 1, 2, 3].map((k) => 2 * hit(k) / (row(k) + column(k))) }
+    const each = {
+      precision: [0, 1, 2, 3].map((k) => hit(k) / column(k)),
+      recall: [0, 1, 2, 3].map((k) => hit(k) / row(k)),
+      f1: [0, 1, 2, 3].map((k) => (2 * hit(k)) / (row(k) + column(k))),
+    }
     for (const name of ['precision', 'recall', 'f1'] as const) {
       expect(await measure(metrics[name]({ average: 'none' }), logits, labels, multiclass)).toEqual(each[name])
       expect(await measure(metrics[name]({ average: 'micro' }), logits, labels, multiclass)).toBeCloseTo(right, 12)
       expect(await measure(metrics[name](), logits, labels, multiclass)).toBeCloseTo(each[name].reduce((a, b) => a + b) / 4, 12)
     }
-    const counts2 = table(scores.map((score) => Number(score > 0)), truth, 2) as [[number, number], [number, number]]
-    expect(await measure(metrics.precision(), scores.map((s) => [s]), truth, binary)).toBeCloseTo(counts2[1][1] / (counts2[0][1] + counts2[1][1]), 12)
-    expect(await measure(metrics.recall(), scores.map((s) => [s]), truth, binary)).toBeCloseTo(counts2[1][1] / (counts2[1][0] + counts2[1][1]), 12)
+    const counts2 = table(
+      scores.map((score) => Number(score > 0)),
+      truth,
+      2,
+    ) as [[number, number], [number, number]]
+    expect(
+      await measure(
+        metrics.precision(),
+        scores.map((s) => [s]),
+        truth,
+        binary,
+      ),
+    ).toBeCloseTo(counts2[1][1] / (counts2[0][1] + counts2[1][1]), 12)
+    expect(
+      await measure(
+        metrics.recall(),
+        scores.map((s) => [s]),
+        truth,
+        binary,
+      ),
+    ).toBeCloseTo(counts2[1][1] / (counts2[1][0] + counts2[1][1]), 12)
   })
 
   test('classes that neither occur nor are predicted do not count in the macro average; no prediction gives 0', async () => {
-    const output = [[5, 0, 0, 0], [5, 0, 0, 0], [5, 0, 0, 0]]
+    const output = [
+      [5, 0, 0, 0],
+      [5, 0, 0, 0],
+      [5, 0, 0, 0],
+    ]
     expect(await measure(metrics.precision(), output, [0, 0, 1], multiclass)).toBeCloseTo((2 / 3 + 0) / 2, 12)
   })
 
@@ -87,12 +143,34 @@ describe('metrics', () => {
     const pairs = (score: number[], positive: number[]): number => {
       let wins = 0
       let all = 0
-      score.forEach((a, i) => score.forEach((b, j) => { if (positive[i] === 1 && positive[j] === 0) { all++; wins += a > b ? 1 : a === b ? 0.5 : 0 } }))
+      score.forEach((a, i) =>
+        score.forEach((b, j) => {
+          if (positive[i] === 1 && positive[j] === 0) {
+            all++
+            wins += a > b ? 1 : a === b ? 0.5 : 0
+          }
+        }),
+      )
       return wins / all
     }
-    expect(await measure(metrics.rocAuc(), scores.map((s) => [s]), truth, binary)).toBeCloseTo(pairs(scores, truth), 12)
+    expect(
+      await measure(
+        metrics.rocAuc(),
+        scores.map((s) => [s]),
+        truth,
+        binary,
+      ),
+    ).toBeCloseTo(pairs(scores, truth), 12)
     const probabilities = (await tensor(logits).softmax(-1).tolist()) as number[][]
-    const mean = [0, 1, 2, 3].map((k) => pairs(probabilities.map((row) => row[k] as number), labels.map((label) => Number(label === k)))).reduce((a, b) => a + b) / 4
+    const mean =
+      [0, 1, 2, 3]
+        .map((k) =>
+          pairs(
+            probabilities.map((row) => row[k] as number),
+            labels.map((label) => Number(label === k)),
+          ),
+        )
+        .reduce((a, b) => a + b) / 4
     expect(await measure(metrics.rocAuc(), logits, labels, multiclass)).toBeCloseTo(mean, 12)
     expect(await measure(metrics.rocAuc(), [[1], [2]], [1, 1], binary)).toBeNaN()
   })
@@ -101,8 +179,24 @@ describe('metrics', () => {
     const regression: train.Task = { kind: 'regression', fromLogits: false }
     const target = scores.map((_, i) => noise(i + 900))
     const errors = scores.map((score, i) => Math.fround(score) - Math.fround(target[i] as number))
-    expect(await measure(metrics.mae(), scores.map((s) => [s]), target, regression, 'float32')).toBeCloseTo(errors.reduce((a, e) => a + Math.abs(e), 0) / 40, 6)
-    expect(await measure(metrics.mse(), scores.map((s) => [s]), target, regression, 'float32')).toBeCloseTo(errors.reduce((a, e) => a + e * e, 0) / 40, 6)
+    expect(
+      await measure(
+        metrics.mae(),
+        scores.map((s) => [s]),
+        target,
+        regression,
+        'float32',
+      ),
+    ).toBeCloseTo(errors.reduce((a, e) => a + Math.abs(e), 0) / 40, 6)
+    expect(
+      await measure(
+        metrics.mse(),
+        scores.map((s) => [s]),
+        target,
+        regression,
+        'float32',
+      ),
+    ).toBeCloseTo(errors.reduce((a, e) => a + e * e, 0) / 40, 6)
   })
 
   test('before any batch a figure is NaN; reset and states leave nothing behind', async () => {
@@ -110,7 +204,13 @@ describe('metrics', () => {
     expect(await metrics.accuracy().compute()).toBeNaN()
     const before = nativeBytes()
     for (const metric of all) {
-      const first = await measure(metric, logits, metric.name === 'mae' ? logits : labels, metric.name === 'mae' ? { kind: 'regression', fromLogits: false } : multiclass, metric.name === 'mae' ? 'float32' : 'int32')
+      const first = await measure(
+        metric,
+        logits,
+        metric.name === 'mae' ? logits : labels,
+        metric.name === 'mae' ? { kind: 'regression', fromLogits: false } : multiclass,
+        metric.name === 'mae' ? 'float32' : 'int32',
+      )
       expect(first).not.toBeNaN()
       metric.reset()
     }

@@ -3,25 +3,37 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { augment, CheckpointError, nn, optim, type Tensor, train, Trainer } from '../../ts/index.js'
+import { augment, CheckpointError, data, nn, optim, type Tensor, train, Trainer } from '../../ts/index.js'
 import { classifier, clusters, cnn, hash, images, timeless } from './support.js'
 
 let folder = ''
-beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'ferrograd-resume-')) })
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ferrograd-resume-'))
+})
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 // Images whose class says which half is bright; the small network has batch normalisation and dropout.
-const data = images(118)
+const pictures = images(118)
 const setUp = (): { model: nn.Sequential; optimizer: optim.Optimizer; trainer: Trainer } => {
   const model = cnn()
   const optimizer = new optim.AdamW(optim.decayGroups(model, { weightDecay: 0.05 }), { lr: 0.01 })
   return { model, optimizer, trainer: new Trainer(model, { optimizer, loss: 'crossEntropy', metrics: ['accuracy', 'f1', 'rocAuc'] }) }
 }
 const options = (compile: boolean): train.FitOptions => ({
-  epochs: 2, batchSize: 4, accumulate: 4, seed: 11, clipNorm: 1, schedule: optim.linearWarmup(0.2), verbose: false, compile, validation: 0.1,
-  augment: (x: Tensor) => augment(x, { flip: true, pad: 1 }), callbacks: [new train.EarlyStopping({ patience: 5, restoreBest: true })],
+  epochs: 2,
+  batchSize: 4,
+  accumulate: 4,
+  seed: 11,
+  clipNorm: 1,
+  schedule: optim.linearWarmup(0.2),
+  verbose: false,
+  compile,
+  validation: 0.1,
+  augment: (x: Tensor) => augment(x, { flip: true, pad: 1 }),
+  callbacks: [new train.EarlyStopping({ patience: 5, restoreBest: true })],
 })
-const outcome = async ({ model, optimizer }: { model: nn.Module; optimizer: optim.Optimizer }): Promise<string> => hash({ ...model.stateDict(), ...optimizer.stateDict().tensors })
+const outcome = async ({ model, optimizer }: { model: nn.Module; optimizer: optim.Optimizer }): Promise<string> =>
+  hash({ ...model.stateDict(), ...optimizer.stateDict().tensors })
 
 describe('resume', () => {
   for (const compile of [true, false]) {
@@ -30,7 +42,12 @@ describe('resume', () => {
       // 132 samples, of which 13 are held out: 119, in batches of 4: 30 an epoch, the last of 3; groups of 4 batches, the last of 2.
       const all = images(132)
       const whole = setUp()
-      const history = await whole.trainer.fit(all, { ...options(compile), checkpointDir: own, checkpointEvery: 1, checkpointKeep: Infinity })
+      const history = await whole.trainer.fit(all, {
+        ...options(compile),
+        checkpointDir: own,
+        checkpointEvery: 1,
+        checkpointKeep: Infinity,
+      })
       const expected = await outcome(whole)
       const files = (await readdir(own)).sort()
       expect(files.length).toBe(60)
@@ -39,7 +56,7 @@ describe('resume', () => {
         const resumed = setUp()
         const again = await resumed.trainer.fit(all, { ...options(compile), resume: join(own, file) })
         expect(timeless(again)).toEqual(timeless(history))
-        if (await outcome(resumed) === expected) equal++
+        if ((await outcome(resumed)) === expected) equal++
       }
       expect(equal).toBe(60)
     })
@@ -49,8 +66,14 @@ describe('resume', () => {
     const own = join(folder, 'loader')
     const fit = async (extra: train.FitOptions): Promise<[string, unknown]> => {
       const one = setUp()
-      const history = await one.trainer.fit(data, {
-        epochs: 3, batchSize: 16, seed: 5, verbose: false, augment: { flip: true, pad: 1, cutout: 2 }, schedule: optim.reduceLROnPlateau({ patience: 0, threshold: 0.5 }), ...extra,
+      const history = await one.trainer.fit(pictures, {
+        epochs: 3,
+        batchSize: 16,
+        seed: 5,
+        verbose: false,
+        augment: { flip: true, pad: 1, cutout: 2 },
+        schedule: optim.reduceLROnPlateau({ patience: 0, threshold: 0.5 }),
+        ...extra,
       })
       return [await outcome(one), timeless(history)]
     }
@@ -86,9 +109,35 @@ describe('resume', () => {
     }
     const expected = await run({})
     const controller = new AbortController()
-    const stopper: train.Callback = { onBatchEnd: (_, { index }) => { if (index === 17) controller.abort() } }
-    await expect(run({ signal: controller.signal, callbacks: [stopper], checkpointDir: own, checkpointEvery: 1000 })).rejects.toMatchObject({ code: 'ERR_CANCELLED', message: expect.stringContaining(own) as string })
+    const stopper: train.Callback = {
+      onBatchEnd: (_, { index }) => {
+        if (index === 17) controller.abort()
+      },
+    }
+    await expect(run({ signal: controller.signal, callbacks: [stopper], checkpointDir: own, checkpointEvery: 1000 })).rejects.toMatchObject(
+      { code: 'ERR_CANCELLED', message: expect.stringContaining(own) as string },
+    )
     expect(await run({ resume: true, checkpointDir: own })).toBe(expected)
+  })
+
+  test('a checkpoint names the model, its data and what the caller adds', async () => {
+    const own = join(folder, 'named')
+    const set = data.dataset({ ...clusters(12), classes: ['a', 'b', 'c'] })
+    await new Trainer(classifier(), { loss: 'crossEntropy' }).fit((await data.normalise({ train: set })).train, {
+      verbose: false,
+      checkpointDir: own,
+      metadata: { id: 'clusters-mlp' },
+    })
+    const [file] = await readdir(own)
+    const { metadata } = await train.inspectSafetensors(join(own, file as string))
+    const { model } = JSON.parse(metadata.checkpoint as string) as { model: Record<string, unknown> }
+    expect(model).toMatchObject({
+      class: 'Sequential',
+      classes: ['a', 'b', 'c'],
+      inputShape: [4],
+      id: 'clusters-mlp',
+      normalisation: { mean: expect.any(Array) as number[] },
+    })
   })
 
   test('a checkpoint of another model, optimizer or schedule, and a file of weights, are refused and change nothing', async () => {
@@ -98,7 +147,9 @@ describe('resume', () => {
     const path = join(own, file as string)
     const other = new nn.Sequential(new nn.Linear(4, 8), new nn.ReLU(), new nn.Linear(8, 3), new nn.Linear(3, 3))
     const before = await hash(other.stateDict())
-    const error = await new Trainer(other, { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, resume: path }).catch((reason: unknown) => reason as Error)
+    const error = await new Trainer(other, { loss: 'crossEntropy' })
+      .fit(clusters(12), { verbose: false, resume: path })
+      .catch((reason: unknown) => reason as Error)
     expect(error).toBeInstanceOf(CheckpointError)
     const message = (error as Error).message
     expect(message).toContain('checkpoint of another model')
@@ -108,7 +159,9 @@ describe('resume', () => {
 
     const same = (): Trainer => new Trainer(classifier(), { loss: 'crossEntropy', optimizer: 'sgd' })
     await expect(same().fit(clusters(12), { verbose: false, resume: path })).rejects.toThrow(/the state is one of Adam/)
-    await expect(new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, resume: path, schedule: optim.linear() })).rejects.toThrow(/without a schedule/)
+    await expect(
+      new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, resume: path, schedule: optim.linear() }),
+    ).rejects.toThrow(/without a schedule/)
     const weights = join(folder, 'weights.safetensors')
     await classifier().save(weights)
     await expect(same().fit(clusters(12), { verbose: false, resume: weights })).rejects.toThrow(/holds weights but no training state/)

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { truncateSync } from 'node:fs'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,9 @@ import { type DType, FileFormatError, nativeBytes, nn, ones, tensor, type Tensor
 
 const { inspectSafetensors, loadSafetensors, saveSafetensors } = train
 let folder = ''
-beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'ferrograd-safetensors-')) })
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ferrograd-safetensors-'))
+})
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** A file with any header and any data. */
@@ -53,17 +56,23 @@ const attacks: Record<string, [bytes: Buffer, message: RegExp]> = {
   'no offsets': [file({ a: { dtype: 'F32', shape: [1] } }, 4), /data_offsets of "a"/],
   'three offsets': [file({ a: { dtype: 'F32', shape: [1], data_offsets: [0, 4, 4] } }, 4), /data_offsets of "a"/],
   'negative offset': [file({ a: entry('F32', [1], -4, 0) }, 4), /data_offsets of "a"/],
-  'offset beyond 2^53': [file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[9007199254740993,9007199254740997]}}', 4), /data_offsets of "a"/],
+  'offset beyond 2^53': [
+    file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[9007199254740993,9007199254740997]}}', 4),
+    /data_offsets of "a"/,
+  ],
   'end before begin': [file({ a: entry('F32', [1], 4, 0) }, 4), /lies at 4..0/],
   'end beyond the file': [file({ a: f32(100) }, 4), /lies at 0..400 of 4/],
-  'overlap': [file({ a: f32(2), b: f32(2, 4) }, 12), /"b" overlaps/],
+  overlap: [file({ a: f32(2), b: f32(2, 4) }, 12), /"b" overlaps/],
   'one inside another': [file({ a: f32(4), b: f32(1, 4) }, 16), /"b" overlaps/],
   'same range twice': [file({ a: f32(1), b: f32(1) }, 4), /overlaps/],
   'hole between': [file({ a: f32(1), b: f32(1, 8) }, 12), /4 bytes before "b"/],
   'hole at the start': [file({ a: f32(1, 4) }, 8), /4 bytes before "a"/],
   'trailing bytes': [file({ a: f32(1) }, 10), /take 4 bytes, the file holds 10/],
   'data without tensors': [file('{}      ', 10), /take 0 bytes, the file holds 10/],
-  'name twice': [file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4), /names "a" twice/],
+  'name twice': [
+    file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4),
+    /names "a" twice/,
+  ],
   'key twice by escape': [file('{"a":{"dtype":"F32","d\\u0074ype":"F64","shape":[1],"data_offsets":[0,4]}}', 4), /names "dtype" twice/],
   'metadata is a list': [file({ __metadata__: [] }, 0), /__metadata__ is no object/],
   'metadata holds a number': [file({ __metadata__: { a: 1 } }, 0), /"a" is no string/],
@@ -86,7 +95,10 @@ describe('hostile and damaged files', () => {
     test(name, async () => {
       const path = join(folder, 'attack.safetensors')
       await writeFile(path, bytes)
-      const error = await loadSafetensors(path).then(() => null, (reason: unknown) => reason)
+      const error = await loadSafetensors(path).then(
+        () => null,
+        (reason: unknown) => reason,
+      )
       expect(error).toBeInstanceOf(FileFormatError)
       expect((error as Error).message).toMatch(message)
       expect((error as Error).message).toContain('attack.safetensors')
@@ -121,7 +133,10 @@ describe('hostile and damaged files', () => {
       const flipped = Buffer.from(bytes)
       flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7))
       await writeFile(bad, flipped)
-      const outcome = await loadSafetensors(bad).then(() => `bit ${bit} was not noticed`, (error: unknown) => error)
+      const outcome = await loadSafetensors(bad).then(
+        () => `bit ${bit} was not noticed`,
+        (error: unknown) => error,
+      )
       expect(outcome).toBeInstanceOf(FileFormatError)
     }
     expect(nativeBytes()).toBe(before)
@@ -130,8 +145,15 @@ describe('hostile and damaged files', () => {
 
 describe('reading and writing', () => {
   const samples: [DType, number[]][] = [
-    ['float32', [0, -0, 1.5, NaN, Infinity, 1e-40]], ['float64', [Math.PI, -Infinity, 5e-324]], ['bfloat16', [1, -2.5, 3.140625, Infinity]],
-    ['float16', [1, -0.5, 65504, 2 ** -24, 2 ** -14, -Infinity]], ['int64', [1, -2, 2 ** 40]], ['int32', [-7, 2 ** 31 - 1]], ['uint8', [0, 255]], ['int8', [-128, 127]], ['bool', [1, 0, 1]],
+    ['float32', [0, -0, 1.5, NaN, Infinity, 1e-40]],
+    ['float64', [Math.PI, -Infinity, 5e-324]],
+    ['bfloat16', [1, -2.5, 3.140625, Infinity]],
+    ['float16', [1, -0.5, 65504, 2 ** -24, 2 ** -14, -Infinity]],
+    ['int64', [1, -2, 2 ** 40]],
+    ['int32', [-7, 2 ** 31 - 1]],
+    ['uint8', [0, 255]],
+    ['int8', [-128, 127]],
+    ['bool', [1, 0, 1]],
   ]
   test('keeps every dtype to the bit, empty tensors and scalars', async () => {
     const path = join(folder, 'dtypes.safetensors')
@@ -155,7 +177,11 @@ describe('reading and writing', () => {
     await saveSafetensors(two, { c, b, a })
     expect((await readFile(one)).equals(await readFile(two))).toBe(true)
     const { entries } = await inspectSafetensors(one)
-    expect(entries.map(({ name, begin }) => [name, begin])).toEqual([['b', 0], ['c', 16], ['a', 36]])
+    expect(entries.map(({ name, begin }) => [name, begin])).toEqual([
+      ['b', 0],
+      ['c', 16],
+      ['a', 36],
+    ])
     expect((await readFile(one)).readBigUInt64LE(0) % 8n).toBe(0n)
   })
 
@@ -183,18 +209,24 @@ describe('reading and writing', () => {
     expect(await (await loadSafetensors(path)).tensors.weight?.tolist()).toEqual(before)
   })
 
-  test('does not hold the event loop', async () => {
+  test('gives the event loop its turn at every megabyte', async () => {
     const path = join(folder, 'large.safetensors')
     const large = zeros([8 << 20])
-    let last = performance.now()
-    let longest = 0
-    const timer = setInterval(() => { longest = Math.max(longest, performance.now() - last); last = performance.now() }, 1)
+    let turns = 0
+    let counting = true
+    const count = (): void => {
+      turns++
+      if (counting) setImmediate(count)
+    }
+    count()
     await saveSafetensors(path, { large })
+    const saving = turns
     const { tensors } = await loadSafetensors(path)
-    clearInterval(timer)
+    counting = false
     expect(tensors.large?.size).toBe(8 << 20)
-    // The bench measures the 20 ms that are promised; here other tests share the machine.
-    expect(longest).toBeLessThan(250)
+    // 32 MiB; how long the loop is held in milliseconds is a bench.
+    expect(saving).toBeGreaterThanOrEqual(32)
+    expect(turns - saving).toBeGreaterThanOrEqual(32)
   })
 })
 
@@ -219,7 +251,12 @@ describe('a save that fails', () => {
           const handle = await open(...args)
           if (call === 'write' || call === 'sync' || call === 'close') {
             const original = handle[call].bind(handle) as () => Promise<void>
-            Object.assign(handle, { [call]: async () => { if (call === 'close') await original(); throw failure } })
+            Object.assign(handle, {
+              [call]: async () => {
+                if (call === 'close') await original()
+                throw failure
+              },
+            })
           }
           return handle
         }) as typeof open,
@@ -242,17 +279,22 @@ describe('a save that fails', () => {
       if (mounted) await expect(saveSafetensors(path, { x: zeros([100_000]) })).rejects.toMatchObject({ code: 'ENOSPC' })
       else {
         const quota = 64 * 1024
-        const full = { ...fs, open: (async (...args: Parameters<typeof open>) => {
-          const handle = await open(...args)
-          let written = 0
-          const write = handle.write.bind(handle) as (...rest: unknown[]) => Promise<{ bytesWritten: number }>
-          Object.assign(handle, { write: async (...rest: unknown[]) => {
-            written += rest[2] as number
-            if (written > quota) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
-            return write(...rest)
-          } })
-          return handle
-        }) as typeof open }
+        const full = {
+          ...fs,
+          open: (async (...args: Parameters<typeof open>) => {
+            const handle = await open(...args)
+            let written = 0
+            const write = handle.write.bind(handle) as (...rest: unknown[]) => Promise<{ bytesWritten: number }>
+            Object.assign(handle, {
+              write: async (...rest: unknown[]) => {
+                written += rest[2] as number
+                if (written > quota) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+                return write(...rest)
+              },
+            })
+            return handle
+          }) as typeof open,
+        }
         await expect(saveSafetensors(path, { x: zeros([100_000]) }, { fs: full })).rejects.toMatchObject({ code: 'ENOSPC' })
       }
       expect(await value(path)).toEqual([1, 1])
@@ -274,8 +316,11 @@ describe('a save that fails', () => {
   test('a file that shrinks while it is read is an error', async () => {
     const path = join(folder, 'shrinks.safetensors')
     await saveSafetensors(path, { x: zeros([4 << 20]) })
-    const loading = loadSafetensors(path)
-    await truncate(path, 5_000_000)
-    await expect(loading).rejects.toBeInstanceOf(FileFormatError)
+    // The filter is asked when the header has been read and no tensor yet.
+    const filter = (): boolean => {
+      truncateSync(path, 5_000_000)
+      return true
+    }
+    await expect(loadSafetensors(path, { filter })).rejects.toThrow(/the file ends \d+ bytes early/)
   })
 })

@@ -18,7 +18,11 @@ export function clusters(n: number): { inputs: number[][]; labels: number[] } {
 /** Images [n, 8, 8, 1] whose class says which half is bright. */
 export function images(n: number): { inputs: number[][][][]; labels: number[] } {
   const labels = Array.from({ length: n }, (_, i) => (i * 7) % 2)
-  const inputs = labels.map((label, i) => Array.from({ length: 8 }, (_, y) => Array.from({ length: 8 }, (_, x) => [((y < 4) === (label === 0) ? 1 : 0) + 0.3 * noise(64 * i + 8 * y + x)])))
+  const inputs = labels.map((label, i) =>
+    Array.from({ length: 8 }, (_, y) =>
+      Array.from({ length: 8 }, (_, x) => [(y < 4 === (label === 0) ? 1 : 0) + 0.3 * noise(64 * i + 8 * y + x)]),
+    ),
+  )
   return { inputs, labels }
 }
 
@@ -32,7 +36,13 @@ export function classifier(dropout = 0): nn.Sequential {
 export function cnn(): nn.Sequential {
   manualSeed(3)
   return new nn.Sequential(
-    new nn.Conv2d(1, 4, 3), new nn.BatchNorm2d(4), new nn.ReLU(), new nn.MaxPool2d(2), new nn.Flatten(), new nn.Dropout(0.3), new nn.Linear(36, 2),
+    new nn.Conv2d(1, 4, 3),
+    new nn.BatchNorm2d(4),
+    new nn.ReLU(),
+    new nn.MaxPool2d(2),
+    new nn.Flatten(),
+    new nn.Dropout(0.3),
+    new nn.Linear(36, 2),
   )
 }
 
@@ -63,6 +73,6 @@ export class Sink {
 }
 
 /** Values of a tensor as plain numbers. */
-export const numbers = async (value: Tensor): Promise<number[]> => Array.from(await value.data() as Float32Array, Number)
+export const numbers = async (value: Tensor): Promise<number[]> => Array.from((await value.data()) as Float32Array, Number)
 /** A float32 tensor. */
 export const floats = (values: number[] | number[][]): Tensor => tensor(values, { dtype: 'float32' })

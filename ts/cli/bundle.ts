@@ -31,7 +31,10 @@ export async function saveBundle(folder: string, { model, card }: Bundle): Promi
 
 /** Reads what `saveBundle` wrote; `path` is its folder or the file. @throws CheckpointError for other files */
 export async function loadBundle(path: string): Promise<Bundle> {
-  const isFolder = await stat(path).then((stats) => stats.isDirectory(), () => false)
+  const isFolder = await stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
   const weights = isFolder ? join(path, file) : path
   const { metadata } = await train.inspectSafetensors(weights).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
@@ -45,14 +48,23 @@ export async function loadBundle(path: string): Promise<Bundle> {
 
 function parseCard(text: string | undefined, path: string): Card {
   const fail = (): never => {
-    throw new CheckpointError(`${path} holds weights, but not what they belong to.\n  Give the folder or the model.safetensors that 'ferrograd train' wrote.`)
+    throw new CheckpointError(
+      `${path} holds weights, but not what they belong to.\n  Give the folder or the model.safetensors that 'ferrograd train' wrote.`,
+    )
   }
   if (text === undefined) return fail()
   try {
     const card = JSON.parse(text) as Card
     const { inChannels, classes, imageSize } = card.config
     const whole = [inChannels, classes, imageSize].every((value) => Number.isInteger(value) && value >= 1 && value <= 1 << 16)
-    if (card.model === 'cnn' && whole && Array.isArray(card.classes) && card.classes.length === classes && card.classes.every((name) => typeof name === 'string')) return card
+    if (
+      card.model === 'cnn' &&
+      whole &&
+      Array.isArray(card.classes) &&
+      card.classes.length === classes &&
+      card.classes.every((name) => typeof name === 'string')
+    )
+      return card
   } catch {
     // Said below.
   }
@@ -63,7 +75,10 @@ function parseCard(text: string | undefined, path: string): Card {
 export function checkFits({ config }: Card, dataset: data.Dataset): void {
   const shape = dataset.inputShape as readonly number[]
   const wanted = [config.imageSize, config.imageSize, config.inChannels]
-  if (String(shape) !== String(wanted)) throw new CheckpointError(`the images are [${shape.join(', ')}], the model was trained on [${wanted.join(', ')}].\n  Give data of that kind.`)
+  if (String(shape) !== String(wanted))
+    throw new CheckpointError(
+      `the images are [${shape.join(', ')}], the model was trained on [${wanted.join(', ')}].\n  Give data of that kind.`,
+    )
   const classes = dataset.classes?.length ?? config.classes
   if (classes !== config.classes) throw new CheckpointError(`the data has ${classes} classes, the model knows ${config.classes}.`)
 }

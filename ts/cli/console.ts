@@ -1,5 +1,4 @@
 // Writing to the terminal: plain words where nobody watches, colours only where they are wanted.
-import { FerrogradError } from '../index.js'
 
 /** Where a command writes. */
 export interface Output {
@@ -20,7 +19,14 @@ export function bold(text: string, to: Output = process.stdout): string {
 /** Columns of words, each as wide as its widest. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows.reduce<number[]>((widest, row) => row.map((cell, i) => Math.max(widest[i] ?? 0, cell.length)), [])
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ').trimEnd()).join('\n')
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] as number))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** 12.3 % */
@@ -31,7 +37,6 @@ export function percent(share: number): string {
 /** An error as the terminal shows it: its message, and the stack where FERROGRAD_TRACE=1 asks for it. */
 export function describeError(error: unknown): string {
   if (process.env.FERROGRAD_TRACE === '1' && error instanceof Error) return error.stack ?? error.message
-  if (error instanceof FerrogradError) return error.message
   const { message, code, path } = error as NodeJS.ErrnoException
   if (code === 'ENOSPC') return `the disk is full${path === undefined ? '' : ` (${path})`}; what was there before is unharmed.`
   return message ?? String(error)

@@ -25,7 +25,11 @@ export function listen(note: () => void): Interrupt {
   for (const name of Object.keys(codes)) process.on(name, onSignal)
   return {
     signal: controller.signal,
-    get code() { return code },
-    release() { for (const name of Object.keys(codes)) process.off(name, onSignal) },
+    get code() {
+      return code
+    },
+    release() {
+      for (const name of Object.keys(codes)) process.off(name, onSignal)
+    },
   }
 }

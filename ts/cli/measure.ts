@@ -17,7 +17,10 @@ export function trainerFor(model: models.ArticleCnn, options: Partial<train.Trai
 
 /** Loss, accuracy and confusion matrix of a model on `part`. */
 export async function measure(model: models.ArticleCnn, part: data.Dataset, batchSize = 256): Promise<Measured> {
-  const { loss, accuracy, confusionMatrix } = await trainerFor(model).evaluate(part, { batchSize, metrics: ['accuracy', new train.metrics.ConfusionMatrix()] })
+  const { loss, accuracy, confusionMatrix } = await trainerFor(model).evaluate(part, {
+    batchSize,
+    metrics: ['accuracy', new train.metrics.ConfusionMatrix()],
+  })
   return { loss, accuracy: accuracy as number, confusion: confusionMatrix as number[][], samples: part.length }
 }
 

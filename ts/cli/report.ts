@@ -42,7 +42,12 @@ const height = lowerTop + half + 60
 /** Draws loss and accuracy over the epochs, the confusion matrix, and predictions with their images. */
 export function renderReport({ history, confusion, classes, samples, title = 'Training report', subtitle = '' }: Report): string {
   const course = (name: string): number[] => history.map((log) => (typeof log[name] === 'number' ? log[name] : NaN))
-  const frame = (column: number): { x: number; y: number; width: number; height: number } => ({ x: margin + column * (half + margin), y: chartTop, width: half, height: chartHeight })
+  const frame = (column: number): { x: number; y: number; width: number; height: number } => ({
+    x: margin + column * (half + margin),
+    y: chartTop,
+    width: half,
+    height: chartHeight,
+  })
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`,
     ' font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif">',
@@ -50,8 +55,23 @@ export function renderReport({ history, confusion, classes, samples, title = 'Tr
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     label(margin, 48, title, { size: 22, weight: 600 }),
     label(margin, 72, subtitle, { size: 13, fill: faint }),
-    chart('Loss by epoch', [{ name: 'training', values: course('loss') }, { name: 'validation', values: course('valLoss') }], frame(0)),
-    chart('Accuracy by epoch', [{ name: 'training', values: course('accuracy') }, { name: 'validation', values: course('valAccuracy') }], frame(1), true),
+    chart(
+      'Loss by epoch',
+      [
+        { name: 'training', values: course('loss') },
+        { name: 'validation', values: course('valLoss') },
+      ],
+      frame(0),
+    ),
+    chart(
+      'Accuracy by epoch',
+      [
+        { name: 'training', values: course('accuracy') },
+        { name: 'validation', values: course('valAccuracy') },
+      ],
+      frame(1),
+      true,
+    ),
     confusionMatrix(confusion, classes),
     predictions(samples.slice(0, 16), classes),
     '</svg>',
@@ -79,15 +99,30 @@ function confusionMatrix(counts: readonly (readonly number[])[], classes: readon
       const hue = i === j ? '31, 111, 235' : '217, 72, 15'
       // Rare mistakes would be invisible on a linear scale.
       const depth = share === 0 ? 0 : 0.08 + 0.85 * Math.sqrt(share)
+      const fill = share === 0 ? '#f5f7fa' : `rgba(${hue}, ${round(depth)})`
       const tip = `${classes[i] ?? i} taken for ${classes[j] ?? j}: ${count}`
-      parts.push(`<rect x="${round(x)}" y="${round(y)}" width="${round(cell - 1)}" height="${round(cell - 1)}" fill="${share === 0 ? '#f5f7fa' : `rgba(${hue}, ${round(depth)})`}"><title>${escape(tip)}</title></rect>`)
+      parts.push(
+        `<rect x="${round(x)}" y="${round(y)}" width="${round(cell - 1)}" height="${round(cell - 1)}" fill="${fill}">`,
+        `<title>${escape(tip)}</title></rect>`,
+      )
       if (count > 0 && counts.length <= 20) {
-        parts.push(label(x + cell / 2, y + cell / 2 + 4, String(count), { size: counts.length > 12 ? 9 : 11, anchor: 'middle', fill: depth > 0.55 ? '#ffffff' : ink }))
+        parts.push(
+          label(x + cell / 2, y + cell / 2 + 4, String(count), {
+            size: counts.length > 12 ? 9 : 11,
+            anchor: 'middle',
+            fill: depth > 0.55 ? '#ffffff' : ink,
+          }),
+        )
       }
     })
     const [x, y] = [x0 + (i + 0.5) * cell, y0 + side + 14]
     if (!turned) parts.push(label(x, y, names[i] as string, { size: 11, anchor: 'middle' }))
-    else parts.push(`<text x="${round(x + 4)}" y="${round(y - 4)}" font-size="11" fill="${ink}" text-anchor="end" transform="rotate(-50 ${round(x + 4)} ${round(y - 4)})">${escape(names[i] as string)}</text>`)
+    else
+      parts.push(
+        `<g transform="rotate(-50 ${round(x + 4)} ${round(y - 4)})">`,
+        label(x + 4, y - 4, names[i] as string, { size: 11, anchor: 'end' }),
+        '</g>',
+      )
   })
   return parts.join('\n')
 }
@@ -108,7 +143,14 @@ function predictions(samples: readonly ReportSample[], classes: readonly string[
     const place = `x="${round(x)}" y="${round(y)}" width="${round(side)}" height="${round(side)}"`
     parts.push(`<image ${place} image-rendering="pixelated" href="${image}"/>`)
     parts.push(`<rect ${place} fill="none" stroke="${right ? '#cbd2d9' : '#d9480f'}" stroke-width="${right ? 1 : 2.5}"/>`)
-    parts.push(label(x + side / 2, y + side + 15, `${name(predicted)} · ${Math.round(probability * 100)} %`, { size: 11, anchor: 'middle', weight: 600, fill: right ? ink : '#d9480f' }))
+    parts.push(
+      label(x + side / 2, y + side + 15, `${name(predicted)} · ${Math.round(probability * 100)} %`, {
+        size: 11,
+        anchor: 'middle',
+        weight: 600,
+        fill: right ? ink : '#d9480f',
+      }),
+    )
     if (!right) parts.push(label(x + side / 2, y + side + 29, `is ${name(truth)}`, { size: 11, anchor: 'middle', fill: faint }))
   })
   return parts.join('\n')

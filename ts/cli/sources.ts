@@ -26,15 +26,21 @@ export interface SourceOptions {
 const heldOut = { validation: 0.2, seed: 0 }
 
 /** Loads `digits`, `cifar10`, `mnist` or a folder. @throws ValueError where there is no such thing */
-export async function loadImages(source: string, { download = false, size = 32, channels = 3, classes }: SourceOptions = {}): Promise<ImageData> {
-  if (source === 'digits') return { name: 'handwritten digits', ...await data.digits() }
-  if (source === 'cifar10') return { name: 'CIFAR-10', ...await data.cifar10({ download }) }
-  if (source === 'mnist') return { name: 'MNIST', ...await data.mnist() }
-  if (!await isFolder(source)) throw new ValueError(`--data: there is no folder ${source}, and no data set of this name.\n  There are digits, cifar10, mnist, or a folder.`)
-  if (await holdsCifar10(source)) return { name: 'CIFAR-10', ...await data.cifar10({ folder: source }) }
-  if (await holdsMnist(source)) return { name: 'MNIST', ...await data.mnist({ folder: source }) }
+export async function loadImages(
+  source: string,
+  { download = false, size = 32, channels = 3, classes }: SourceOptions = {},
+): Promise<ImageData> {
+  if (source === 'digits') return { name: 'handwritten digits', ...(await data.digits()) }
+  if (source === 'cifar10') return { name: 'CIFAR-10', ...(await data.cifar10({ download })) }
+  if (source === 'mnist') return { name: 'MNIST', ...(await data.mnist()) }
+  if (!(await isFolder(source)))
+    throw new ValueError(
+      `--data: there is no folder ${source}, and no data set of this name.\n  There are digits, cifar10, mnist, or a folder.`,
+    )
+  if (await holdsCifar10(source)) return { name: 'CIFAR-10', ...(await data.cifar10({ folder: source })) }
+  if (await holdsMnist(source)) return { name: 'MNIST', ...(await data.mnist({ folder: source })) }
   const options: data.ImageFolderOptions = { size, channels, ...(classes === undefined ? {} : { classes }) }
-  if (await isFolder(join(source, 'train')) && await isFolder(join(source, 'test'))) {
+  if ((await isFolder(join(source, 'train'))) && (await isFolder(join(source, 'test')))) {
     const train = await data.imageFolder(join(source, 'train'), options)
     return { name: source, train, test: await data.imageFolder(join(source, 'test'), { ...options, classes: train.classes as string[] }) }
   }
@@ -48,5 +54,8 @@ export async function loadAll(source: string, { size = 32, channels = 3, classes
 }
 
 async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then((stats) => stats.isDirectory(), () => false)
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
 }

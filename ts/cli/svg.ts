@@ -3,13 +3,24 @@
 /** Text as XML takes it. */
 export function escape(text: string): string {
   // Control characters have no place in XML at all.
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;')
+  return text
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '')
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;')
+    .replace(/>/g, '&gt;')
+    .replace(/"/g, '&quot;')
 }
 
 /** A line of text. `anchor` says which end stands at x. */
-export function label(x: number, y: number, text: string, options: { size?: number; anchor?: 'start' | 'middle' | 'end'; fill?: string; weight?: number } = {}): string {
+export function label(
+  x: number,
+  y: number,
+  text: string,
+  options: { size?: number; anchor?: 'start' | 'middle' | 'end'; fill?: string; weight?: number } = {},
+): string {
   const { size = 12, anchor = 'start', fill = ink, weight = 400 } = options
-  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" text-anchor="${anchor}" fill="${fill}" font-weight="${weight}">${escape(text)}</text>`
+  const look = `font-size="${size}" text-anchor="${anchor}" fill="${fill}" font-weight="${weight}"`
+  return `<text x="${round(x)}" y="${round(y)}" ${look}>${escape(text)}</text>`
 }
 
 /** Colours of the page. */
@@ -48,15 +59,30 @@ export function chart(title: string, curves: readonly Curve[], frame: Frame, per
   for (let i = 0; i <= Math.round((high - low) / step); i++) {
     const value = low + i * step
     parts.push(`<line x1="${round(left)}" x2="${round(right)}" y1="${round(up(value))}" y2="${round(up(value))}" stroke="${grid}"/>`)
-    parts.push(label(left - 8, up(value) + 4, percent ? `${Number((value * 100).toPrecision(3))} %` : String(Number(value.toPrecision(3))), { size: 11, anchor: 'end', fill: faint }))
+    parts.push(
+      label(left - 8, up(value) + 4, percent ? `${Number((value * 100).toPrecision(3))} %` : String(Number(value.toPrecision(3))), {
+        size: 11,
+        anchor: 'end',
+        fill: faint,
+      }),
+    )
   }
   const every = Math.max(1, Math.ceil(epochs / 10))
-  for (let epoch = 0; epoch < epochs; epoch += every) parts.push(label(across(epoch), bottom + 17, String(epoch + 1), { size: 11, anchor: 'middle', fill: faint }))
+  for (let epoch = 0; epoch < epochs; epoch += every)
+    parts.push(label(across(epoch), bottom + 17, String(epoch + 1), { size: 11, anchor: 'middle', fill: faint }))
   shown.forEach(({ name, values }, i) => {
     const colour = colours[i % colours.length] as string
-    parts.push(...lines(values.map((value, epoch) => (Number.isFinite(value) ? [across(epoch), up(value)] : null)), colour))
+    parts.push(
+      ...lines(
+        values.map((value, epoch) => (Number.isFinite(value) ? [across(epoch), up(value)] : null)),
+        colour,
+      ),
+    )
     const x = right - (shown.length - i) * 92
-    parts.push(`<line x1="${x}" x2="${x + 16}" y1="${frame.y + 10}" y2="${frame.y + 10}" stroke="${colour}" stroke-width="2.5"/>`, label(x + 21, frame.y + 14, name, { size: 11, fill: faint }))
+    parts.push(
+      `<line x1="${x}" x2="${x + 16}" y1="${frame.y + 10}" y2="${frame.y + 10}" stroke="${colour}" stroke-width="2.5"/>`,
+      label(x + 21, frame.y + 14, name, { size: 11, fill: faint }),
+    )
   })
   return parts.join('\n')
 }
@@ -68,10 +94,12 @@ function lines(points: readonly ([number, number] | null)[], colour: string): st
     if (point === null) runs.push([])
     else (runs.at(-1) as [number, number][]).push(point)
   }
-  const drawn = runs.filter(({ length }) => length > 1).map((run) => {
-    const path = run.map(([x, y]) => `${round(x)},${round(y)}`).join(' ')
-    return `<polyline fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round" points="${path}"/>`
-  })
+  const drawn = runs
+    .filter(({ length }) => length > 1)
+    .map((run) => {
+      const path = run.map(([x, y]) => `${round(x)},${round(y)}`).join(' ')
+      return `<polyline fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round" points="${path}"/>`
+    })
   if (points.length > 40) return drawn
   return [...drawn, ...runs.flat().map(([x, y]) => `<circle cx="${round(x)}" cy="${round(y)}" r="2.5" fill="${colour}"/>`)]
 }

@@ -16,7 +16,12 @@ export type Values = Record<string, string | boolean | undefined>
 /** Parses the arguments of a command. @throws UsageError */
 export function parse(command: string, args: readonly string[], options: Options): { values: Values; files: string[] } {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true, strict: true })
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...options, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: true,
+      strict: true,
+    })
     return { values: values as Values, files: positionals }
   } catch (error) {
     // Node's messages go on with advice on `--`, which is of no use here.
@@ -25,12 +30,19 @@ export function parse(command: string, args: readonly string[], options: Options
 }
 
 /** A number among the options. @throws UsageError */
-export function number(command: string, values: Values, name: string, fallback: number, { whole = false, min = -Infinity }: { whole?: boolean; min?: number } = {}): number {
+export function number(
+  command: string,
+  values: Values,
+  name: string,
+  fallback: number,
+  { whole = false, min = -Infinity }: { whole?: boolean; min?: number } = {},
+): number {
   const text = values[name]
   if (text === undefined) return fallback
   const value = Number(text)
+  const least = min > -Infinity ? ` of at least ${min}` : ''
   if (text === '' || !Number.isFinite(value) || (whole && !Number.isInteger(value)) || value < min) {
-    throw new UsageError(`${command}: --${name} is ${whole ? 'a whole number' : 'a number'}${min > -Infinity ? ` of at least ${min}` : ''}, not '${String(text)}'.`, command)
+    throw new UsageError(`${command}: --${name} is ${whole ? 'a whole number' : 'a number'}${least}, not '${String(text)}'.`, command)
   }
   return value
 }

@@ -22,8 +22,8 @@ const pixels = 3 * plane
 const record = 1 + pixels
 
 /**
- * CIFAR-10 (Krizhevsky 2009): colour images [N, 32, 32, 3] of ten classes, kept as bytes and given as 0 to 1. Reads the official binary files
- * (`data_batch_*.bin`, `test_batch.bin`) and any others of their format named `train*` and `test*`, also gzipped.
+ * CIFAR-10 (Krizhevsky 2009): colour images [N, 32, 32, 3] of ten classes, kept as bytes and given as 0 to 1. Reads the official binary
+ * files (`data_batch_*.bin`, `test_batch.bin`) and any others of their format named `train*` and `test*`, also gzipped.
  * @throws ValueError where there are none, FileFormatError for a file that is cut off
  */
 export async function cifar10({ folder, download = false }: Cifar10Options = {}): Promise<TrainTest> {
@@ -34,7 +34,10 @@ export async function cifar10({ folder, download = false }: Cifar10Options = {})
     found = await findFiles([join(cacheFolder(), 'cifar10')])
   }
   if (found === null) {
-    throw new ValueError(`cifar10: no binary files in ${places.join(', ')}.\n  Unpack ${url} there, name its folder, or pass download: true.`)
+    throw new ValueError(
+      `cifar10: no binary files in ${places.join(', ')}.\n  Unpack ${url} there, name its folder, ` +
+        'or have it fetched: download: true, in the command line --download.',
+    )
   }
   const classes = await classesIn(found.place)
   return { train: await readRecords(found.train, classes), test: await readRecords(found.test, classes) }
@@ -42,7 +45,7 @@ export async function cifar10({ folder, download = false }: Cifar10Options = {})
 
 /** Whether a folder holds CIFAR-10's binary files. */
 export async function holdsCifar10(folder: string | undefined): Promise<boolean> {
-  return await findFiles(candidates('cifar10', folder).flatMap((place) => [place, join(place, 'cifar-10-batches-bin')])) !== null
+  return (await findFiles(candidates('cifar10', folder).flatMap((place) => [place, join(place, 'cifar-10-batches-bin')]))) !== null
 }
 
 async function findFiles(places: readonly string[]): Promise<{ place: string; train: string[]; test: string[] } | null> {
@@ -57,7 +60,10 @@ async function findFiles(places: readonly string[]): Promise<{ place: string; tr
 
 async function classesIn(place: string): Promise<string[]> {
   const text = await readFile(join(place, 'batches.meta.txt'), 'utf8').catch(() => '')
-  const names = text.split('\n').map((line) => line.trim()).filter((line) => line !== '')
+  const names = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
   return names.length === classNames.length ? names : classNames
 }
 
@@ -65,7 +71,11 @@ async function classesIn(place: string): Promise<string[]> {
 async function readRecords(paths: readonly string[], classes: readonly string[]): Promise<Dataset> {
   const files = await Promise.all(paths.map(readBytes))
   files.forEach(({ length }, i) => {
-    if (length === 0 || length % record !== 0) throw new FileFormatError(`cifar10: ${paths[i]} has ${length} bytes, no whole number of records of ${record}.\n  It is cut off or of another format; get it again.`)
+    if (length === 0 || length % record !== 0)
+      throw new FileFormatError(
+        `cifar10: ${paths[i]} has ${length} bytes, no whole number of records of ${record}.\n` +
+          `  It is cut off or of another format; get it again.`,
+      )
   })
   const count = files.reduce((sum, { length }) => sum + length / record, 0)
   const images = new Uint8Array(count * pixels)
@@ -92,5 +102,6 @@ async function fetchArchive(): Promise<void> {
   const archive = join(cacheFolder(), 'cifar-10-binary.tar.gz')
   await fetchFile(url, sha256, archive)
   await mkdir(folder, { recursive: true })
-  for (const [name, bytes] of untar(await readBytes(archive), archive)) if (/\.(bin|txt)$/.test(name)) await writeFile(join(folder, name), bytes)
+  for (const [name, bytes] of untar(await readBytes(archive), archive))
+    if (/\.(bin|txt)$/.test(name)) await writeFile(join(folder, name), bytes)
 }

@@ -65,13 +65,15 @@ export class TensorColumn implements Column {
   }
 
   gather(indices: Int32Array): Tensor {
-    // The loader may ask from within other work's scope of time, so the tensor's life is looked at here, where the message can say whose it is.
-    if (this.#tensor.disposed) throw new ValueError('data: the tensor behind this data set was disposed of.\n  Keep it with keep(t), or give typed arrays.')
+    // The loader may ask from within other work's scope of time, so the tensor's life is looked at here, where the message can say whose it
+    // is.
+    if (this.#tensor.disposed)
+      throw new ValueError('data: the tensor behind this data set was disposed of.\n  Keep it with keep(t), or give typed arrays.')
     return this.#tensor.indexSelect(0, tensor(indices.slice(), { transfer: true }))
   }
 
   async values(): Promise<Numbers> {
-    return await this.#tensor.data() as Numbers
+    return (await this.#tensor.data()) as Numbers
   }
 }
 
@@ -84,10 +86,14 @@ export function isTensor(value: unknown): value is Tensor {
 }
 
 /**
- * Makes a column. A flat typed array needs `shape`, the shape of one row ([] when each number is a row); nested numbers become float32, or int32 for
- * whole numbers where `whole` asks for it.
+ * Makes a column. A flat typed array needs `shape`, the shape of one row ([] when each number is a row); nested numbers become float32, or
+ * int32 for whole numbers where `whole` asks for it.
  */
-export function toColumn(source: ColumnSource, what: string, { shape, whole = false }: { shape?: readonly number[] | undefined; whole?: boolean } = {}): Column {
+export function toColumn(
+  source: ColumnSource,
+  what: string,
+  { shape, whole = false }: { shape?: readonly number[] | undefined; whole?: boolean } = {},
+): Column {
   if (isTensor(source)) {
     if (source.ndim === 0) throw new ValueError(`${what}: a tensor of no dimension has no rows.`)
     return new TensorColumn(source)
@@ -96,16 +102,28 @@ export function toColumn(source: ColumnSource, what: string, { shape, whole = fa
     const row = shape ?? []
     const width = row.reduce((size, d) => size * d, 1)
     if (!Number.isInteger(source.length / width)) {
-      throw new ValueError(`${what}: ${source.length} numbers are no whole number of rows of shape [${row.join(', ')}].\n  Give the shape of one row.`, { shapes: [row] })
+      throw new ValueError(
+        `${what}: ${source.length} numbers are no whole number of rows of shape [${row.join(', ')}].\n  Give the shape of one row.`,
+        { shapes: [row] },
+      )
     }
     return new ArrayColumn(source, source.length / width, row)
   }
-  if (!Array.isArray(source)) throw new DTypeError(`${what}: arrays of numbers, typed arrays or tensors are wanted, not ${source === null ? 'null' : typeof source}.`)
+  if (!Array.isArray(source))
+    throw new DTypeError(`${what}: arrays of numbers, typed arrays or tensors are wanted, not ${source === null ? 'null' : typeof source}.`)
   const found = nestedShape(source as Nested)
   const flat = flatten(source as Nested, found, what)
   const row = shape ?? found.slice(1)
-  const rows = shape === undefined ? found[0] as number : flat.length / Math.max(1, row.reduce((size, d) => size * d, 1))
-  if (!Number.isInteger(rows)) throw new ValueError(`${what}: ${flat.length} numbers are no whole number of rows of shape [${row.join(', ')}].`, { shapes: [row] })
+  const rows =
+    shape === undefined
+      ? (found[0] as number)
+      : flat.length /
+        Math.max(
+          1,
+          row.reduce((size, d) => size * d, 1),
+        )
+  if (!Number.isInteger(rows))
+    throw new ValueError(`${what}: ${flat.length} numbers are no whole number of rows of shape [${row.join(', ')}].`, { shapes: [row] })
   return new ArrayColumn(whole && flat.every(Number.isSafeInteger) ? Int32Array.from(flat) : Float32Array.from(flat), rows, row)
 }
 

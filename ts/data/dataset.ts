@@ -1,19 +1,11 @@
 // Data in memory: inputs and labels, row by row.
 import { noGrad, oneHot, scope, ShapeError, tensor, type Tensor, ValueError } from '../index.js'
+import { type Batch, type Inputs, tensorsOf } from './batch.js'
 import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from './column.js'
 import { checkLabels, namedLabels } from './labels.js'
-import type { Numbers } from './nested.js'
+import type { Numbers, PlainNumbers } from './nested.js'
 import { range } from './random.js'
 import type { Normalisation } from './statistics.js'
-
-/** A tensor, or several by name for models that take a record. */
-export type Inputs = Tensor | Record<string, Tensor>
-
-/** One batch: tensors with one row a sample. */
-export interface Batch {
-  inputs: any
-  labels: any
-}
 
 /** What `dataset` takes. */
 export interface DatasetSource {
@@ -42,8 +34,8 @@ interface Parts {
 }
 
 /**
- * Inputs and labels in memory. Images stay bytes until a batch of them is made; `inputs` and `labels` give all of them at once, as a model takes them.
- * Made by `dataset`, `digits`, `cifar10`, `mnist`, `imageFolder` and `split`; parts of it share their memory.
+ * Inputs and labels in memory. Images stay bytes until a batch of them is made; `inputs` and `labels` give all of them at once, as a model
+ * takes them. Made by `dataset`, `digits`, `cifar10`, `mnist`, `imageFolder` and `split`; parts of it share their memory.
  */
 export class Dataset {
   readonly #parts: Parts
@@ -78,7 +70,10 @@ export class Dataset {
 
   /** All inputs [length, ...inputShape], scaled and normalised. Made at the first use and kept until `dispose`. */
   get inputs(): any {
-    if (this.#inputs === null || [...tensorsOf(this.#inputs)].some(({ disposed }) => disposed)) this.#inputs = this.#make(() => this.prepare({ inputs: this.#gatherInputs(this.#rows(range(this.length))), labels: null }).inputs as Inputs)
+    if (this.#inputs === null || [...tensorsOf(this.#inputs)].some(({ disposed }) => disposed))
+      this.#inputs = this.#make(
+        () => this.prepare({ inputs: this.#gatherInputs(this.#rows(range(this.length))), labels: null }).inputs as Inputs,
+      )
     return this.#inputs
   }
   /** All labels: int32 [length] for class numbers, [length, classes] for one-hot. Made at the first use and kept until `dispose`. */
@@ -88,16 +83,17 @@ export class Dataset {
   }
 
   /** All labels as plain numbers, row by row: class numbers, or the targets as they are. */
-  async labelValues(): Promise<Numbers> {
+  async labelValues(): Promise<PlainNumbers> {
     const { labels, indices } = this.#parts
-    return pick(await labels.values(), indices, labels.shape)
+    return pick(plain(await labels.values()), indices, labels.shape)
   }
   /** All raw inputs, neither scaled nor normalised, row by row (of a record: the named column). */
-  async inputValues(name?: string): Promise<Numbers> {
+  async inputValues(name?: string): Promise<PlainNumbers> {
     const { inputs, indices } = this.#parts
     const column = isColumn(inputs) ? inputs : inputs[name ?? '']
-    if (column === undefined) throw new ValueError(`data: the inputs have no column '${name ?? ''}'. There are ${Object.keys(inputs).join(', ')}.`)
-    return pick(await column.values(), indices, column.shape)
+    if (column === undefined)
+      throw new ValueError(`data: the inputs have no column '${name ?? ''}'. There are ${Object.keys(inputs).join(', ')}.`)
+    return pick(plain(await column.values()), indices, column.shape)
   }
 
   /** The samples at `indices` as a batch ready for a model; the caller disposes of it. */
@@ -133,7 +129,8 @@ export class Dataset {
   oneHot(classes: number | undefined = this.#parts.classes?.length): Dataset {
     const { labels } = this.#parts
     if (this.#parts.oneHot === classes && classes !== undefined) return this
-    if (labels.shape.length > 0 || labels.dtype === 'float32' || labels.dtype === 'float64') throw new ValueError('oneHot: the labels are no class numbers.', { shapes: [labels.shape] })
+    if (labels.shape.length > 0 || labels.dtype === 'float32' || labels.dtype === 'float64')
+      throw new ValueError('oneHot: the labels are no class numbers.', { shapes: [labels.shape] })
     if (classes === undefined) throw new ValueError('oneHot: how many classes there are is not known.\n  Write oneHot(10).')
     if (labels instanceof ArrayColumn) checkLabels(labels.array, classes)
     return new Dataset({ ...this.#parts, oneHot: classes })
@@ -147,9 +144,13 @@ export class Dataset {
     const { mean, std } = normalisation
     const channels = inputs.shape.at(-1) ?? 1
     if (mean.length !== std.length || (mean.length !== channels && mean.length !== 1)) {
-      throw new ShapeError(`normalisation: ${mean.length} means and ${std.length} deviations do not fit inputs of shape [${inputs.shape.join(', ')}].\n  Give one for each of the ${channels} channels.`)
+      throw new ShapeError(
+        `normalisation: ${mean.length} means and ${std.length} deviations do not fit inputs of shape [${inputs.shape.join(', ')}].\n` +
+          `  Give one for each of the ${channels} channels.`,
+      )
     }
-    if (!std.every((value) => value > 0 && Number.isFinite(value)) || !mean.every(Number.isFinite)) throw new ValueError('normalisation: means must be finite and deviations above 0.')
+    if (!std.every((value) => value > 0 && Number.isFinite(value)) || !mean.every(Number.isFinite))
+      throw new ValueError('normalisation: means must be finite and deviations above 0.')
     return new Dataset({ ...this.#parts, normalisation })
   }
 
@@ -167,7 +168,9 @@ export class Dataset {
 
   #gatherInputs(rows: Int32Array): Inputs {
     const { inputs } = this.#parts
-    return isColumn(inputs) ? inputs.gather(rows) : Object.fromEntries(Object.entries(inputs).map(([name, column]) => [name, column.gather(rows)]))
+    return isColumn(inputs)
+      ? inputs.gather(rows)
+      : Object.fromEntries(Object.entries(inputs).map(([name, column]) => [name, column.gather(rows)]))
   }
 
   #gatherLabels(rows: Int32Array): Tensor {
@@ -183,8 +186,9 @@ export class Dataset {
   #rows(indices: Int32Array | readonly number[]): Int32Array {
     const own = this.#parts.indices
     return Int32Array.from(indices, (index) => {
-      if (!Number.isInteger(index) || index < 0 || index >= this.length) throw new ValueError(`data: there is no sample ${index}; they are 0 to ${this.length - 1}.`)
-      return own === null ? index : own[index] as number
+      if (!Number.isInteger(index) || index < 0 || index >= this.length)
+        throw new ValueError(`data: there is no sample ${index}; they are 0 to ${this.length - 1}.`)
+      return own === null ? index : (own[index] as number)
     })
   }
 }
@@ -206,10 +210,15 @@ export function dataset(source: DatasetSource | Dataset): Dataset {
     : toColumn(given as ColumnSource, 'inputs', { shape: inputShape })
   const { values, classes } = namedLabels(source.labels, source.classes)
   const labels = classNumbers(toColumn(values, 'labels', { whole: true }))
-  const lengths = isColumn(inputs) ? { inputs: inputs.length } : Object.fromEntries(Object.entries(inputs).map(([name, { length }]) => [`inputs.${name}`, length]))
+  const lengths = isColumn(inputs)
+    ? { inputs: inputs.length }
+    : Object.fromEntries(Object.entries(inputs).map(([name, { length }]) => [`inputs.${name}`, length]))
   for (const [name, length] of Object.entries(lengths)) {
     if (length === 0 && labels.length === 0) throw new ValueError(`data: ${name} and labels are empty. Give at least one sample.`)
-    if (length !== labels.length) throw new ShapeError(`data: ${name} has ${length} samples, labels has ${labels.length}.\n  Each sample needs its label.`, { shapes: [[length], [labels.length]] })
+    if (length !== labels.length)
+      throw new ShapeError(`data: ${name} has ${length} samples, labels has ${labels.length}.\n  Each sample needs its label.`, {
+        shapes: [[length], [labels.length]],
+      })
   }
   if (labels instanceof ArrayColumn) checkLabels(labels.array, labels.shape.length === 0 ? classes?.length : undefined)
   const made = new Dataset({ inputs, labels, classes, scale, normalisation: undefined, indices: null, oneHot: null })
@@ -218,19 +227,9 @@ export function dataset(source: DatasetSource | Dataset): Dataset {
 
 /** Bytes and 64-bit integers as labels mean class numbers, which are int32 here. */
 function classNumbers(labels: Column): Column {
-  if (!(labels instanceof ArrayColumn) || labels.shape.length > 0 || labels.dtype === 'int32' || labels.dtype.startsWith('float')) return labels
+  if (!(labels instanceof ArrayColumn) || labels.shape.length > 0 || labels.dtype === 'int32' || labels.dtype.startsWith('float'))
+    return labels
   return new ArrayColumn(Int32Array.from(labels.array as Uint8Array, Number), labels.length, labels.shape)
-}
-
-/** The tensors of inputs, one or many. */
-export function* tensorsOf(value: unknown): Generator<Tensor> {
-  if (isTensor(value)) yield value
-  else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) yield* tensorsOf(item)
-}
-
-/** Frees all tensors of a batch. */
-export function disposeBatch(batch: Batch): void {
-  for (const value of tensorsOf(batch)) if (!value.disposed) value.dispose()
 }
 
 function isColumn(value: Column | Record<string, Column>): value is Column {
@@ -241,10 +240,15 @@ function isRecord(value: unknown): value is Record<string, ColumnSource> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !isTensor(value)
 }
 
-function pick(values: Numbers, indices: Int32Array | null, shape: readonly number[]): Numbers {
+/** 64-bit integers as float64, which holds those up to 2^53. */
+function plain(values: Numbers): PlainNumbers {
+  return values instanceof BigInt64Array ? Float64Array.from(values, Number) : values
+}
+
+function pick(values: PlainNumbers, indices: Int32Array | null, shape: readonly number[]): PlainNumbers {
   if (indices === null) return values
   const width = shape.reduce((size, d) => size * d, 1)
-  const target = new (values.constructor as new (length: number) => Numbers)(indices.length * width)
+  const target = new (values.constructor as new (length: number) => PlainNumbers)(indices.length * width)
   indices.forEach((index, i) => target.set(values.subarray(index * width, (index + 1) * width) as never, i * width))
   return target
 }

@@ -1,5 +1,6 @@
-// What a decoding worker runs. It is sent as text, so that it needs no file of its own beside the sources: nothing from outside the function may be used.
-// PNG is read by pngjs and JPEG by jpeg-js: both pure JavaScript without dependencies, native code or install scripts.
+// What a decoding worker runs. It is sent as text, so that it needs no file of its own beside the sources: nothing from outside the
+// function may be used. PNG is read by pngjs and JPEG by jpeg-js: both pure JavaScript without dependencies, native code or install
+// scripts.
 
 /** One image to decode. */
 export interface DecodeJob {
@@ -23,8 +24,18 @@ export interface DecodeLibraries {
   jpeg: string
 }
 
-interface Rgba { width: number; height: number; data: Uint8Array }
-interface WorkerThreads { parentPort: { on(event: 'message', listen: (job: DecodeJob) => void): void; postMessage(result: DecodeResult, transfer: ArrayBuffer[]): void }; workerData: DecodeLibraries }
+interface Rgba {
+  width: number
+  height: number
+  data: Uint8Array
+}
+interface WorkerThreads {
+  parentPort: {
+    on(event: 'message', listen: (job: DecodeJob) => void): void
+    postMessage(result: DecodeResult, transfer: ArrayBuffer[]): void
+  }
+  workerData: DecodeLibraries
+}
 
 /** Reads, decodes and resizes one image after the other. */
 export function decodeLoop(require: (name: string) => any): void {
@@ -37,19 +48,41 @@ export function decodeLoop(require: (name: string) => any): void {
     if (head[0] === 0x89 && head[1] === 0x50 && head[2] === 0x4e && head[3] === 0x47) {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       // The size is in the head: a small file must not claim all memory.
-      if (bytes.length < 33 || view.getUint32(16) * view.getUint32(20) > mostPixels) throw new Error(bytes.length < 33 ? 'the file is cut off' : 'the image has more than 100 million pixels')
+      if (bytes.length < 33 || view.getUint32(16) * view.getUint32(20) > mostPixels)
+        throw new Error(bytes.length < 33 ? 'the file is cut off' : 'the image has more than 100 million pixels')
       return (require(workerData.png) as { PNG: { sync: { read(bytes: Uint8Array): Rgba } } }).PNG.sync.read(bytes)
     }
     if (head[0] === 0xff && head[1] === 0xd8) {
-      return (require(workerData.jpeg) as { decode(bytes: Uint8Array, options: object): Rgba })
-        .decode(bytes, { useTArray: true, tolerantDecoding: false, maxResolutionInMP: 100, maxMemoryUsageInMB: 1024 })
+      return (require(workerData.jpeg) as { decode(bytes: Uint8Array, options: object): Rgba }).decode(bytes, {
+        useTArray: true,
+        tolerantDecoding: false,
+        maxResolutionInMP: 100,
+        maxMemoryUsageInMB: 1024,
+      })
     }
     const text = String.fromCharCode(...head)
-    const kind = text.startsWith('GIF8') ? 'a GIF' : text.startsWith('BM') ? 'a BMP' : text.slice(8, 12) === 'WEBP' ? 'a WebP' : text.slice(4, 8) === 'ftyp' ? 'an AVIF or HEIC' : null
-    throw new Error(bytes.length === 0 ? 'the file is empty' : kind === null ? 'no image: PNG and JPEG can be read' : `${kind} image: convert it to PNG or JPEG`)
+    const kind = text.startsWith('GIF8')
+      ? 'a GIF'
+      : text.startsWith('BM')
+        ? 'a BMP'
+        : text.slice(8, 12) === 'WEBP'
+          ? 'a WebP'
+          : text.slice(4, 8) === 'ftyp'
+            ? 'an AVIF or HEIC'
+            : null
+    throw new Error(
+      bytes.length === 0
+        ? 'the file is empty'
+        : kind === null
+          ? 'no image: PNG and JPEG can be read'
+          : `${kind} image: convert it to PNG or JPEG`,
+    )
   }
 
-  /** For each target pixel the first source pixel and the weights, as a triangle that widens when the image shrinks (as Pillow's BILINEAR: no aliasing). */
+  /**
+   * For each target pixel the first source pixel and the weights, as a triangle that widens when the image shrinks (as Pillow's BILINEAR:
+   * no aliasing).
+   */
   const weightsFor = (from: number, to: number): { first: number; weights: Float64Array }[] => {
     const scale = from / to
     const support = Math.max(1, scale)
@@ -80,7 +113,8 @@ export function decodeLoop(require: (name: string) => any): void {
       columns.forEach(({ first, weights }, x) => {
         for (let c = 0; c < channels; c++) {
           let sum = 0
-          for (let j = 0; j < weights.length; j++) sum += (weights[j] as number) * (source[(y * width + first + j) * channels + c] as number)
+          for (let j = 0; j < weights.length; j++)
+            sum += (weights[j] as number) * (source[(y * width + first + j) * channels + c] as number)
           narrow[(y * job.width + x) * channels + c] = sum
         }
       })

@@ -1,6 +1,7 @@
-// The 1,797 digits of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, UCI Machine Learning Repository,
-// 1998, https://doi.org/10.24432/C50P49, as scikit-learn carries them. Licence: Creative Commons Attribution 4.0 International
-// (https://creativecommons.org/licenses/by/4.0/). Changed in encoding alone: one character a pixel ('0' to 'g' for 0 to 16), 8 x 8 pixels a digit.
+// The 1,797 digits of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, UCI Machine Learning
+// Repository, 1998, https://doi.org/10.24432/C50P49, as scikit-learn carries them. Licence: Creative Commons Attribution 4.0 International
+// (https://creativecommons.org/licenses/by/4.0/). Changed in encoding alone: one character a pixel ('0' to 'g' for 0 to 16), 8 x 8 pixels
+// a digit.
 
 /** The digit that each image shows. */
 export const labels: string =

@@ -18,8 +18,9 @@ const side = 8
 const white = 16
 
 /**
- * The 1,797 handwritten digits of the UCI set (E. Alpaydin, C. Kaynak 1998, CC BY 4.0), which come with this package: grey images [N, 32, 32, 1] of values
- * 0 to 1, enlarged from 8 x 8, with labels 0 to 9. By default 1,438 for training and 359 for testing. scikit-learn: `load_digits`.
+ * The 1,797 handwritten digits of the UCI set (E. Alpaydin, C. Kaynak 1998, CC BY 4.0), which come with this package: grey images [N, 32,
+ * 32, 1] of values 0 to 1, enlarged from 8 x 8, with labels 0 to 9. By default 1,438 for training and 359 for testing. scikit-learn:
+ * `load_digits`.
  */
 export async function digits({ size = 32, test = 0.2, seed = 0 }: DigitsOptions = {}): Promise<TrainTest> {
   if (!Number.isInteger(size) || size < 1) throw new ValueError(`digits: size is a whole number of pixels, not ${size}.`)
@@ -28,7 +29,8 @@ export async function digits({ size = 32, test = 0.2, seed = 0 }: DigitsOptions 
   const labels = Int32Array.from(encoded.labels.replaceAll('\n', ''), Number)
   const pixels = Float32Array.from(encoded.pixels.replaceAll('\n', ''), (letter) => parseInt(letter, white + 1) / white)
   const small = { shape: [labels.length, side, side, 1], transfer: true }
-  const images = size === side ? pixels : await noGrad(() => scope(() => resize(tensor(pixels, small), size, size).data())) as Float32Array
+  const images =
+    size === side ? pixels : ((await noGrad(() => scope(() => resize(tensor(pixels, small), size, size).data()))) as Float32Array)
   const all = dataset({ inputs: images, inputShape: [size, size, 1], labels, classes: Array.from('0123456789') })
   const { train, validation } = await split(all, { validation: test, seed })
   return { train, test: validation }

@@ -3,11 +3,8 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
+import { createGunzip } from 'node:zlib'
 import { FileFormatError, ValueError } from '../index.js'
-
-const unzip = promisify(gunzip)
 
 /** The most bytes a file may have when unpacked: a small file must not fill the memory. */
 const largest = 1 << 30
@@ -34,10 +31,35 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   const bytes = await readFile(path)
   if (!path.endsWith('.gz')) return bytes
   try {
-    return await unzip(bytes, { maxOutputLength: largest })
+    return await unpack(bytes)
   } catch (error) {
-    throw new FileFormatError(`${path}: cannot be unpacked (${(error as Error).message}).\n  The download or the copy did not finish; get it again.`, { cause: error })
+    throw new FileFormatError(
+      `${path}: cannot be unpacked (${(error as Error).message}).\n  The download or the copy did not finish; get it again.`,
+      { cause: error },
+    )
   }
+}
+
+/** Unpacks chunk by chunk into one piece of memory: joining all chunks at the end would hold up the event loop. */
+async function unpack(packed: Buffer): Promise<Uint8Array> {
+  // A gzip file ends with its unpacked size (of the last member, modulo 2^32): a guess that saves growing.
+  const guess = packed.length < 18 ? 0 : packed.readUInt32LE(packed.length - 4)
+  let target = new Uint8Array(Math.min(guess, largest))
+  let length = 0
+  const stream = createGunzip({ chunkSize: 1 << 18 })
+  stream.end(packed)
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    const end = length + chunk.length
+    if (end > largest) throw new Error(`more than ${largest} bytes`)
+    if (end > target.length) {
+      const larger = new Uint8Array(Math.min(largest, Math.max(end, 2 * target.length)))
+      larger.set(target)
+      target = larger
+    }
+    target.set(chunk, length)
+    length = end
+  }
+  return target.subarray(0, length)
 }
 
 /** Fetches a file into `path`, which appears only whole and with the right SHA-256. @throws ValueError naming what came instead */
@@ -52,20 +74,26 @@ export async function download(url: string, sha256: string, path: string): Promi
   if (found !== sha256) return fail(`${bytes.length} bytes came with the SHA-256 ${found}, expected was ${sha256}`)
   await mkdir(dirname(path), { recursive: true })
   const partial = `${path}.${process.pid}.part`
-  await writeFile(partial, bytes).then(() => rename(partial, path)).catch(async (error: unknown) => {
-    await rm(partial, { force: true })
-    throw error
-  })
+  await writeFile(partial, bytes)
+    .then(() => rename(partial, path))
+    .catch(async (error: unknown) => {
+      await rm(partial, { force: true })
+      throw error
+    })
 }
 
 /** The regular files of a tar archive, by name without folders. @throws FileFormatError */
 export function untar(archive: Uint8Array, path: string): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>()
-  const text = (at: number, length: number): string => Buffer.from(archive.subarray(at, at + length)).toString('latin1').replace(/\0[\s\S]*$/, '')
-  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0; ) {
+  const text = (at: number, length: number): string =>
+    Buffer.from(archive.subarray(at, at + length))
+      .toString('latin1')
+      .replace(/\0[\s\S]*$/, '')
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
     const size = parseInt(text(at + 124, 12).trim(), 8)
     const end = at + 512 + size
-    if (!Number.isInteger(size) || size < 0 || end > archive.length) throw new FileFormatError(`${path}: no tar archive, or one that is cut off.\n  Get it again.`)
+    if (!Number.isInteger(size) || size < 0 || end > archive.length)
+      throw new FileFormatError(`${path}: no tar archive, or one that is cut off.\n  Get it again.`)
     const kind = text(at + 156, 1)
     if (kind === '' || kind === '0') files.set(basename(text(at, 100)), archive.subarray(at + 512, end))
     at += 512 + Math.ceil(size / 512) * 512

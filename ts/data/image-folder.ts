@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { FileFormatError, ValueError } from '../index.js'
 import { type Dataset, dataset } from './dataset.js'
@@ -27,32 +27,52 @@ const imageName = /\.(png|jpe?g)$/i
 const perWorker = 4
 
 /**
- * Images in a folder for each class: `path/cat/1.png`, `path/dog/2.jpg`. PNG and JPEG, resized (bilinear over the area, as Pillow) to one size, kept as bytes
- * and given as 0 to 1. Transparency is dropped; a turn noted in a photograph's EXIF data is not applied. PyTorch: `torchvision.datasets.ImageFolder`.
+ * Images in a folder for each class: `path/cat/1.png`, `path/dog/2.jpg`. PNG and JPEG, resized (bilinear over the area, as Pillow) to one
+ * size, kept as bytes and given as 0 to 1. Transparency is dropped; a turn noted in a photograph's EXIF data is not applied. PyTorch:
+ * `torchvision.datasets.ImageFolder`.
  * @throws FileFormatError naming a file that cannot be read, ValueError for a folder without classes or images
  */
 export async function imageFolder(path: string, options: ImageFolderOptions = {}): Promise<Dataset> {
   const found = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
-    throw new ValueError(`imageFolder: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, { cause: error })
+    throw new ValueError(`imageFolder: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {
+      cause: error,
+    })
   })
-  const folders = found.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort()
+  const folders = found
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort()
   const classes = options.classes ?? folders
-  if (classes.length === 0) throw new ValueError(`imageFolder: ${path} holds no folders.\n  Put the images of each class in a folder of its own: ${join(path, 'cat', '1.png')}.`)
+  if (classes.length === 0)
+    throw new ValueError(
+      `imageFolder: ${path} holds no folders.\n  Put the images of each class in a folder of its own: ${join(path, 'cat', '1.png')}.`,
+    )
   const byClass = await Promise.all(classes.map(async (name) => (await imagesIn(join(path, name))).map((file) => join(path, name, file))))
-  byClass.forEach((files, i) => { if (files.length === 0) throw new ValueError(`imageFolder: the folder ${join(path, classes[i] as string)} holds no PNG or JPEG files.`) })
+  byClass.forEach((files, i) => {
+    if (files.length === 0) throw new ValueError(`imageFolder: the folder ${join(path, classes[i] as string)} holds no PNG or JPEG files.`)
+  })
   const [height, width, channels] = shapeOf(options)
   const inputs = await readImages(byClass.flat(), options)
   const labels = Int32Array.from(byClass.flatMap((files, i) => files.map(() => i)))
   return dataset({ inputs, inputShape: [height, width, channels], labels, classes, scale: 1 / 255 })
 }
 
-/** The image files among `paths`, those of folders included, each folder in order of name. @throws ValueError where there is nothing */
+/**
+ * The image files among `paths`, those of folders and the folders in them included, in order of name. @throws ValueError where there is
+ * nothing
+ */
 export async function imageFiles(paths: readonly string[]): Promise<string[]> {
-  const lists = await Promise.all(paths.map(async (path) => {
-    const stats = await stat(path).catch((error: unknown) => { throw new ValueError(`there is no file or folder ${path}.`, { cause: error }) })
-    return stats.isDirectory() ? (await imagesIn(path)).map((name) => join(path, name)) : [path]
-  }))
-  lists.forEach((list, i) => { if (list.length === 0) throw new ValueError(`the folder ${paths[i]} holds no PNG or JPEG files.`) })
+  const lists = await Promise.all(
+    paths.map(async (path) => {
+      const stats = await stat(path).catch((error: unknown) => {
+        throw new ValueError(`there is no file or folder ${path}.`, { cause: error })
+      })
+      return stats.isDirectory() ? (await imagesIn(path, true)).map((name) => join(path, name)) : [path]
+    }),
+  )
+  lists.forEach((list, i) => {
+    if (list.length === 0) throw new ValueError(`the folder ${paths[i]} holds no PNG or JPEG files.`)
+  })
   return lists.flat()
 }
 
@@ -68,26 +88,33 @@ export async function readImages(files: readonly string[], options: ImagesOption
   const workers = Array.from({ length: Math.min(4, availableParallelism(), Math.ceil(files.length / perWorker)) }, startWorker)
   try {
     let next = 0
-    await Promise.all(workers.map((worker) => new Promise<void>((resolve, reject) => {
-      let underWay = 0
-      const give = (): void => {
-        while (underWay < perWorker && next < files.length) {
-          worker.postMessage({ id: next, path: files[next] as string, height, width, channels } satisfies DecodeJob)
-          next++
-          underWay++
-        }
-        if (underWay === 0) resolve()
-      }
-      worker.on('error', reject)
-      worker.on('exit', (code) => reject(new FileFormatError(`images: the decoding worker ended with code ${code}; one of the images is too large.`)))
-      worker.on('message', ({ id, pixels: decoded, fault }: DecodeResult) => {
-        underWay--
-        if (decoded === undefined) return reject(new FileFormatError(`${files[id]}: ${fault}.`))
-        pixels.set(decoded, id * size)
-        give()
-      })
-      give()
-    })))
+    await Promise.all(
+      workers.map(
+        (worker) =>
+          new Promise<void>((resolve, reject) => {
+            let underWay = 0
+            const give = (): void => {
+              while (underWay < perWorker && next < files.length) {
+                worker.postMessage({ id: next, path: files[next] as string, height, width, channels } satisfies DecodeJob)
+                next++
+                underWay++
+              }
+              if (underWay === 0) resolve()
+            }
+            worker.on('error', reject)
+            worker.on('exit', (code) =>
+              reject(new FileFormatError(`images: the decoding worker ended with code ${code}; one of the images is too large.`)),
+            )
+            worker.on('message', ({ id, pixels: decoded, fault }: DecodeResult) => {
+              underWay--
+              if (decoded === undefined) return reject(new FileFormatError(`${files[id]}: ${fault}.`))
+              pixels.set(decoded, id * size)
+              give()
+            })
+            give()
+          }),
+      ),
+    )
   } finally {
     for (const worker of workers) {
       worker.removeAllListeners()
@@ -103,16 +130,19 @@ function startWorker(): Worker {
   return new Worker(`(${decodeLoop.toString()})(require)`, { eval: true, workerData })
 }
 
-async function imagesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    throw new ValueError(`imageFolder: ${folder} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, { cause: error })
+async function imagesIn(folder: string, recursive = false): Promise<string[]> {
+  const names = await readdir(folder, { recursive }).catch((error: unknown) => {
+    throw new ValueError(`imageFolder: ${folder} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {
+      cause: error,
+    })
   })
-  return names.filter((name) => imageName.test(name) && !name.startsWith('.')).sort()
+  return names.filter((name) => imageName.test(name) && !basename(name).startsWith('.')).sort()
 }
 
 function shapeOf({ size = 32, channels = 3 }: ImagesOptions): [number, number, number] {
   const [height, width] = typeof size === 'number' ? [size, size] : size
-  if (![height, width].every((value) => Number.isInteger(value) && value >= 1)) throw new ValueError(`images: size is a whole number of pixels or [height, width], not ${String(size)}.`)
+  if (![height, width].every((value) => Number.isInteger(value) && value >= 1))
+    throw new ValueError(`images: size is a whole number of pixels or [height, width], not ${String(size)}.`)
   if (channels !== 1 && channels !== 3) throw new ValueError(`images: channels are 3 (colour) or 1 (grey), not ${String(channels)}.`)
   return [height, width, channels]
 }

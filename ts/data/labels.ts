@@ -4,14 +4,18 @@ import { isTensor, type ColumnSource } from './column.js'
 import type { Numbers } from './nested.js'
 
 /** Class names as class numbers; the classes are the sorted names unless given. Other labels pass through. */
-export function namedLabels(labels: ColumnSource | readonly string[], classes: readonly string[] | undefined): { values: ColumnSource; classes: readonly string[] | undefined } {
+export function namedLabels(
+  labels: ColumnSource | readonly string[],
+  classes: readonly string[] | undefined,
+): { values: ColumnSource; classes: readonly string[] | undefined } {
   if (isTensor(labels) || !Array.isArray(labels) || typeof labels[0] !== 'string') return { values: labels as ColumnSource, classes }
   const names = labels as readonly string[]
   const known = classes ?? [...new Set(names)].sort()
   const numbers = new Map(known.map((name, i) => [name, i]))
   const values = names.map((name, i) => {
     const number = numbers.get(name)
-    if (number === undefined) throw new ValueError(`labels: sample ${i} is of the class '${String(name)}', which is not among ${known.join(', ')}.`)
+    if (number === undefined)
+      throw new ValueError(`labels: sample ${i} is of the class '${String(name)}', which is not among ${known.join(', ')}.`)
     return number
   })
   return { values, classes: known }
@@ -23,7 +27,9 @@ export function checkLabels(values: Numbers, classes: number | undefined): void 
     const value = Number(values[i])
     if (!Number.isFinite(value)) throw new ValueError(`labels: number ${i} is ${value}. Leave such samples out.`)
     if (classes === undefined) continue
-    if (!Number.isInteger(value)) throw new ValueError(`labels: sample ${i} has the label ${value}, but with classes given labels are whole class numbers.`)
-    if (value < 0 || value >= classes) throw new ValueError(`labels: sample ${i} has the label ${value}, but there are ${classes} classes (0 to ${classes - 1}).`)
+    if (!Number.isInteger(value))
+      throw new ValueError(`labels: sample ${i} has the label ${value}, but with classes given labels are whole class numbers.`)
+    if (value < 0 || value >= classes)
+      throw new ValueError(`labels: sample ${i} has the label ${value}, but there are ${classes} classes (0 to ${classes - 1}).`)
   }
 }

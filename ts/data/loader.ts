@@ -1,29 +1,12 @@
 // Batches in a seeded order, made ahead of their use, and given back.
-import { noGrad, scope, tensor, ValueError } from '../index.js'
-import { augmentBatch, type AugmentSettings, checkAugment, mixup } from './augment.js'
-import { isTensor } from './column.js'
-import { type Batch, Dataset, type DatasetSource, dataset, disposeBatch, tensorsOf } from './dataset.js'
+import { noGrad, scope, ValueError } from '../index.js'
+import { augmentBatch, mixup } from './augment.js'
+import { type Batch, disposeBatch } from './batch.js'
+import { Dataset } from './dataset.js'
+import { checkOptions, type LoaderOptions } from './loader-options.js'
 import { range, seeded, shuffle } from './random.js'
-import { collate, type KnownSource, recognise, type Sample, type Source } from './source.js'
+import { collate, type KnownSource, ownTensors, recognise, type Sample, type Source } from './source.js'
 import { turns } from './turn.js'
-
-/** Options of a `DataLoader`. */
-export interface LoaderOptions {
-  /** Samples in a batch. Default 32; Infinity: all in one; null: the iterable gives whole batches already. */
-  batchSize?: number | null
-  /** Another order each epoch, drawn from the seed. Default false. */
-  shuffle?: boolean
-  /** Seeds the order and the augmentation. Default 0. */
-  seed?: number
-  /** Leaves out the last batch where it is smaller than the others. Default false. */
-  dropLast?: boolean
-  /** Random changes to images, or a function that changes a batch (synchronous; what it does not return is freed). */
-  augment?: AugmentSettings | ((batch: Batch) => Batch)
-  /** Batches made ahead. Default 2. */
-  prefetch?: number
-  /** The labels' dtype for samples from `get(i)` and iterables. Default: int32 where all of a batch are whole numbers. */
-  labelDType?: 'int32' | 'float32'
-}
 
 /** Where a loader stands, as plain data for a checkpoint. */
 export interface LoaderState {
@@ -33,11 +16,9 @@ export interface LoaderState {
   seed: number
 }
 
-const optionNames = ['batchSize', 'shuffle', 'seed', 'dropLast', 'augment', 'prefetch', 'labelDType']
-
 /**
- * Goes through data in batches; each `for await` is one epoch, the next one the epoch after. A batch's tensors are freed when the next is taken:
- * `keep` does not hold them, `clone()` what you need longer. The order and the augmentation follow from the seed alone.
+ * Goes through data in batches; each `for await` is one epoch, the next one the epoch after. A batch's tensors are freed when the next is
+ * taken: `keep` does not hold them, `clone()` what you need longer. The order and the augmentation follow from the seed alone.
  *
  * ```js
  * const loader = new data.DataLoader(train, { batchSize: 32, shuffle: true, augment: { flip: true, pad: 4 } })
@@ -62,7 +43,6 @@ export class DataLoader implements AsyncIterable<Batch> {
   #current: object | null = null
 
   constructor(source: Source, options: LoaderOptions = {}) {
-    for (const name of Object.keys(options)) if (!optionNames.includes(name)) throw new ValueError(`DataLoader: there is no option '${name}'. There are ${optionNames.join(', ')}.`)
     const { shuffle = false, seed = 0, dropLast = false, augment, prefetch = 2, labelDType } = options
     this.#source = recognise(source)
     this.#options = { shuffle, seed, dropLast, prefetch, augment, labelDType }
@@ -70,15 +50,14 @@ export class DataLoader implements AsyncIterable<Batch> {
     const stream = this.#source.kind === 'stream'
     const count = this.#source.kind === 'stream' ? Infinity : this.#source.data.length
     // Infinity: all samples in one batch.
-    const batchSize = this.batchSize = options.batchSize === Infinity && !stream ? count : options.batchSize === undefined ? 32 : options.batchSize
-    if (batchSize === null ? !stream : !Number.isInteger(batchSize) || batchSize < 1) throw new ValueError(`DataLoader: batchSize is a whole number of at least 1${stream ? ', or null' : ''}, not ${String(batchSize)}.`)
-    if (!Number.isInteger(prefetch) || prefetch < 0) throw new ValueError(`DataLoader: prefetch is a whole number of at least 0, not ${prefetch}.`)
-    if (!Number.isSafeInteger(seed)) throw new ValueError(`DataLoader: a seed is a whole number up to 2^53, not ${seed}.`)
-    if (stream && shuffle) throw new ValueError('DataLoader: a stream of samples cannot be shuffled. Shuffle it where it comes from, or give { length, get(i) }.')
-    if (typeof augment === 'object') checkAugment(augment)
-    this.length = count === Infinity ? Infinity : dropLast ? Math.floor(count / (batchSize as number)) : Math.ceil(count / (batchSize as number))
+    const batchSize = (this.batchSize =
+      options.batchSize === Infinity && !stream ? count : options.batchSize === undefined ? 32 : options.batchSize)
+    checkOptions(options, batchSize, stream)
+    this.length =
+      count === Infinity ? Infinity : dropLast ? Math.floor(count / (batchSize as number)) : Math.ceil(count / (batchSize as number))
     this.samples = dropLast && count !== Infinity ? this.length * (batchSize as number) : count
-    if (this.length === 0) throw new ValueError(`DataLoader: ${count} samples make no whole batch of ${batchSize}. Leave dropLast out, or use smaller batches.`)
+    if (this.length === 0)
+      throw new ValueError(`DataLoader: ${count} samples make no whole batch of ${batchSize}. Leave dropLast out, or use smaller batches.`)
   }
 
   /** Class names, where the data has them. */
@@ -91,10 +70,20 @@ export class DataLoader implements AsyncIterable<Batch> {
     return { epoch: this.#epoch, position: this.#position, seed: this.#seed }
   }
 
-  /** Goes to where another loader over the same data stood: the next `for await` gives the batches that were still to come, the same to the last bit. */
+  /**
+   * Goes to where another loader over the same data stood: the next `for await` gives the batches that were still to come, the same to the
+   * last bit.
+   */
   restore({ epoch, position, seed }: LoaderState): void {
-    if (![epoch, position].every((value) => Number.isInteger(value) && value >= 0) || position > this.length || !Number.isSafeInteger(seed)) {
-      throw new ValueError(`DataLoader: the state { epoch: ${epoch}, position: ${position}, seed: ${seed} } is none of this loader's, which has ${this.length} batches an epoch.\n  Give the same data and batch size.`)
+    if (
+      ![epoch, position].every((value) => Number.isInteger(value) && value >= 0) ||
+      position > this.length ||
+      !Number.isSafeInteger(seed)
+    ) {
+      throw new ValueError(
+        `DataLoader: { epoch: ${epoch}, position: ${position}, seed: ${seed} } is no state of a loader of ${this.length} batches.\n` +
+          `  Give the same data and batch size.`,
+      )
     }
     this.#epoch = epoch
     this.#position = position
@@ -106,7 +95,7 @@ export class DataLoader implements AsyncIterable<Batch> {
   /** The rest of the epoch. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
     if (this.#left) this.#advance()
-    const me = this.#current = {}
+    const me = (this.#current = {})
     const epoch = this.#epoch
     const batches = this.#source.kind === 'stream' ? this.#streamed(epoch, this.#position) : this.#counted(epoch, this.#position)
     const ahead: Promise<Batch | null>[] = []
@@ -122,7 +111,7 @@ export class DataLoader implements AsyncIterable<Batch> {
           next.catch(() => {})
           ahead.push(next)
         }
-        const batch = await ahead.shift() as Batch | null
+        const batch = (await ahead.shift()) as Batch | null
         await turn()
         if (held !== null) disposeBatch(held)
         held = batch
@@ -133,7 +122,13 @@ export class DataLoader implements AsyncIterable<Batch> {
       done = true
     } finally {
       if (held !== null) disposeBatch(held)
-      for (const pending of ahead) pending.then((batch) => { if (batch !== null) disposeBatch(batch) }, () => {})
+      for (const pending of ahead)
+        pending.then(
+          (batch) => {
+            if (batch !== null) disposeBatch(batch)
+          },
+          () => {},
+        )
       await batches.close?.()
       if (this.#current === me && done) this.#advance()
     }
@@ -182,7 +177,7 @@ export class DataLoader implements AsyncIterable<Batch> {
       const at = place++
       if (this.batchSize !== null) return at < from ? take() : this.#finish(() => collate(samples, this.#options.labelDType), epoch, at)
       const batch = samples[0] as Batch
-      if (at >= from) return this.#finish(() => tensors(batch), epoch, at)
+      if (at >= from) return this.#finish(() => ownTensors(batch), epoch, at)
       disposeBatch(batch)
       return take()
     }
@@ -202,29 +197,25 @@ export class DataLoader implements AsyncIterable<Batch> {
   #finish(raw: () => Batch, epoch: number, place: number): Batch {
     const { augment } = this.#options
     const data = this.#source.kind === 'dataset' ? this.#source.data : null
-    return noGrad(() => scope(() => {
-      let batch = raw()
-      if (typeof augment === 'object') batch = augmentBatch(batch, augment, [this.#seed, epoch, place])
-      if (data !== null) batch = data.prepare(batch)
-      if (typeof augment === 'object' && (augment.mixup ?? 0) > 0) batch = mixup(batch, augment.mixup as number, data?.classes?.length, [this.#seed, epoch, place])
-      return typeof augment === 'function' ? augment(batch) : batch
-    }))
+    return noGrad(() =>
+      scope(() => {
+        let batch = raw()
+        if (typeof augment === 'object') batch = augmentBatch(batch, augment, [this.#seed, epoch, place])
+        if (data !== null) batch = data.prepare(batch)
+        if (typeof augment === 'object' && (augment.mixup ?? 0) > 0)
+          batch = mixup(batch, augment.mixup as number, data?.classes?.length, [this.#seed, epoch, place])
+        return typeof augment === 'function' ? augment(batch) : batch
+      }),
+    )
   }
-}
-
-/** A batch from an iterable: its tensors, which are the loader's from now on, or tensors made of its numbers. */
-function tensors(batch: Batch): Batch {
-  if (typeof batch !== 'object' || batch === null || !('inputs' in batch) || !('labels' in batch)) throw new ValueError('DataLoader: a batch is { inputs, labels }.')
-  if ([...tensorsOf(batch.inputs)].length > 0) return { inputs: batch.inputs, labels: isTensor(batch.labels) ? batch.labels : tensor(batch.labels) }
-  const made = dataset(batch as DatasetSource)
-  return made.batch(range(made.length))
 }
 
 /** Begins the next batch; null after the last. */
 type Batches = (() => Promise<Batch | null>) & { close?: () => Promise<void> }
 
 /**
- * What training and evaluation go through: a `DataLoader` as it is, other iterables as iterables of batches, and a `DataLoader` with `options` over the rest.
+ * What training and evaluation go through: a `DataLoader` as it is, other iterables as iterables of batches, and a `DataLoader` with
+ * `options` over the rest.
  */
 export function loader(source: Source | DataLoader | AsyncIterable<Batch> | Iterable<Batch>, options: LoaderOptions = {}): DataLoader {
   if (source instanceof DataLoader) return source

@@ -11,12 +11,15 @@ export interface MnistOptions {
 }
 
 const patterns = {
-  trainImages: /^train-images[-.]idx3-ubyte(\.gz)?$/, trainLabels: /^train-labels[-.]idx1-ubyte(\.gz)?$/,
-  testImages: /^(t10k|test)-images[-.]idx3-ubyte(\.gz)?$/, testLabels: /^(t10k|test)-labels[-.]idx1-ubyte(\.gz)?$/,
+  trainImages: /^train-images[-.]idx3-ubyte(\.gz)?$/,
+  trainLabels: /^train-labels[-.]idx1-ubyte(\.gz)?$/,
+  testImages: /^(t10k|test)-images[-.]idx3-ubyte(\.gz)?$/,
+  testLabels: /^(t10k|test)-labels[-.]idx1-ubyte(\.gz)?$/,
 }
 
 /**
- * MNIST (LeCun, Cortes, Burges 1998), or a set of its format such as Fashion-MNIST: grey images [N, 28, 28, 1] kept as bytes and given as 0 to 1, labels 0 to 9.
+ * MNIST (LeCun, Cortes, Burges 1998), or a set of its format such as Fashion-MNIST: grey images [N, 28, 28, 1] kept as bytes and given as 0
+ * to 1, labels 0 to 9.
  * @throws ValueError where files are missing, FileFormatError for a damaged one
  */
 export async function mnist({ folder }: MnistOptions = {}): Promise<TrainTest> {
@@ -31,7 +34,7 @@ export async function mnist({ folder }: MnistOptions = {}): Promise<TrainTest> {
 
 /** Whether a folder holds MNIST's idx files. */
 export async function holdsMnist(folder: string): Promise<boolean> {
-  return await findFiles(folder) !== null
+  return (await findFiles(folder)) !== null
 }
 
 async function findFiles(place: string): Promise<Record<keyof typeof patterns, string> | null> {
@@ -44,10 +47,22 @@ async function findFiles(place: string): Promise<Record<keyof typeof patterns, s
 async function readPart(imagePath: string, labelPath: string): Promise<Dataset> {
   const images = parseIdx(await readBytes(imagePath), imagePath)
   const labels = parseIdx(await readBytes(labelPath), labelPath)
-  if (images.shape.length !== 3 || labels.shape.length !== 1) throw new FileFormatError(`mnist: ${imagePath} and ${labelPath} hold arrays of ${images.shape.length} and ${labels.shape.length} dimensions; 3 and 1 are wanted.`)
+  if (images.shape.length !== 3 || labels.shape.length !== 1)
+    throw new FileFormatError(
+      `mnist: ${imagePath} and ${labelPath} have ${images.shape.length} and ${labels.shape.length} dimensions; 3 and 1 are wanted.`,
+    )
   const [count, height, width] = images.shape as [number, number, number]
-  if (count !== labels.shape[0]) throw new ShapeError(`mnist: ${imagePath} has ${count} images, ${labelPath} ${labels.shape[0]} labels.`, { shapes: [images.shape, labels.shape] })
-  return dataset({ inputs: images.values, inputShape: [height, width, 1], labels: labels.values, classes: Array.from('0123456789'), scale: 1 / 255 })
+  if (count !== labels.shape[0])
+    throw new ShapeError(`mnist: ${imagePath} has ${count} images, ${labelPath} ${labels.shape[0]} labels.`, {
+      shapes: [images.shape, labels.shape],
+    })
+  return dataset({
+    inputs: images.values,
+    inputShape: [height, width, 1],
+    labels: labels.values,
+    classes: Array.from('0123456789'),
+    scale: 1 / 255,
+  })
 }
 
 /** An idx file: two zeros, the type (8: bytes), the number of dimensions, each dimension as a big-endian 32-bit number, the values. */
@@ -61,6 +76,7 @@ export function parseIdx(bytes: Uint8Array, path: string): { shape: number[]; va
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i))
   const size = shape.reduce((product, d) => product * d, 1)
-  if (bytes.length !== 4 + 4 * rank + size) return fail(`its head says [${shape.join(', ')}], its values are ${bytes.length - 4 - 4 * rank}`)
+  if (bytes.length !== 4 + 4 * rank + size)
+    return fail(`its head says [${shape.join(', ')}], its values are ${bytes.length - 4 - 4 * rank}`)
   return { shape, values: bytes.subarray(4 + 4 * rank) }
 }

@@ -6,9 +6,19 @@ export type Nested = number | boolean | readonly Nested[] | Numbers
 /** The typed arrays that data comes in. */
 export type Numbers = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint8ClampedArray | Int8Array
 
+/** Those whose elements are numbers. */
+export type PlainNumbers = Exclude<Numbers, BigInt64Array>
+
 export function isNumbers(value: unknown): value is Numbers {
-  return value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof BigInt64Array
-    || value instanceof Uint8Array || value instanceof Int8Array || value instanceof Uint8ClampedArray
+  return (
+    value instanceof Float32Array ||
+    value instanceof Float64Array ||
+    value instanceof Int32Array ||
+    value instanceof BigInt64Array ||
+    value instanceof Uint8Array ||
+    value instanceof Int8Array ||
+    value instanceof Uint8ClampedArray
+  )
 }
 
 /** The shape of nested arrays, read from the first of each. */
@@ -25,14 +35,17 @@ export function flatten(value: Nested, shape: readonly number[], what: string): 
   const visit = (part: Nested, depth: number): void => {
     if (depth === shape.length) {
       if (typeof part !== 'number' && typeof part !== 'boolean' && typeof part !== 'bigint') {
-        if (typeof part === 'object' && part !== null) throw new ShapeError(`${what}: the rows are not all of shape [${shape.slice(1).join(', ')}].`, { shapes: [shape] })
+        if (typeof part === 'object' && part !== null)
+          throw new ShapeError(`${what}: the rows are not all of shape [${shape.slice(1).join(', ')}].`, { shapes: [shape] })
         throw new ValueError(`${what}: numbers are wanted, one is ${part === null ? 'null' : typeof part}.`)
       }
       flat[at++] = Number(part)
       return
     }
     if (typeof part !== 'object' || part === null || part.length !== shape[depth]) {
-      throw new ShapeError(`${what}: the rows are not all of shape [${shape.slice(1).join(', ')}].\n  Pad or cut them to one length.`, { shapes: [shape] })
+      throw new ShapeError(`${what}: the rows are not all of shape [${shape.slice(1).join(', ')}].\n  Pad or cut them to one length.`, {
+        shapes: [shape],
+      })
     }
     for (let i = 0; i < part.length; i++) visit(part[i] as Nested, depth + 1)
   }

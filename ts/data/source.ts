@@ -1,8 +1,10 @@
 // Where batches come from: data in memory, samples by number, or a stream of samples.
 import { noGrad, scope, ShapeError, stack, tensor, type Tensor, ValueError } from '../index.js'
 import { isTensor } from './column.js'
-import { type Batch, type Dataset, type DatasetSource, dataset, type Inputs } from './dataset.js'
+import { type Batch, type Inputs, tensorsOf } from './batch.js'
+import { type Dataset, type DatasetSource, dataset } from './dataset.js'
 import { flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
+import { range } from './random.js'
 
 /** One sample: its input (a number, numbers, a tensor without the batch dimension, or a record of these) and its label. */
 export interface Sample {
@@ -20,7 +22,10 @@ export interface Indexed {
 export type Source = Dataset | DatasetSource | Indexed | Iterable<Sample> | AsyncIterable<Sample>
 
 /** A source whose kind is known. */
-export type KnownSource = { kind: 'dataset'; data: Dataset } | { kind: 'indexed'; data: Indexed } | { kind: 'stream'; data: Iterable<Sample | Batch> | AsyncIterable<Sample | Batch> }
+export type KnownSource =
+  | { kind: 'dataset'; data: Dataset }
+  | { kind: 'indexed'; data: Indexed }
+  | { kind: 'stream'; data: Iterable<Sample | Batch> | AsyncIterable<Sample | Batch> }
 
 /** Finds out what `source` is. @throws ValueError naming what is taken */
 export function recognise(source: Source): KnownSource {
@@ -28,7 +33,8 @@ export function recognise(source: Source): KnownSource {
     if ('inputs' in source && 'labels' in source) return { kind: 'dataset', data: dataset(source as DatasetSource) }
     if ('get' in source && typeof source.get === 'function' && 'length' in source) {
       const { length } = source
-      if (!Number.isInteger(length) || length < 1) throw new ValueError(`DataLoader: a source with ${String(length)} samples. Give at least one.`)
+      if (!Number.isInteger(length) || length < 1)
+        throw new ValueError(`DataLoader: a source with ${String(length)} samples. Give at least one.`)
       return { kind: 'indexed', data: source as Indexed }
     }
     if (Symbol.asyncIterator in source || Symbol.iterator in source) return { kind: 'stream', data: source as Iterable<Sample> }
@@ -39,18 +45,35 @@ export function recognise(source: Source): KnownSource {
 /** Puts samples together: a row each. */
 export function collate(samples: readonly Sample[], labelDType: 'int32' | 'float32' | undefined): Batch {
   for (const sample of samples) {
-    if (typeof sample !== 'object' || sample === null || !('inputs' in sample) || !('labels' in sample)) throw new ValueError('DataLoader: a sample is { inputs, labels }.')
+    if (typeof sample !== 'object' || sample === null || !('inputs' in sample) || !('labels' in sample))
+      throw new ValueError('DataLoader: a sample is { inputs, labels }.')
   }
-  return noGrad(() => scope(() => ({
-    inputs: collateInputs(samples.map(({ inputs }) => inputs)),
-    labels: rows(samples.map(({ labels }) => labels), 'labels', labelDType ?? 'whole'),
-  })))
+  return noGrad(() =>
+    scope(() => ({
+      inputs: collateInputs(samples.map(({ inputs }) => inputs)),
+      labels: rows(
+        samples.map(({ labels }) => labels),
+        'labels',
+        labelDType ?? 'whole',
+      ),
+    })),
+  )
 }
 
 function collateInputs(values: readonly unknown[]): Inputs {
   const [first] = values
-  if (typeof first !== 'object' || first === null || Array.isArray(first) || isNumbers(first) || isTensor(first)) return rows(values, 'inputs', 'float32')
-  return Object.fromEntries(Object.keys(first).map((name) => [name, rows(values.map((value) => (value as Record<string, unknown>)[name]), `inputs.${name}`, 'float32')]))
+  if (typeof first !== 'object' || first === null || Array.isArray(first) || isNumbers(first) || isTensor(first))
+    return rows(values, 'inputs', 'float32')
+  return Object.fromEntries(
+    Object.keys(first).map((name) => [
+      name,
+      rows(
+        values.map((value) => (value as Record<string, unknown>)[name]),
+        `inputs.${name}`,
+        'float32',
+      ),
+    ]),
+  )
 }
 
 function rows(values: readonly unknown[], what: string, dtype: 'float32' | 'int32' | 'whole'): Tensor {
@@ -59,12 +82,19 @@ function rows(values: readonly unknown[], what: string, dtype: 'float32' | 'int3
     for (const value of values) {
       if (!isTensor(value)) throw new ValueError(`DataLoader: ${what} are tensors in some samples and not in others.`)
       if (String(value.shape) !== String(first.shape)) {
-        throw new ShapeError(`DataLoader: ${what} of one batch differ in shape, [${first.shape.join(', ')}] and [${value.shape.join(', ')}].\n  Pad or resize them in get(i).`, { shapes: [first.shape, value.shape] })
+        throw new ShapeError(
+          `DataLoader: ${what} of one batch differ in shape, [${first.shape.join(', ')}] and [${value.shape.join(', ')}].\n` +
+            `  Pad or resize them in get(i).`,
+          { shapes: [first.shape, value.shape] },
+        )
       }
     }
     return stack(values as Tensor[])
   }
-  if (isNumbers(first) && values.every((value) => isNumbers(value) && value.constructor === first.constructor && value.length === first.length)) {
+  if (
+    isNumbers(first) &&
+    values.every((value) => isNumbers(value) && value.constructor === first.constructor && value.length === first.length)
+  ) {
     const array = new (first.constructor as new (length: number) => Numbers)(first.length * values.length)
     values.forEach((value, i) => array.set(value as never, i * first.length))
     return tensor(array, { shape: [values.length, first.length], transfer: true })
@@ -72,6 +102,17 @@ function rows(values: readonly unknown[], what: string, dtype: 'float32' | 'int3
   const shape = nestedShape(values as Nested)
   const flat = flatten(values as Nested, shape, `DataLoader: ${what}`)
   const whole = dtype === 'int32' || (dtype === 'whole' && flat.every(Number.isSafeInteger))
-  if (dtype !== 'float32') for (const value of flat) if (!Number.isFinite(value)) throw new ValueError(`DataLoader: a label is ${value}. Leave such samples out.`)
+  if (dtype !== 'float32')
+    for (const value of flat) if (!Number.isFinite(value)) throw new ValueError(`DataLoader: a label is ${value}. Leave such samples out.`)
   return tensor(whole ? Int32Array.from(flat) : Float32Array.from(flat), { shape, transfer: true })
+}
+
+/** A batch from an iterable: its tensors, which are the loader's from now on, or tensors made of its numbers. */
+export function ownTensors(batch: Batch): Batch {
+  if (typeof batch !== 'object' || batch === null || !('inputs' in batch) || !('labels' in batch))
+    throw new ValueError('DataLoader: a batch is { inputs, labels }.')
+  if ([...tensorsOf(batch.inputs)].length > 0)
+    return { inputs: batch.inputs, labels: isTensor(batch.labels) ? batch.labels : tensor(batch.labels) }
+  const made = dataset(batch as DatasetSource)
+  return made.batch(range(made.length))
 }

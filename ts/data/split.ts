@@ -17,11 +17,17 @@ export interface SplitOptions {
  * Holds out a part of the data. The same seed gives the same parts; both keep the order of the data.
  * @throws ValueError where a part would be empty
  */
-export async function split(source: Dataset | DatasetSource, { validation = 0.1, seed = 0, stratify = true }: SplitOptions = {}): Promise<{ train: Dataset; validation: Dataset }> {
+export async function split(
+  source: Dataset | DatasetSource,
+  { validation = 0.1, seed = 0, stratify = true }: SplitOptions = {},
+): Promise<{ train: Dataset; validation: Dataset }> {
   const all = dataset(source)
   const count = heldOut(validation, all.length)
-  const groups = stratify && all.isClassification ? byClass(await all.labelValues() as Int32Array) : [range(all.length)]
-  const taken = shares(groups.map(({ length }) => length), count)
+  const groups = stratify && all.isClassification ? byClass((await all.labelValues()) as Int32Array) : [range(all.length)]
+  const taken = shares(
+    groups.map(({ length }) => length),
+    count,
+  )
   const held = groups.flatMap((group, i) => [...shuffle(group, seeded(seed, i)).subarray(0, taken[i])])
   const chosen = new Set(held)
   const rest = range(all.length).filter((index) => !chosen.has(index))
@@ -34,7 +40,10 @@ function heldOut(validation: number, length: number): number {
     throw new ValueError(`split: validation is a share between 0 and 1 or a number of samples, not ${validation}.`)
   }
   if (count < 1 || count >= length) {
-    throw new ValueError(`split: of ${length} samples, ${validation} for validation leaves ${count < 1 ? 'validation' : 'training'} without any.\n  Give more data or another share.`)
+    throw new ValueError(
+      `split: of ${length} samples, ${validation} for validation leaves ${count < 1 ? 'validation' : 'training'} without any.\n` +
+        `  Give more data or another share.`,
+    )
   }
   return count
 }
@@ -54,7 +63,7 @@ function byClass(labels: ArrayLike<number | bigint>): Int32Array[] {
 /** How many each group gives, by largest remainder: together exactly `count`. */
 function shares(sizes: readonly number[], count: number): number[] {
   const total = sizes.reduce((sum, size) => sum + size, 0)
-  const exact = sizes.map((size) => size * count / total)
+  const exact = sizes.map((size) => (size * count) / total)
   const given = exact.map(Math.floor)
   const order = exact.map((value, i) => [value % 1, i] as const).sort((a, b) => b[0] - a[0] || a[1] - b[1])
   let left = count - given.reduce((sum, value) => sum + value, 0)

@@ -13,8 +13,8 @@ export interface Normalisation {
 const chunk = 1 << 17
 
 /**
- * Mean and (population) deviation of each channel over all samples and places, of the inputs as scaled. A channel that never changes gets the deviation 1.
- * Computed in float64 on the JS thread, in short turns.
+ * Mean and (population) deviation of each channel over all samples and places, of the inputs as scaled. A channel that never changes gets
+ * the deviation 1. Computed in float64 on the JS thread, in short turns.
  */
 export async function statistics(data: Dataset): Promise<Normalisation> {
   const { inputShape, scale } = data
@@ -28,14 +28,14 @@ export async function statistics(data: Dataset): Promise<Normalisation> {
   // Two passes: squares of differences from the mean lose nothing where the mean is large.
   for (let from = 0; from < values.length; from += step) {
     const to = Math.min(values.length, from + step)
-    for (let i = from; i < to; ) for (let c = 0; c < channels; c++, i++) sums[c] = (sums[c] as number) + Number(values[i])
+    for (let i = from; i < to;) for (let c = 0; c < channels; c++, i++) sums[c] = (sums[c] as number) + Number(values[i])
     await turn()
   }
   const count = values.length / channels
   const means = sums.map((sum) => sum / count)
   for (let from = 0; from < values.length; from += step) {
     const to = Math.min(values.length, from + step)
-    for (let i = from; i < to; ) {
+    for (let i = from; i < to;) {
       for (let c = 0; c < channels; c++, i++) squares[c] = (squares[c] as number) + (Number(values[i]) - (means[c] as number)) ** 2
     }
     await turn()

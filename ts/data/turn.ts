@@ -8,9 +8,11 @@ export function turns(): () => Promise<void> | undefined {
   let last = performance.now()
   return () => {
     if (performance.now() - last < budget) return undefined
-    return new Promise((resolve) => setImmediate(() => {
-      last = performance.now()
-      resolve()
-    }))
+    return new Promise((resolve) =>
+      setImmediate(() => {
+        last = performance.now()
+        resolve()
+      }),
+    )
   }
 }

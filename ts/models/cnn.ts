@@ -19,7 +19,8 @@ export interface CnnOptions {
 }
 
 /**
- * The article's image classifier: three 3x3 convolutions of 32, 64 and 64 channels with ReLU, 2x2 max pooling after the first two, a hidden layer of 64.
+ * The article's image classifier: three 3x3 convolutions of 32, 64 and 64 channels with ReLU, 2x2 max pooling after the first two, a hidden
+ * layer of 64.
  * Images [N, imageSize, imageSize, inChannels] -> logits [N, classes]; 122,570 parameters on CIFAR-10.
  */
 export class ArticleCnn extends Module {
@@ -30,7 +31,9 @@ export class ArticleCnn extends Module {
     super()
     this.config = { inChannels, classes, imageSize }
     const side = Math.floor((Math.floor((imageSize - 2) / 2) - 2) / 2) - 2
-    if (!Number.isInteger(imageSize) || side < 1) throw new ValueError(`cnn: imageSize must be an integer of at least 18, not ${imageSize}. Use data resized to 32x32`)
+    if (!Number.isInteger(imageSize) || side < 1) {
+      throw new ValueError(`cnn: imageSize must be an integer of at least 18, not ${imageSize}. Use data resized to 32x32`)
+    }
     this.layers = new Sequential(
       new Conv2d(inChannels, 32, 3), new ReLU(), new MaxPool2d(2),
       new Conv2d(32, 64, 3), new ReLU(), new MaxPool2d(2),

@@ -1,4 +1,6 @@
-import { elu, gelu, hardsigmoid, hardswish, leakyRelu, logSigmoid, mish, relu, selu, sigmoid, silu, softplus, softsign } from '../ops/activation.js'
+import {
+  elu, gelu, hardsigmoid, hardswish, leakyRelu, logSigmoid, mish, relu, selu, sigmoid, silu, softplus, softsign,
+} from '../ops/activation.js'
 import { tanh } from '../ops/pointwise.js'
 import { logSoftmax, softmax } from '../ops/softmax.js'
 import type { Tensor } from '../tensor.js'
@@ -105,7 +107,10 @@ export class Tanh extends Activation {
   }
 }
 
-/** Probabilities along `dim` (the last). Cross-entropy takes logits: leave this layer out, or pass `fromLogits: false`. PyTorch: `nn.Softmax`. */
+/**
+ * Probabilities along `dim` (the last). Cross-entropy takes logits: leave this layer out, or pass `fromLogits: false`. PyTorch:
+ * `nn.Softmax`.
+ */
 export class Softmax extends Activation {
   constructor(readonly dim: number = -1) {
     super()

@@ -19,12 +19,15 @@ export interface BceWithLogitsOptions extends LossOptions {
   posWeight?: Weights
 }
 
+const probabilities = { task: 'binary', fromLogits: false } as const
+
 /**
- * Binary cross-entropy of probabilities: -(t log p + (1 - t) log(1 - p)); labels 0 or 1, or between, shaped as the output or [N] for [N, 1].
+ * Binary cross-entropy of probabilities: -(t log p + (1 - t) log(1 - p)); labels 0 or 1, or between, shaped as the output or [N] for [N,
+ * 1].
  * Logarithms are at least -100, and the gradient divides by at least 1e-12, as in PyTorch. From logits `bceWithLogits` is exact and faster.
  * PyTorch: `F.binary_cross_entropy`; Keras: `binary_crossentropy`.
  */
-export const bce: Loss<BceOptions> = declareLoss<BceOptions>({ task: 'binary', fromLogits: false }, function bce(output, target, options = {}) {
+export const bce: Loss<BceOptions> = declareLoss<BceOptions>(probabilities, function bce(output, target, options = {}) {
   const { reduction = 'mean', weight, fromLogits = false } = options
   if (fromLogits) return bceWithLogits(output, target, weight === undefined ? { reduction } : { reduction, weight })
   return scope(() => {
@@ -32,6 +35,9 @@ export const bce: Loss<BceOptions> = declareLoss<BceOptions>({ task: 'binary', f
     return reduce('bce', weight === undefined ? losses : losses.mul(weightsLike(weight, output)), reduction)
   })
 })
+
+// PyTorch's bound is a float32 constant in float64 too.
+const SMALLEST = Math.fround(1e-12)
 
 function bceElements(p: Tensor, t: Tensor): Tensor {
   const [pValue, tValue] = [p.detach(), t.detach()]
@@ -41,7 +47,7 @@ function bceElements(p: Tensor, t: Tensor): Tensor {
   return record(losses, {
     op: 'bce', inputs: [p, t], saved: [p, t],
     backward: (dy, p, t) => [
-      () => dy.mul(p!.sub(t!)).div(p!.mul(p!.rsub(1)).maximum(1e-12)),
+      () => dy.mul(p!.sub(t!)).div(p!.mul(p!.rsub(1)).maximum(SMALLEST)),
       () => dy.mul(p!.neg().log1p().maximum(-100).sub(p!.log().maximum(-100))),
     ],
   })
@@ -57,7 +63,8 @@ export const bceWithLogits: Loss<BceWithLogitsOptions> = declareLoss<BceWithLogi
     return scope(() => {
       const t = matched('bceWithLogits', output, target)
       // log(1 - σ(x)) = log σ(x) - x
-      const positives = posWeight === undefined ? output.logSigmoid() : t.mul(weightsLike(posWeight, output).sub(1)).add(1).mul(output.logSigmoid())
+      const logSigmoid = output.logSigmoid()
+      const positives = posWeight === undefined ? logSigmoid : t.mul(weightsLike(posWeight, output).sub(1)).add(1).mul(logSigmoid)
       const losses = t.rsub(1).mul(output).sub(positives)
       return reduce('bceWithLogits', weight === undefined ? losses : losses.mul(weightsLike(weight, output)), reduction)
     })

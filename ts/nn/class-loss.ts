@@ -3,7 +3,9 @@ import { DTypeError, ShapeError, ValueError } from '../errors.js'
 import { crossEntropy as logitsCrossEntropy } from '../ops/cross-entropy.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, sameShape, type Weights, weightsLike } from './loss.js'
+import {
+  declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, sameShape, type Weights, weightsLike,
+} from './loss.js'
 
 /** Options of `crossEntropy`. */
 export interface CrossEntropyOptions extends LossOptions {
@@ -13,15 +15,21 @@ export interface CrossEntropyOptions extends LossOptions {
   ignoreIndex?: number
   /** This share of each target is spread evenly over the classes (0). Szegedy et al., 2016. */
   labelSmoothing?: number
-  /** False where the outputs are probabilities (a softmax layer is the last): they are divided by their sum and kept in [1e-7, 1 - 1e-7], as Keras does. */
+  /**
+   * False where the outputs are probabilities (a softmax layer is the last): they are divided by their sum and kept in [1e-7, 1 - 1e-7], as
+   * Keras does.
+   */
   fromLogits?: boolean
 }
+
+const logProbabilities = { task: 'multiclass', fromLogits: false } as const
 
 /** Keras' bounds: log(0) becomes log(1e-7). */
 const CLIP = 1e-7
 
 /**
- * Cross-entropy of scores a class [..., C] with labels int32 [...] or with probabilities (one-hot, soft) [..., C]; classes are the last dimension.
+ * Cross-entropy of scores a class [..., C] with labels int32 [...] or with probabilities (one-hot, soft) [..., C]; classes are the last
+ * dimension.
  * A label outside 0 .. C - 1 other than `ignoreIndex` is a late error that rejects what is computed from it.
  * PyTorch: `F.cross_entropy` (classes second there); Keras: `SparseCategoricalCrossentropy`, `CategoricalCrossentropy`.
  */
@@ -65,8 +73,10 @@ export interface NllOptions extends LossOptions {
 }
 
 /** Minus the log-probability [..., C] of each label int32 [...]; behind a LogSoftmax. PyTorch: `F.nll_loss`. */
-export const nll: Loss<NllOptions> = declareLoss<NllOptions>({ task: 'multiclass', fromLogits: false }, function nll(output, target, options = {}) {
-  if (isSoft('nll', output, target)) throw new DTypeError('nll: the targets are class indices [...] for log-probabilities [..., C]. Use crossEntropy for one-hot targets', { op: 'nll' })
+export const nll: Loss<NllOptions> = declareLoss<NllOptions>(logProbabilities, function nll(output, target, options = {}) {
+  if (isSoft('nll', output, target)) {
+    throw new DTypeError('nll: targets are class indices [...] for log-probabilities [..., C]. Use crossEntropy for one-hot targets', { op: 'nll' })
+  }
   return scope(() => indexed('nll', output, target, options))
 })
 
@@ -93,26 +103,32 @@ function isSoft(name: string, output: Tensor, target: Tensor): boolean {
   const [o, t] = [output.shape, target.shape]
   if (o.length > 0 && sameShape(t, o.slice(0, -1))) {
     if (!isFloat(target.dtype)) return false
-    throw new DTypeError(`${name}: labels are class indices, int32 [${t.join(', ')}], got ${target.dtype}. Use labels.cast('int32')`, { op: name, shapes: [o, t] })
+    throw new DTypeError(`${name}: labels are class indices, int32 [${t.join(', ')}], got ${target.dtype}. Use labels.cast('int32')`, {
+      op: name, shapes: [o, t],
+    })
   }
   if (o.length > 0 && sameShape(t, o)) return true
   const expected = o.slice(0, -1).join(', ')
   throw new ShapeError(
-    `${name}: outputs [${o.join(', ')}] (classes last) want labels int32 [${expected}] or probabilities [${o.join(', ')}], got ${target.dtype} [${t.join(', ')}]`,
+    `${name}: outputs [${o.join(', ')}] (classes last) want labels int32 [${expected}] or probabilities [${o.join(', ')}], ` +
+      `got ${target.dtype} [${t.join(', ')}]`,
     { op: name, shapes: [o, t] },
   )
 }
 
 /** Options of `klDiv`. */
 export interface KlDivOptions {
-  /** 'batchmean' divides the sum by the first dimension (the definition's mean); 'mean' by the number of elements, PyTorch's default and ours. */
+  /**
+   * 'batchmean' divides the sum by the first dimension (the definition's mean); 'mean' by the number of elements, PyTorch's default and
+   * ours.
+   */
   reduction?: Reduction | 'batchmean'
   /** The targets are log-probabilities too (false). */
   logTarget?: boolean
 }
 
 /** Kullback-Leibler divergence: target (log target - output); outputs are log-probabilities. PyTorch: `F.kl_div`. */
-export const klDiv: Loss<KlDivOptions> = declareLoss<KlDivOptions>({ task: 'multiclass', fromLogits: false }, function klDiv(output, target, options = {}) {
+export const klDiv: Loss<KlDivOptions> = declareLoss<KlDivOptions>(logProbabilities, function klDiv(output, target, options = {}) {
   const { reduction = 'mean', logTarget = false } = options
   return scope(() => {
     const t = matched('klDiv', output, target)

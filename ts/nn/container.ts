@@ -26,7 +26,8 @@ export class Sequential extends Module {
   /** Adds a layer at the end. */
   append(layer: Module): this {
     if (!(layer instanceof Module)) {
-      throw new ValueError(`Sequential: layer ${this.length} is ${describeValue(layer)}, not a Module. Use an instance: new nn.ReLU(), not nn.ReLU`)
+      const what = `layer ${this.length} is ${describeValue(layer)}`
+      throw new ValueError(`Sequential: ${what}, not a Module. Use an instance: new nn.ReLU(), not nn.ReLU`)
     }
     this[this.length] = layer
     return this
@@ -92,14 +93,18 @@ export class ModuleDict<M extends Module = Module> extends Module {
   /** The module of that name. */
   get(name: string): M {
     const module = Object.hasOwn(this, name) ? (this as unknown as Record<string, unknown>)[name] : undefined
-    if (!(module instanceof Module)) throw new ValueError(`ModuleDict: no module "${name}"; there are ${[...this.keys()].join(', ') || 'none'}`)
+    if (!(module instanceof Module)) {
+      throw new ValueError(`ModuleDict: no module "${name}"; there are ${[...this.keys()].join(', ') || 'none'}`)
+    }
     return module as M
   }
 
   /** Adds a module, or puts another in its place. */
   set(name: string, module: M): this {
     if (!(module instanceof Module)) throw new ValueError(`ModuleDict: "${name}" is ${describeValue(module)}, not a Module`)
-    if (name in Module.prototype || name === 'training' || name === 'forward') throw new ValueError(`ModuleDict: "${name}" is a name of Module itself; take another`)
+    if (name in ModuleDict.prototype || name === 'training') {
+      throw new ValueError(`ModuleDict: "${name}" is a name of ModuleDict itself; take another`)
+    }
     ;(this as unknown as Record<string, unknown>)[name] = module
     return this
   }
@@ -129,7 +134,9 @@ function layersOf(container: Module): Module[] {
 function checkFit(before: Module | undefined, x: Tensor, layer: Linear): void {
   const features = x.shape[x.shape.length - 1]
   if (before === undefined || features === layer.inFeatures) return
-  throw new ShapeError(wrongFeatures(before.constructor.name, features, layer, x.shape), { op: 'linear', shapes: [x.shape, layer.weight.shape] })
+  throw new ShapeError(wrongFeatures(before.constructor.name, features, layer, x.shape), {
+    op: 'linear', shapes: [x.shape, layer.weight.shape],
+  })
 }
 
 function describeValue(value: unknown): string {

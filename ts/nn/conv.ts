@@ -39,24 +39,29 @@ function checkGroups(layer: string, inChannels: number, outChannels: number, gro
   }
 }
 
-function checkChannels(name: string, x: Tensor, rank: number, letters: string, inChannels: number, remake: (channels: number) => string): void {
+function checkChannels(
+  name: string, x: Tensor, rank: number, letters: string, inChannels: number, remake: (channels: number) => string,
+): void {
   const channels = x.shape[rank - 1]
   if (x.shape.length !== rank) {
     throw new ShapeError(
-      `${name}: the input [${x.shape.join(', ')}] has ${x.shape.length} dimensions, expected ${rank} (${letters}). Use x.unsqueeze(0) for a single sample`,
+      `${name}: the input [${x.shape.join(', ')}] has ${x.shape.length} dimensions, expected ${rank} (${letters}). ` +
+        'Use x.unsqueeze(0) for a single sample',
       { shapes: [x.shape] },
     )
   }
   if (channels === inChannels) return
-  const second = x.shape[1] === inChannels ? ` The second dimension is ${inChannels}: images are channels last here, use x.permute(...) from N C to N ... C.` : ''
+  const second = x.shape[1] === inChannels ? ` The second dimension is ${inChannels}: channels are last here, use x.movedim(1, -1).` : ''
   throw new ShapeError(
-    `${name}: the input [${x.shape.join(', ')}] (${letters}) has ${channels} channels, the layer expects ${inChannels}: use ${remake(channels as number)}.${second}`,
+    `${name}: the input [${x.shape.join(', ')}] (${letters}) has ${channels} channels, the layer expects ${inChannels}: ` +
+      `use ${remake(channels as number)}.${second}`,
     { shapes: [x.shape] },
   )
 }
 
 /**
- * 2-D convolution (cross-correlation) of images [N, H, W, inChannels] -> [N, OH, OW, outChannels]; weight [outChannels, KH, KW, inChannels / groups].
+ * 2-D convolution (cross-correlation) of images [N, H, W, inChannels] -> [N, OH, OW, outChannels]; weight [outChannels, KH, KW, inChannels
+ * / groups].
  * OH = ⌊(H + top + bottom - dilation (KH - 1) - 1) / stride⌋ + 1. PyTorch: `nn.Conv2d`, with channels second there.
  * @throws ShapeError where the channels do not fit, or the window is larger than the padded image.
  */
@@ -118,7 +123,10 @@ export interface Conv1dOptions {
   bias?: boolean
 }
 
-/** Convolution along sequences [N, T, inChannels] -> [N, OT, outChannels]; weight [outChannels, K, inChannels / groups]. PyTorch: `nn.Conv1d`. */
+/**
+ * Convolution along sequences [N, T, inChannels] -> [N, OT, outChannels]; weight [outChannels, K, inChannels / groups]. PyTorch:
+ * `nn.Conv1d`.
+ */
 export class Conv1d extends Module {
   weight: Parameter
   bias: Parameter | null
@@ -213,10 +221,22 @@ export class ConvTranspose2d extends Module {
   }
 }
 
-interface Described { inChannels: number; outChannels: number; stride: unknown; padding: unknown; dilation: unknown; groups: number; bias: Parameter | null }
+interface Described {
+  inChannels: number
+  outChannels: number
+  stride: unknown
+  padding: unknown
+  dilation: unknown
+  groups: number
+  bias: Parameter | null
+}
 
 function describe(layer: Described, kernel: string): string {
-  const differs = (name: string, value: unknown, usual: string): string => (String(value) === usual || String(value) === `${usual},${usual}` ? '' : `, ${name}=${String(value)}`)
-  return `${layer.inChannels}, ${layer.outChannels}, ${kernel}` + differs('stride', layer.stride, '1') + differs('padding', layer.padding, '0') +
+  const differs = (name: string, value: unknown, usual: string): string => {
+    const text = String(value)
+    return text === usual || text === `${usual},${usual}` ? '' : `, ${name}=${text}`
+  }
+  return `${layer.inChannels}, ${layer.outChannels}, ${kernel}` +
+    differs('stride', layer.stride, '1') + differs('padding', layer.padding, '0') +
     differs('dilation', layer.dilation, '1') + differs('groups', layer.groups, '1') + (layer.bias === null ? ', bias=false' : '')
 }

@@ -39,7 +39,8 @@ export async function loadModule(module: Module, path: string, { strict = true, 
   try {
     if (from === undefined && metadata.format === 'pt') {
       throw new CheckpointError(
-        `load: ${path} was written by PyTorch, whose convolutions are channels second; nothing was changed.\n  Use load(path, { from: 'torch' }).`,
+        `load: ${path} was written by PyTorch, whose convolutions are channels second; nothing was changed.\n` +
+          "  Use load(path, { from: 'torch' }).",
       )
     }
     if (from === undefined) return loadStateDict(module, tensors, strict)

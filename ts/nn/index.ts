@@ -2,7 +2,9 @@ export { Module, type ForwardHook, type ForwardPreHook } from './module.js'
 export type { LoadOptions } from './files.js'
 export type { LoadResult, StateDict } from './state.js'
 export * from './activation.js'
-export { Conv1d, type Conv1dOptions, Conv2d, type Conv2dOptions, ConvTranspose2d, type ConvTranspose2dOptions, type Padding2d, type Pair } from './conv.js'
+export {
+  Conv1d, type Conv1dOptions, Conv2d, type Conv2dOptions, ConvTranspose2d, type ConvTranspose2dOptions, type Padding2d, type Pair,
+} from './conv.js'
 export { ModuleDict, ModuleList, Sequential } from './container.js'
 export { Dropout } from './dropout.js'
 export { Embedding, type EmbeddingOptions } from './embedding.js'

@@ -1,4 +1,5 @@
-// Initialisers: each writes into a parameter in place, without a gradient, and gives it back. Weights are [out, ..., in], so a Linear's fan-in is
+// Initialisers: each writes into a parameter in place, without a gradient, and gives it back. Weights are [out, ..., in], so a Linear's
+// fan-in is
 // its last dimension and a convolution's the product of all but the first.
 import { dtypeCode, type FloatDType } from '../dtype.js'
 import { ShapeError, ValueError } from '../errors.js'
@@ -32,14 +33,14 @@ export function gain(nonlinearity: Nonlinearity, slope: number = 0.01): number {
     case 'relu': return Math.SQRT2
     case 'leakyRelu': return Math.sqrt(2 / (1 + slope * slope))
     case 'selu': return 0.75
-    default: throw new ValueError(`init: unknown nonlinearity "${String(nonlinearity)}"; there are linear, sigmoid, tanh, relu, leakyRelu, selu`)
+    default: throw new ValueError(`init: no nonlinearity "${String(nonlinearity)}"; there are linear, sigmoid, tanh, relu, leakyRelu, selu`)
   }
 }
 
 /** Inputs and outputs that one element of the layer sees: Linear [O, I], convolutions [O, ..., I]. */
 export function fans(weight: Tensor): { fanIn: number; fanOut: number } {
   const { shape } = weight
-  if (shape.length < 2) throw new ShapeError(`init: fans need at least two dimensions, got [${shape.join(', ')}]`, { shapes: [shape] })
+  if (shape.length < 2) throw wrongRank('fans need at least two dimensions', shape)
   const receptive = shape.slice(1, -1).reduce((product, size) => product * size, 1)
   return { fanIn: (shape[shape.length - 1] as number) * receptive, fanOut: (shape[0] as number) * receptive }
 }
@@ -55,7 +56,9 @@ export function normal<T extends Tensor>(target: T, mean: number = 0, std: numbe
 }
 
 /** Normal, drawn again outside [low, high] (absolute bounds). PyTorch: `trunc_normal_`. */
-export function truncatedNormal<T extends Tensor>(target: T, mean: number = 0, std: number = 1, low: number = -2, high: number = 2, options: InitOptions = {}): T {
+export function truncatedNormal<T extends Tensor>(
+  target: T, mean: number = 0, std: number = 1, low: number = -2, high: number = 2, options: InitOptions = {},
+): T {
   return fill(target, options, (key, dtype) => run.truncatedNormal(key, target.shape, dtype, mean, std, low, high))
 }
 
@@ -116,9 +119,12 @@ export function lecunNormal<T extends Tensor>(target: T, options: InitOptions = 
   return normal(target, 0, Math.sqrt(1 / fans(target).fanIn), options)
 }
 
-/** Rows (or, where there are more rows than columns, columns) of length `gain` at right angles; all but the first dimension count as one. Saxe et al., 2013. */
+/**
+ * Rows (or, where there are more rows than columns, columns) of length `gain` at right angles; all but the first dimension count as one.
+ * Saxe et al., 2013.
+ */
 export function orthogonal<T extends Tensor>(target: T, options: InitOptions & { gain?: number } = {}): T {
-  if (target.shape.length < 2) throw new ShapeError(`init: orthogonal needs at least two dimensions, got [${target.shape.join(', ')}]`, { shapes: [target.shape] })
+  if (target.shape.length < 2) throw wrongRank('orthogonal needs at least two dimensions', target.shape)
   const rows = target.shape[0] as number
   const columns = rows === 0 ? 0 : target.size / rows
   return fill(target, options, (key, dtype) => {
@@ -130,7 +136,7 @@ export function orthogonal<T extends Tensor>(target: T, options: InitOptions & {
 /** The identity for a convolution [O, ..., I]: channel i passes at the kernel's centre. PyTorch: `dirac_`. */
 export function dirac<T extends Tensor>(target: T, { groups = 1 }: { groups?: number } = {}): T {
   const { shape } = target
-  if (shape.length < 3) throw new ShapeError(`init: dirac needs a convolution's weight [O, ..., I], got [${shape.join(', ')}]`, { shapes: [shape] })
+  if (shape.length < 3) throw wrongRank("dirac needs a convolution's weight [O, ..., I]", shape)
   const [out, inner] = [shape[0] as number, shape[shape.length - 1] as number]
   if (out % groups !== 0) throw new ValueError(`init: dirac: ${out} output channels do not fall into ${groups} groups`)
   const spatial = shape.slice(1, -1)
@@ -153,7 +159,7 @@ export function dirac<T extends Tensor>(target: T, { groups = 1 }: { groups?: nu
 
 /** Normal(0, std), with the given share of each column (each input's weights) zero. PyTorch: `sparse_`. */
 export function sparse<T extends Tensor>(target: T, sparsity: number, std: number = 0.01, options: InitOptions = {}): T {
-  if (target.shape.length !== 2) throw new ShapeError(`init: sparse needs a matrix, got [${target.shape.join(', ')}]`, { shapes: [target.shape] })
+  if (target.shape.length !== 2) throw wrongRank('sparse needs a matrix', target.shape)
   const zeroed = Math.ceil(sparsity * (target.shape[0] as number))
   return fill(target, options, (key, dtype) => {
     // The rows with the smallest draws of each column are zero.
@@ -164,7 +170,13 @@ export function sparse<T extends Tensor>(target: T, sparsity: number, std: numbe
   })
 }
 
-function fill<T extends Tensor>(target: T, { generator = defaultGenerator() }: InitOptions, make: (key: Tensor, dtype: number) => Tensor): T {
+function wrongRank(needs: string, shape: readonly number[]): ShapeError {
+  return new ShapeError(`init: ${needs}, got [${shape.join(', ')}]`, { shapes: [shape] })
+}
+
+function fill<T extends Tensor>(
+  target: T, { generator = defaultGenerator() }: InitOptions, make: (key: Tensor, dtype: number) => Tensor,
+): T {
   noGrad(() => scope(() => {
     run.assign(target, make(generator.key(), dtypeCode(target.dtype)))
   }))

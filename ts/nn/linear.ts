@@ -1,10 +1,10 @@
 import { type FloatDType, isFloat } from '../dtype.js'
 import { ShapeError, ValueError } from '../errors.js'
-import { persistent } from '../internal.js'
 import { linear } from '../ops/linear.js'
 import type { Parameter, Tensor } from '../tensor.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
+import { persistent } from '../persistent.js'
 
 /** Options of `Linear`. */
 export interface LinearOptions {
@@ -57,14 +57,16 @@ function checkFeatures(layer: Linear, x: Tensor): void {
 
 /** The message for a Linear behind something of another size: "Flatten gives 1024, Linear expects 1600: ...". */
 export function wrongFeatures(giver: string, features: number | undefined, layer: Linear, shape: readonly number[]): string {
-  if (features === undefined) return `Linear: ${giver} has no dimensions, Linear expects [..., ${layer.inFeatures}]. Use x.reshape([1, ${layer.inFeatures}])`
+  const wanted = layer.inFeatures
+  if (features === undefined) return `Linear: ${giver} has no dimensions, Linear expects [..., ${wanted}]. Use x.reshape([1, ${wanted}])`
   const gives = giver === 'the input' ? `Linear: the input has ${features} features` : `${giver} gives ${features}`
   return `${gives} (shape [${shape.join(', ')}]), Linear expects ${layer.inFeatures}: ` +
     `use new nn.Linear(${features}, ${layer.outFeatures}) or new nn.LazyLinear(${layer.outFeatures})`
 }
 
 /**
- * A Linear that takes `inFeatures` from its first input (or from the state dict it loads). Until then `parameters()` throws: run the model once,
+ * A Linear that takes `inFeatures` from its first input (or from the state dict it loads). Until then `parameters()` throws: run the model
+ * once,
  * or `summary(model, inputShape)`, before making an optimizer. PyTorch: `nn.LazyLinear`.
  */
 export class LazyLinear extends Module {

@@ -1,11 +1,14 @@
 // What every loss shares: its declared task, reductions, and the checks of its target.
 import { ShapeError, ValueError } from '../errors.js'
 import { tensor } from '../create.js'
-import { persistent } from '../internal.js'
 import { Tensor } from '../tensor.js'
 import { Module } from './module.js'
+import { persistent } from '../persistent.js'
 
-/** What the outputs mean: scores a class, one score for yes or no, or quantities. The Trainer chooses accuracy, probabilities and classes by it. */
+/**
+ * What the outputs mean: scores a class, one score for yes or no, or quantities. The Trainer chooses accuracy, probabilities and classes by
+ * it.
+ */
 export type Task = 'multiclass' | 'binary' | 'regression'
 /** 'none' keeps one loss an element (a row, for classes); 'mean' and 'sum' give a scalar. */
 export type Reduction = 'none' | 'mean' | 'sum'
@@ -78,10 +81,11 @@ export function reduce(name: string, losses: Tensor, reduction: Reduction): Tens
  */
 export function matched(name: string, output: Tensor, target: Tensor): Tensor {
   const fits = sameShape(target.shape, output.shape)
-  const trailingOne = output.shape.length === target.shape.length + 1 && output.shape[output.shape.length - 1] === 1 && sameShape(target.shape, output.shape.slice(0, -1))
+  const trailingOne = output.shape.length > 0 && output.shape.at(-1) === 1 && sameShape(target.shape, output.shape.slice(0, -1))
   if (!fits && !trailingOne) {
     throw new ShapeError(
-      `${name}: the output is [${output.shape.join(', ')}], the target [${target.shape.join(', ')}]: they must be equal. Use target.reshape([...]) or another last layer`,
+      `${name}: the output is [${output.shape.join(', ')}], the target [${target.shape.join(', ')}]: they must be equal. ` +
+        'Use target.reshape([...]) or another last layer',
       { op: name, shapes: [output.shape, target.shape] },
     )
   }

@@ -2,11 +2,16 @@ import { ShapeError, ValueError } from '../errors.js'
 import { cosineSimilarity } from '../ops/composed.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights, weightsLike } from './loss.js'
+import {
+  declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights, weightsLike,
+} from './loss.js'
 import { Module } from './module.js'
 
+const scores = { task: 'binary', fromLogits: true } as const
+
 /** max(0, 1 - target · output), targets -1 or 1. Keras: `hinge`. */
-export const hinge: Loss<LossOptions> = declareLoss<LossOptions>({ task: 'binary', fromLogits: true }, function hinge(output, target, { reduction = 'mean' } = {}) {
+export const hinge: Loss<LossOptions> = declareLoss<LossOptions>(scores, function hinge(output, target, options = {}) {
+  const { reduction = 'mean' } = options
   return scope(() => reduce('hinge', matched('hinge', output, target).mul(output).rsub(1).relu(), reduction))
 })
 
@@ -26,7 +31,8 @@ export const multiMargin: Loss<MultiMarginOptions> = declareLoss<MultiMarginOpti
   function multiMargin(output, target, { reduction = 'mean', p = 1, margin = 1, weight } = {}) {
     if (p !== 1 && p !== 2) throw new ValueError(`multiMargin: p is 1 or 2, not ${String(p)}`, { op: 'multiMargin' })
     if (output.shape.length !== 2 || target.shape.length !== 1 || target.shape[0] !== output.shape[0]) {
-      throw new ShapeError(`multiMargin: scores [N, C] and labels [N] are expected, got [${output.shape.join(', ')}] and [${target.shape.join(', ')}]`, {
+      const got = `[${output.shape.join(', ')}] and [${target.shape.join(', ')}]`
+      throw new ShapeError(`multiMargin: scores [N, C] and labels [N] are expected, got ${got}`, {
         op: 'multiMargin', shapes: [output.shape, target.shape],
       })
     }
@@ -65,8 +71,12 @@ export interface CosineEmbeddingOptions extends LossOptions {
   margin?: number
 }
 
-/** 1 - cos(a, b) for pairs marked 1, max(0, cos(a, b) - margin) for pairs marked -1; a, b [N, D], target [N]. PyTorch: `F.cosine_embedding_loss`. */
-export function cosineEmbedding(a: Tensor, b: Tensor, target: Tensor, { reduction = 'mean', margin = 0 }: CosineEmbeddingOptions = {}): Tensor {
+/**
+ * 1 - cos(a, b) for pairs marked 1, max(0, cos(a, b) - margin) for pairs marked -1; a, b [N, D], target [N]. PyTorch:
+ * `F.cosine_embedding_loss`.
+ */
+export function cosineEmbedding(a: Tensor, b: Tensor, target: Tensor, options: CosineEmbeddingOptions = {}): Tensor {
+  const { reduction = 'mean', margin = 0 } = options
   return scope(() => {
     const similarity = cosineSimilarity(a, b)
     const similar = matched('cosineEmbedding', similarity, target).eq(1)

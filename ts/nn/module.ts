@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import '../attach.js'
 import { captureContext, enterModule, leaveModule, moduleStack, setModuleNaming } from '../context.js'
 import type { DType } from '../dtype.js'
@@ -107,7 +108,8 @@ export abstract class Module {
 
   /**
    * Copies `state` into the parameters and buffers, in place, casting between float types. All keys and shapes are compared first.
-   * @throws CheckpointError with every missing, unexpected and mismatched key; nothing was written then. `strict: false` forgives the first two.
+   * @throws CheckpointError with every missing, unexpected and mismatched key; nothing was written then. `strict: false` forgives the first
+   * two.
    */
   loadStateDict(state: StateDict, { strict = true }: { strict?: boolean } = {}): LoadResult {
     return loadStateDict(this, state, strict)
@@ -196,7 +198,7 @@ export abstract class Module {
 }
 
 // `console.log(model)` prints the tree; a symbol for Node alone, so that it stands outside the class's types.
-Object.defineProperty(Module.prototype, Symbol.for('nodejs.util.inspect.custom'), { value(this: Module): string { return this.toString() } })
+Object.defineProperty(Module.prototype, inspect.custom, { value(this: Module): string { return this.toString() } })
 
 /** The modules that no other module below `module` holds: its children, with their paths. */
 export function directChildren(module: Module): [string, Module][] {
@@ -207,7 +209,8 @@ export function directChildren(module: Module): [string, Module][] {
 
 /** Puts the bookkeeping around each `forward` on the prototype chain, once a class. */
 function wrapForward(start: object): void {
-  for (let prototype = start; prototype !== Module.prototype && !wrapped.has(prototype); prototype = Object.getPrototypeOf(prototype) as object) {
+  const above = (prototype: object): object => Object.getPrototypeOf(prototype) as object
+  for (let prototype = start; prototype !== Module.prototype && !wrapped.has(prototype); prototype = above(prototype)) {
     wrapped.add(prototype)
     const own = Object.getOwnPropertyDescriptor(prototype, 'forward')
     if (typeof own?.value !== 'function') continue
@@ -245,7 +248,10 @@ export function running<T>(module: Module, call: () => T): T {
 
 function callWithHooks(module: Module, hooks: Hooks, forward: Forward, inputs: unknown[]): unknown {
   if (captureContext() !== null) {
-    throw new CaptureError(`compile: ${module.constructor.name} has a forward hook, which would run while recording only. Remove it, or run the step without compile.`)
+    throw new CaptureError(
+      `compile: ${module.constructor.name} has a forward hook, which would run while recording only.\n` +
+        '  Remove it, or run the step without compile.',
+    )
   }
   for (const hook of hooks.before) {
     const replaced = hook(module, inputs)

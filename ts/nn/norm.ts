@@ -32,10 +32,13 @@ abstract class BatchNorm extends Module {
   readonly eps: number
   readonly momentum: number | null
 
-  constructor(readonly numFeatures: number, { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true }: BatchNormOptions = {}) {
+  constructor(readonly numFeatures: number, options: BatchNormOptions = {}) {
     super()
+    const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options
     positive(new.target.name, { numFeatures })
-    if (momentum !== null && !(momentum >= 0 && momentum <= 1)) throw new ValueError(`${new.target.name}: momentum lies between 0 and 1 or is null, not ${momentum}`)
+    if (momentum !== null && !(momentum >= 0 && momentum <= 1)) {
+      throw new ValueError(`${new.target.name}: momentum lies between 0 and 1 or is null, not ${momentum}`)
+    }
     this.eps = eps
     this.momentum = momentum
     this.weight = affine ? constantParameter([numFeatures], 1) : null
@@ -51,9 +54,12 @@ abstract class BatchNorm extends Module {
   forward(x: Tensor): Tensor {
     const { weight, bias, runningMean, runningVar, numBatchesTracked, momentum, eps } = this
     if (!this.ranks.includes(x.ndim) || x.shape[x.ndim - 1] !== this.numFeatures) {
+      const { name } = this.constructor
+      const second = x.shape[1] === this.numFeatures
+      const expected = `${this.ranks.join(' or ')} dimensions, the last of ${this.numFeatures} channels`
       throw new ShapeError(
-        `${this.constructor.name}: the input is [${x.shape.join(', ')}], expected ${this.ranks.join(' or ')} dimensions, the last of ${this.numFeatures} channels` +
-          (x.shape[1] === this.numFeatures ? '. Channels are last here: use x.movedim(1, -1)' : `. Use new nn.${this.constructor.name}(${x.shape[x.ndim - 1]})`),
+        `${name}: the input is [${x.shape.join(', ')}], expected ${expected}. ` +
+          (second ? 'Channels are last here: use x.movedim(1, -1)' : `Use new nn.${name}(${x.shape[x.ndim - 1]})`),
         { op: 'batchNorm', shapes: [x.shape] },
       )
     }
@@ -66,12 +72,14 @@ abstract class BatchNorm extends Module {
   }
 
   override extraRepr(): string {
-    return `${this.numFeatures}, eps=${this.eps}, momentum=${this.momentum}${this.weight === null ? ', affine=false' : ''}${this.runningMean === null ? ', trackRunningStats=false' : ''}`
+    return `${this.numFeatures}, eps=${this.eps}, momentum=${this.momentum}` +
+      (this.weight === null ? ', affine=false' : '') + (this.runningMean === null ? ', trackRunningStats=false' : '')
   }
 }
 
 /**
- * Normalises each channel over batch, height and width: [N, H, W, C] -> the same. In training by the batch, whose statistics move the running ones
+ * Normalises each channel over batch, height and width: [N, H, W, C] -> the same. In training by the batch, whose statistics move the
+ * running ones
  * (their variance unbiased); in evaluation by the running ones. Ioffe & Szegedy, 2015. PyTorch: `nn.BatchNorm2d`.
  */
 export class BatchNorm2d extends BatchNorm {
@@ -80,7 +88,10 @@ export class BatchNorm2d extends BatchNorm {
   }
 }
 
-/** Normalises each feature over the batch: [N, C], or each channel of sequences [N, T, C]. As `BatchNorm2d` otherwise. PyTorch: `nn.BatchNorm1d`. */
+/**
+ * Normalises each feature over the batch: [N, C], or each channel of sequences [N, T, C]. As `BatchNorm2d` otherwise. PyTorch:
+ * `nn.BatchNorm1d`.
+ */
 export class BatchNorm1d extends BatchNorm {
   protected get ranks(): readonly number[] {
     return [2, 3]
@@ -150,7 +161,8 @@ export class GroupNorm extends Module {
 
   forward(x: Tensor): Tensor {
     if (x.shape[x.ndim - 1] !== this.numChannels) {
-      throw new ShapeError(`GroupNorm: the input [${x.shape.join(', ')}] has ${x.shape[x.ndim - 1]} channels (last), the layer expects ${this.numChannels}`, {
+      const got = `the input [${x.shape.join(', ')}] has ${x.shape[x.ndim - 1]} channels (last)`
+      throw new ShapeError(`GroupNorm: ${got}, the layer expects ${this.numChannels}`, {
         op: 'groupNorm', shapes: [x.shape],
       })
     }

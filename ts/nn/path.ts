@@ -4,7 +4,8 @@ import type { Module } from './module.js'
 import { namedModules } from './walk.js'
 
 /**
- * The path of the innermost of `stack` (outermost first), seen from the outermost: each module's name inside the one that called it, joined by dots.
+ * The path of the innermost of `stack` (outermost first), seen from the outermost: each module's name inside the one that called it, joined
+ * by dots.
  * A module that its caller does not hold in a field is named by its class, and so is the outermost where it is alone.
  */
 export function modulePath(stack: readonly Module[]): string {

@@ -7,7 +7,10 @@ import { Module } from './module.js'
 
 export type { AvgPoolOptions, MaxPoolOptions }
 
-/** The largest element of each window: [N, H, W, C] -> [N, OH, OW, C]. NaN wins; of equal elements the first gets the gradient. PyTorch: `nn.MaxPool2d`. */
+/**
+ * The largest element of each window: [N, H, W, C] -> [N, OH, OW, C]. NaN wins; of equal elements the first gets the gradient. PyTorch:
+ * `nn.MaxPool2d`.
+ */
 export class MaxPool2d extends Module {
   constructor(readonly kernelSize: Pair, readonly options: MaxPoolOptions = {}) {
     super()

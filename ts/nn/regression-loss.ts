@@ -21,7 +21,8 @@ export interface HuberOptions extends LossOptions {
 }
 
 /** e² / 2 for errors up to delta, delta (|e| - delta / 2) beyond. PyTorch: `F.huber_loss`. */
-export const huber: Loss<HuberOptions> = declareLoss<HuberOptions>(traits, function huber(output, target, { reduction = 'mean', delta = 1 } = {}) {
+export const huber: Loss<HuberOptions> = declareLoss<HuberOptions>(traits, function huber(output, target, options = {}) {
+  const { reduction = 'mean', delta = 1 } = options
   if (!(delta > 0)) throw new ValueError(`huber: delta must be positive, not ${delta}`, { op: 'huber' })
   return scope(() => {
     const error = output.sub(matched('huber', output, target)).abs()
@@ -37,7 +38,8 @@ export interface SmoothL1Options extends LossOptions {
 }
 
 /** e² / (2 beta) for errors below beta, |e| - beta / 2 beyond. Girshick, 2015. PyTorch: `F.smooth_l1_loss`. */
-export const smoothL1: Loss<SmoothL1Options> = declareLoss<SmoothL1Options>(traits, function smoothL1(output, target, { reduction = 'mean', beta = 1 } = {}) {
+export const smoothL1: Loss<SmoothL1Options> = declareLoss<SmoothL1Options>(traits, function smoothL1(output, target, options = {}) {
+  const { reduction = 'mean', beta = 1 } = options
   if (!(beta >= 0)) throw new ValueError(`smoothL1: beta must not be negative, got ${beta}`, { op: 'smoothL1' })
   if (beta === 0) return l1(output, target, { reduction })
   return scope(() => huber(output, target, { reduction, delta: beta }).div(beta))

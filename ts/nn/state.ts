@@ -6,7 +6,7 @@ import { run } from '../native/run.js'
 import { noGrad, scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import type { Module } from './module.js'
-import { distinctSlots, namedModules, type Slot, slots } from './walk.js'
+import { aliasPaths, distinctSlots, namedModules, type Slot, slots } from './walk.js'
 
 /** Tensors by property path, as `stateDict()` gives and a safetensors file holds them. */
 export type StateDict = Record<string, Tensor>
@@ -28,9 +28,10 @@ export function loadStateDict(module: Module, state: StateDict, strict: boolean)
     if (child.isLazy) child.materialize((key) => state[path === '' ? key : `${path}.${key}`]?.shape)
   }
   const targets = distinctSlots(module)
-  const aliases = new Set(slots(module).map(({ path }) => path))
+  const known = new Set(slots(module).map(({ path }) => path))
+  const modules = aliasPaths(module)
   const missing = targets.filter(({ path }) => state[path] === undefined).map(({ path }) => path)
-  const unexpected = Object.keys(state).filter((key) => !aliases.has(key))
+  const unexpected = Object.keys(state).filter((key) => !known.has(firstPath(key, modules)))
   const present = targets.filter(({ path }) => state[path] !== undefined)
   const mismatched = present.flatMap((slot) => mismatch(slot, state[slot.path] as Tensor))
   if (mismatched.length > 0 || (strict && missing.length + unexpected.length > 0)) {
@@ -45,6 +46,14 @@ export function loadStateDict(module: Module, state: StateDict, strict: boolean)
   return { missing, unexpected }
 }
 
+/** Where a key leads through a module's second name, the key through its first. */
+function firstPath(key: string, aliases: ReadonlyMap<string, string>): string {
+  for (const [alias, first] of aliases) {
+    if (key.startsWith(`${alias}.`)) return first === '' ? key.slice(alias.length + 1) : first + key.slice(alias.length)
+  }
+  return key
+}
+
 function mismatch({ path, tensor }: Slot, source: Tensor): string[] {
   const here = `${path}: the model has ${describe(tensor)}, the state has ${describe(source)}`
   const fits = tensor.shape.length === source.shape.length && tensor.shape.every((size, dim) => size === source.shape[dim])
@@ -56,7 +65,7 @@ function mismatch({ path, tensor }: Slot, source: Tensor): string[] {
 const describe = (tensor: Tensor): string => `${tensor.dtype} [${tensor.shape.join(', ')}]`
 
 function report(module: Module, missing: string[], unexpected: string[], mismatched: string[], strict: boolean): string {
-  const list = (title: string, items: string[]): string[] => (items.length === 0 ? [] : [`  ${title} (${items.length}): ${items.join(', ')}`])
+  const list = (title: string, keys: string[]): string[] => (keys.length === 0 ? [] : [`  ${title} (${keys.length}): ${keys.join(', ')}`])
   return [
     `loadStateDict: the state does not fit ${module.constructor.name}; nothing was changed.`,
     ...(strict ? [...list('missing', missing), ...list('unexpected', unexpected)] : []),

@@ -5,6 +5,8 @@ import { buffer, Parameter, Tensor } from '../tensor.js'
 import type { Module } from './module.js'
 import { distinctSlots, namedModules, slots } from './walk.js'
 
+type Shape = readonly number[]
+
 /** One layer's line of a `Summary`. */
 export interface SummaryRow {
   /** The property path; '' for the model itself. */
@@ -45,11 +47,13 @@ export interface Summary {
  * @throws what `forward` throws on such an input, with the layer's shapes. PyTorch: the packages torchsummary and torchinfo.
  */
 export function summary(
-  model: Module, inputShape: readonly number[] | readonly (readonly number[])[], { dtype = 'float32' }: { dtype?: DType | readonly DType[] } = {},
+  model: Module, inputShape: Shape | readonly Shape[], { dtype = 'float32' }: { dtype?: DType | readonly DType[] } = {},
 ): Summary {
-  const shapes = inputShape.length > 0 && typeof inputShape[0] !== 'number' ? (inputShape as readonly (readonly number[])[]) : [inputShape as readonly number[]]
+  const several = inputShape.length > 0 && typeof inputShape[0] !== 'number'
+  const shapes = several ? (inputShape as readonly Shape[]) : [inputShape as Shape]
   const rows = noGrad(() => scope(() => {
-    const inputs = shapes.map((shape, i) => zeros(shape, { dtype: typeof dtype === 'string' ? dtype : (dtype[i] ?? 'float32'), device: 'meta' }))
+    const dtypes = typeof dtype === 'string' ? shapes.map(() => dtype) : dtype
+    const inputs = shapes.map((shape, i) => zeros(shape, { dtype: dtypes[i] ?? 'float32', device: 'meta' }))
     return runOnMeta(model, inputs)
   }))
   const seen = distinctSlots(model)
@@ -77,10 +81,13 @@ function runOnMeta(model: Module, inputs: Tensor[]): Traced[] {
   const modes = model.modules().map((module): [Module, boolean] => [module, module.training])
   const held = slots(model, { lazy: true })
   const removals: (() => void)[] = []
+  const lent: Tensor[] = []
   try {
     for (const slot of held) {
       const meta = zeros(slot.tensor.shape, { dtype: slot.tensor.dtype, device: 'meta' })
-      slot.set(slot.kind === 'parameter' ? new Parameter(meta as Tensor<FloatDType>) : buffer(meta))
+      const standIn = slot.kind === 'parameter' ? new Parameter(meta as Tensor<FloatDType>) : buffer(meta)
+      lent.push(standIn)
+      slot.set(standIn)
     }
     model.eval()
     for (const [path, module] of namedModules(model)) removals.push(trace(path, module, rows))
@@ -89,6 +96,7 @@ function runOnMeta(model: Module, inputs: Tensor[]): Traced[] {
     for (const remove of removals) remove()
     for (const [module, training] of modes) module.training = training
     for (const slot of held) slot.set(slot.tensor)
+    for (const standIn of lent) standIn.dispose()
   }
   return rows
 }
@@ -97,7 +105,8 @@ function trace(path: string, module: Module, rows: Traced[]): () => void {
   // A container's line stands before its layers': the place is taken on entering.
   const open: Traced[] = []
   const enter = module.registerForwardPreHook(() => {
-    const row: Traced = { path, type: module.constructor.name, outputShape: null, parameters: 0, flops: 0, container: namedModules(module).length > 1, module, bytes: 0 }
+    const container = namedModules(module).length > 1
+    const row: Traced = { path, type: module.constructor.name, outputShape: null, parameters: 0, flops: 0, container, module, bytes: 0 }
     rows.push(row)
     open.push(row)
   })
@@ -120,12 +129,17 @@ function draw(summary: Omit<Summary, 'toString'>): string {
   })
   const table = [['layer', 'output', 'parameters', 'FLOPs'], ...lines]
   const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((line) => (line[column] as string).length)))
-  const text = table.map((line) => line.map((cell, column) => (column < 2 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number))).join('  '))
+  const pad = (cell: string, column: number): string => {
+    const width = widths[column] as number
+    return column < 2 ? cell.padEnd(width) : cell.padStart(width)
+  }
+  const text = table.map((line) => line.map(pad).join('  '))
   const rule = '-'.repeat((text[0] as string).length)
   const frozen = summary.parameters - summary.trainable
+  const split = frozen > 0 ? ` (${number(summary.trainable)} train, ${number(frozen)} frozen)` : ''
   return [
     text[0], rule, ...text.slice(1), rule,
-    `parameters  ${number(summary.parameters)}${frozen > 0 ? ` (${number(summary.trainable)} train, ${number(frozen)} frozen)` : ''}, ${bytes(summary.parameterBytes)}`,
+    `parameters  ${number(summary.parameters)}${split}, ${bytes(summary.parameterBytes)}`,
     `activations ${bytes(summary.activationBytes)}`,
     `forward     ${summary.flops >= 1e9 ? `${(summary.flops / 1e9).toFixed(2)} GFLOP` : `${(summary.flops / 1e6).toFixed(2)} MFLOP`}`,
   ].join('\n')

@@ -15,7 +15,8 @@ const isConvolution = (module: Module): module is Convolution =>
   module instanceof Conv1d || module instanceof Conv2d || module instanceof ConvTranspose2d
 
 /**
- * A state dict of PyTorch's in our names and layouts, for `module`. Names are taken as they are or in camelCase (`running_mean`, `runningMean`);
+ * A state dict of PyTorch's in our names and layouts, for `module`. Names are taken as they are or in camelCase (`running_mean`,
+ * `runningMean`);
  * convolutions' channels go last, and so do the columns of a Linear that reads a flattened image of `flatten[path]` channels.
  * @throws CheckpointError where a Linear may stand behind a flattened image and nothing says so
  */
@@ -53,7 +54,11 @@ function flattenedChannels(module: Module, told: Readonly<Record<string, number>
   const found = new Map<string, number>()
   const known = new Set<Module>()
   for (const layer of module.modules()) {
-    if (layer instanceof Sequential) behindFlatten(layer).forEach((channels, linear) => { known.add(linear); if (channels > 1) found.set(pathOf(module, linear), channels) })
+    if (!(layer instanceof Sequential)) continue
+    for (const [linear, channels] of behindFlatten(layer)) {
+      known.add(linear)
+      if (channels > 1) found.set(pathOf(module, linear), channels)
+    }
   }
   let channels = 0
   for (const [path, layer] of namedModules(module)) {
@@ -65,7 +70,7 @@ function flattenedChannels(module: Module, told: Readonly<Record<string, number>
       if (given > 1) found.set(path, given)
     } else if (!known.has(layer) && channels > 1 && layer.inFeatures > channels && layer.inFeatures % channels === 0) {
       throw new CheckpointError(
-        `load: "${path}" (${layer.inFeatures} inputs) may read a flattened image, whose order differs from PyTorch's; nothing was changed.\n` +
+        `load: "${path}" (${layer.inFeatures} inputs) may read a flattened image, which PyTorch orders otherwise; nothing was changed.\n` +
           `  Pass { flatten: { '${path}': ${channels} } } with the image's channels, or 0 if it reads no image.`,
       )
     }

@@ -3,7 +3,9 @@ import { ValueError } from '../errors.js'
 import { isBuffer, Parameter, Tensor } from '../tensor.js'
 import { Module } from './module.js'
 
-/** One place that holds a tensor: `path` is the property path from the root (`encoder.layers.3.weight`), `set` puts another tensor there. */
+/**
+ * One place that holds a tensor: `path` is the property path from the root (`encoder.layers.3.weight`), `set` puts another tensor there.
+ */
 export interface Slot {
   readonly path: string
   readonly module: Module
@@ -97,6 +99,20 @@ export function slots(root: Module, { lazy = false }: { lazy?: boolean } = {}): 
 export function distinctSlots(root: Module, options?: { lazy?: boolean }): Slot[] {
   const seen = new Set<Tensor>()
   return slots(root, options).filter((slot) => !seen.has(slot.tensor) && seen.add(slot.tensor))
+}
+
+/** The second and further paths of modules that are held more than once, each with the first: `decoder` -> `encoder`. */
+export function aliasPaths(root: Module): Map<string, string> {
+  const first = new Map<Module, string>()
+  const aliases = new Map<string, string>()
+  walk(root, {
+    module: (module, path) => {
+      const known = first.get(module)
+      if (known === undefined) first.set(module, path)
+      else aliases.set(path, known)
+    },
+  })
+  return aliases
 }
 
 /** Every module below `root`, itself first under the name '', each once. */

@@ -5,25 +5,55 @@ import type { Tensor } from '../tensor.js'
 import { pointwise, type Unary, unary } from './pointwise-table.js'
 
 /** max(x, 0); its gradient at 0 is 0. PyTorch: `F.relu`. */
-export const relu: Unary = unary('relu', 'y', (dy, y) => dy.mul(y.gt(0)), (y, dy) => run.reluGrad(y, dy))
+export const relu: Unary = unary(
+  'relu',
+  'y',
+  (dy, y) => y.gt(0).where(dy, 0),
+  (y, dy) => run.reluGrad(y, dy),
+)
 /** 1 / (1 + e⁻ˣ). PyTorch: `torch.sigmoid`. */
-export const sigmoid: Unary = unary('sigmoid', 'y', (dy, y) => dy.mul(y).mul(y.rsub(1)), (y, dy) => run.sigmoidGrad(y, dy))
+export const sigmoid: Unary = unary(
+  'sigmoid',
+  'y',
+  (dy, y) => dy.mul(y).mul(y.rsub(1)),
+  (y, dy) => run.sigmoidGrad(y, dy),
+)
 /** log sigmoid(x) = -log(1 + e⁻ˣ), without overflow. PyTorch: `F.logsigmoid`. */
 export const logSigmoid: Unary = unary('logSigmoid', 'x', (dy, x) => dy.mul(x.neg().sigmoid()))
 /** x sigmoid(x), also called swish. PyTorch: `F.silu`. */
-export const silu: Unary = unary('silu', 'x', (dy, x) => {
-  const s = x.sigmoid()
-  return dy.mul(s).mul(s.rsub(1).mul(x).add(1))
-}, (x, dy) => run.siluGrad(x, dy))
+export const silu: Unary = unary(
+  'silu',
+  'x',
+  (dy, x) => {
+    const s = x.sigmoid()
+    return dy.mul(s).mul(s.rsub(1).mul(x).add(1))
+  },
+  (x, dy) => run.siluGrad(x, dy),
+)
 /** x tanh(softplus(x)). PyTorch: `F.mish`. */
-export const mish: Unary = unary('mish', 'x', (dy, x) => {
-  const t = x.softplus().tanh()
-  return dy.mul(t.add(t.square().rsub(1).mul(x).mul(x.sigmoid())))
-}, (x, dy) => run.mishGrad(x, dy))
+export const mish: Unary = unary(
+  'mish',
+  'x',
+  (dy, x) => {
+    const t = x.softplus().tanh()
+    return dy.mul(t.add(t.square().rsub(1).mul(x).mul(x.sigmoid())))
+  },
+  (x, dy) => run.mishGrad(x, dy),
+)
 /** x relu6(x + 3) / 6. PyTorch: `F.hardswish`. */
-export const hardswish: Unary = unary('hardswish', 'x', (dy, x) => dy.mul(x.gt(-3)).mul(x.lt(3).where(x.mul(2).add(3).div(6), 1)), (x, dy) => run.hardswishGrad(x, dy))
+export const hardswish: Unary = unary(
+  'hardswish',
+  'x',
+  (dy, x) => dy.mul(x.gt(-3)).mul(x.lt(3).where(x.mul(2).add(3).div(6), 1)),
+  (x, dy) => run.hardswishGrad(x, dy),
+)
 /** relu6(x + 3) / 6. PyTorch: `F.hardsigmoid`. */
-export const hardsigmoid: Unary = unary('hardsigmoid', 'x', (dy, x) => dy.mul(x.gt(-3)).mul(x.lt(3)).div(6), (x, dy) => run.hardsigmoidGrad(x, dy))
+export const hardsigmoid: Unary = unary(
+  'hardsigmoid',
+  'x',
+  (dy, x) => dy.mul(x.gt(-3)).mul(x.lt(3)).div(6),
+  (x, dy) => run.hardsigmoidGrad(x, dy),
+)
 /** x / (1 + |x|). PyTorch: `F.softsign`. */
 export const softsign: Unary = unary('softsign', 'x', (dy, x) => dy.div(x.abs().add(1).square()))
 
@@ -45,7 +75,11 @@ export function gelu(x: Tensor, approximate: 'none' | 'tanh' = 'none'): Tensor {
 /** dy (Φ(x) + x φ(x)) */
 function geluGradient(dy: Tensor, x: Tensor): Tensor {
   const cdf = x.mul(Math.SQRT1_2).erf().add(1).mul(0.5)
-  const pdf = x.square().mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI))
+  const pdf = x
+    .square()
+    .mul(-0.5)
+    .exp()
+    .mul(1 / Math.sqrt(2 * Math.PI))
   return dy.mul(cdf.add(x.mul(pdf)))
 }
 
@@ -53,14 +87,25 @@ function geluGradient(dy: Tensor, x: Tensor): Tensor {
 function geluTanhGradient(dy: Tensor, x: Tensor): Tensor {
   const k = Math.sqrt(2 / Math.PI)
   const t = x.square().mul(0.044715).add(1).mul(x).mul(k).tanh()
-  const inner = x.square().mul(3 * 0.044715).add(1).mul(k)
+  const inner = x
+    .square()
+    .mul(3 * 0.044715)
+    .add(1)
+    .mul(k)
   return dy.mul(t.add(1).mul(0.5).add(t.square().rsub(1).mul(inner).mul(x).mul(0.5)))
 }
 
 /** log(1 + e^(beta x)) / beta, and x itself where beta x exceeds the threshold. PyTorch: `F.softplus`. */
 export function softplus(x: Tensor, beta = 1, threshold = 20): Tensor {
   if (beta === 1 && threshold === 20) {
-    return pointwise('softplus', x, run.softplus(x), 'x', (dy, x) => dy.mul(x.gt(20).where(1, x.sigmoid())), (x, dy) => run.softplusGrad(x, dy))
+    return pointwise(
+      'softplus',
+      x,
+      run.softplus(x),
+      'x',
+      (dy, x) => dy.mul(x.gt(20).where(1, x.sigmoid())),
+      (x, dy) => run.softplusGrad(x, dy),
+    )
   }
   return scope(() => {
     const scaled = x.mul(beta)
@@ -71,8 +116,14 @@ export function softplus(x: Tensor, beta = 1, threshold = 20): Tensor {
 
 /** x above 0, alpha (eˣ - 1) below. PyTorch: `F.elu`. */
 export function elu(x: Tensor, alpha = 1): Tensor {
-  return pointwise('elu', x, run.elu(x, alpha), 'x',
-    (dy, x) => dy.mul(x.gt(0).where(1, x.minimum(0).exp().mul(alpha))), (x, dy) => run.eluGrad(x, dy, alpha))
+  return pointwise(
+    'elu',
+    x,
+    run.elu(x, alpha),
+    'x',
+    (dy, x) => dy.mul(x.gt(0).where(1, x.minimum(0).exp().mul(alpha))),
+    (x, dy) => run.eluGrad(x, dy, alpha),
+  )
 }
 
 /** x above 0, alpha (e^(x / alpha) - 1) below. PyTorch: `F.celu`. */
@@ -82,10 +133,20 @@ export function celu(x: Tensor, alpha = 1): Tensor {
 
 /** x above 0, slope · x below. PyTorch: `F.leaky_relu`. */
 export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
-  return pointwise('leakyRelu', x, run.leakyRelu(x, slope), 'x', (dy, x) => dy.mul(x.gt(0).where(1, slope)), (x, dy) => run.leakyReluGrad(x, dy, slope))
+  return pointwise(
+    'leakyRelu',
+    x,
+    run.leakyRelu(x, slope),
+    'x',
+    (dy, x) => dy.mul(x.gt(0).where(1, slope)),
+    (x, dy) => run.leakyReluGrad(x, dy, slope),
+  )
 }
 
-/** x above 0, weight · x below, the weight learnt: one number, or one a channel (the last dimension). PyTorch: `F.prelu` (whose channels are dim 1). */
+/**
+ * x above 0, weight · x below, the weight learnt: one number, or one a channel (the last dimension). PyTorch: `F.prelu` (whose channels are
+ * dim 1).
+ */
 export function prelu(x: Tensor, weight: Tensor): Tensor {
   return x.maximum(0).add(x.minimum(0).mul(weight))
 }

@@ -8,24 +8,66 @@ import { scalarLike, tracked } from './support.js'
 // One row an op of two operands: a gradient for the first (whose other operand may be a number) and one for the second.
 
 /** a + b. PyTorch: `torch.add`. */
-export const add: Binary = binary('add', 'addScalar', '', (dy) => dy, (dy) => dy)
+export const add: Binary = binary(
+  'add',
+  'addScalar',
+  '',
+  (dy) => dy,
+  (dy) => dy,
+)
 /** a - b. PyTorch: `torch.sub`. */
-export const sub: Binary = binary('sub', 'subScalar', '', (dy) => dy, (dy) => dy.neg())
+export const sub: Binary = binary(
+  'sub',
+  'subScalar',
+  '',
+  (dy) => dy,
+  (dy) => dy.neg(),
+)
 /** a b. PyTorch: `torch.mul`. */
-export const mul: Binary = binary('mul', 'mulScalar', 'ab', (dy, _, b) => dy.mul(b), (dy, a) => dy.mul(a))
-const quotient: Binary = binary('div', 'divScalar', 'ab', (dy, _, b) => dy.div(b), (dy, a, b) => dy.mul(a.div(b).div(b)).neg())
+export const mul: Binary = binary(
+  'mul',
+  'mulScalar',
+  'ab',
+  (dy, _, b) => dy.mul(b),
+  (dy, a) => dy.mul(a),
+)
+const quotient: Binary = binary(
+  'div',
+  'divScalar',
+  'ab',
+  (dy, _, b) => dy.div(b),
+  (dy, a, b) => dy.mul(a.div(b).div(b)).neg(),
+)
 /** a / b; integers give float32. PyTorch: `torch.div`. */
 export const div: Binary = (a, b) => quotient(typeof b === 'number' && !isFloat(a.dtype) ? a.cast('float32') : a, b)
 /** The larger of both; NaN wins; where they are equal each gets half of the gradient. PyTorch: `torch.maximum`. */
-export const maximum: Binary = binary('maximum', 'maximumScalar', 'ab', (dy, a, b) => share(dy, a.gt(b), a.eq(b)), (dy, a, b) => share(dy, a.lt(b), a.eq(b)))
+export const maximum: Binary = binary(
+  'maximum',
+  'maximumScalar',
+  'ab',
+  (dy, a, b) => share(dy, a.gt(b), a.eq(b)),
+  (dy, a, b) => share(dy, a.lt(b), a.eq(b)),
+)
 /** The smaller of both; NaN wins; where they are equal each gets half of the gradient. PyTorch: `torch.minimum`. */
-export const minimum: Binary = binary('minimum', 'minimumScalar', 'ab', (dy, a, b) => share(dy, a.lt(b), a.eq(b)), (dy, a, b) => share(dy, a.gt(b), a.eq(b)))
+export const minimum: Binary = binary(
+  'minimum',
+  'minimumScalar',
+  'ab',
+  (dy, a, b) => share(dy, a.lt(b), a.eq(b)),
+  (dy, a, b) => share(dy, a.gt(b), a.eq(b)),
+)
 /** a - floor(a / b) b: the remainder with the sign of b. PyTorch: `torch.remainder`. */
-export const remainder: Binary = binary('remainder', 'remainderScalar', 'ab', (dy) => dy, (dy, a, b) => dy.mul(a.div(b).floor()).neg())
+export const remainder: Binary = binary(
+  'remainder',
+  'remainderScalar',
+  'ab',
+  (dy) => dy,
+  (dy, a, b) => dy.mul(a.div(b).floor()).neg(),
+)
 
 /** dy where `won`, half of it where `tied`. */
 function share(dy: Tensor, won: Tensor, tied: Tensor): Tensor {
-  return dy.mul(won).add(dy.mul(tied).mul(0.5))
+  return won.where(dy, tied.where(dy.mul(0.5), 0))
 }
 
 /** a to the power of b. The gradient of a at b = 0 and that of b at a = 0 are 0. PyTorch: `torch.pow`. */
@@ -37,7 +79,9 @@ export function pow(a: Tensor, b: Tensor | number): Tensor {
   if (!tracked(a) && !tracked(b)) return y
   const like = [shapeOf(a), shapeOf(b)] as const
   return record(y, {
-    op: 'pow', inputs: [a, b], saved: [a, b, y],
+    op: 'pow',
+    inputs: [a, b],
+    saved: [a, b, y],
     backward: (dy, a, b, y) => [
       () => sumBack(b!.eq(0).where(0, dy.mul(b!).mul(a!.pow(b!.sub(1)))), like[0]),
       () => sumBack(a!.eq(0).logicalAnd(b!.ge(0)).where(0, dy.mul(y!).mul(a!.log())), like[1]),
@@ -51,7 +95,9 @@ export function atan2(a: Tensor, b: Tensor): Tensor {
   if (!tracked(a) && !tracked(b)) return y
   const like = [shapeOf(a), shapeOf(b)] as const
   return record(y, {
-    op: 'atan2', inputs: [a, b], saved: [a, b],
+    op: 'atan2',
+    inputs: [a, b],
+    saved: [a, b],
     backward: (dy, a, b) => {
       const scaled = dy.div(a!.square().add(b!.square()))
       return [() => sumBack(scaled.mul(b!), like[0]), () => sumBack(scaled.mul(a!).neg(), like[1])]

@@ -2,7 +2,9 @@ import { IndexError, ValueError } from '../errors.js'
 import type { Tensor } from '../tensor.js'
 import { show } from './support.js'
 
-/** One index of `x.at(...)`. A string is a slice 'start:stop:step' in which each part may be missing, or '...' for all dimensions not named. */
+/**
+ * One index of `x.at(...)`. A string is a slice 'start:stop:step' in which each part may be missing, or '...' for all dimensions not named.
+ */
 export type Index = number | string | null | readonly [number | null, number | null] | SliceIndex | Tensor
 
 /** The elements start, start + step, ... before stop, as in Python: negative numbers count from the end, a negative step runs backwards. */
@@ -22,7 +24,11 @@ export type Step =
 /** The steps of `indices` on x: '...' spelt out, and one for each dimension. */
 export function parse(x: Tensor, indices: readonly Index[]): Step[] {
   const named = indices.filter((index) => index !== null && index !== '...').length
-  if (named > x.ndim) throw new IndexError(`at: ${named} indices for shape ${show(x.shape)}, which has ${x.ndim} dimensions.`, { op: 'at', shapes: [x.shape] })
+  if (named > x.ndim)
+    throw new IndexError(`at: ${named} indices for shape ${show(x.shape)}, which has ${x.ndim} dimensions.`, {
+      op: 'at',
+      shapes: [x.shape],
+    })
   if (indices.filter((index) => index === '...').length > 1) throw new ValueError("at: '...' may stand once.", { op: 'at' })
   const place = indices.indexOf('...')
   const whole: Index[] = Array<Index>(x.ndim - named).fill(':')
@@ -35,13 +41,17 @@ function one(x: Tensor, dim: number, index: Exclude<Index, null>): Step {
   const n = x.shape[dim]!
   if (typeof index === 'number') {
     if (!Number.isInteger(index) || index < -n || index >= n) {
-      throw new IndexError(`at: index ${index} is out of range for dim ${dim} of shape ${show(x.shape)}. Use ${-n} to ${n - 1}.`, { op: 'at', shapes: [x.shape] })
+      throw new IndexError(`at: index ${index} is out of range for dim ${dim} of shape ${show(x.shape)}. Use ${-n} to ${n - 1}.`, {
+        op: 'at',
+        shapes: [x.shape],
+      })
     }
     return { kind: 'entry', index: index < 0 ? index + n : index }
   }
   if (typeof index === 'string') return range(n, fromText(index))
   if (Array.isArray(index)) {
-    if (index.length !== 2) throw new ValueError(`at: an array is [start, stop], got ${index.length} numbers. For a list of places use a tensor.`, { op: 'at' })
+    if (index.length !== 2)
+      throw new ValueError(`at: an array is [start, stop], got ${index.length} numbers. For a list of places use a tensor.`, { op: 'at' })
     return range(n, { start: index[0], stop: index[1] })
   }
   return isTensor(index) ? { kind: 'tensor', index } : range(n, index as SliceIndex)

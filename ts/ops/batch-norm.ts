@@ -4,6 +4,7 @@ import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { recordNorm } from './norm-record.js'
 
+/** Options of {@link batchNorm}. */
 export interface BatchNormOptions {
   /** The channels' factors and summands, [C]. */
   weight?: Tensor | null
@@ -21,14 +22,26 @@ export interface BatchNormOptions {
 }
 
 /**
- * y = (x - mean) / sqrt(variance + eps) · weight + bias, a channel (the last dimension) at a time, over all others; the variance is the biased one,
- * the running one the unbiased. x [N, ..., C]. PyTorch: `F.batch_norm` (whose channels are dim 1).
+ * y = (x - mean) / sqrt(variance + eps) · weight + bias, a channel (the last dimension) at a time, over all others; the variance is the
+ * biased one, the running one the unbiased. x [N, ..., C]. PyTorch: `F.batch_norm` (whose channels are dim 1).
  * @throws ShapeError, ValueError
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
-  const { weight = null, bias = null, runningMean = null, runningVar = null, numBatches = null, training = false, momentum = 0.1, eps = 1e-5 } = options
+  const {
+    weight = null,
+    bias = null,
+    runningMean = null,
+    runningVar = null,
+    numBatches = null,
+    training = false,
+    momentum = 0.1,
+    eps = 1e-5,
+  } = options
   if (training) return normalise(x, weight, bias, runningMean, runningVar, numBatches, momentum, eps)
-  if (!runningMean || !runningVar) throw new ValueError('batchNorm: evaluation needs runningMean and runningVar. Pass training: true to use the batch itself.', { op: 'batchNorm' })
+  if (!runningMean || !runningVar)
+    throw new ValueError('batchNorm: evaluation needs runningMean and runningVar. Pass training: true to use the batch itself.', {
+      op: 'batchNorm',
+    })
   return scope(() => {
     // One factor and one summand a channel, so that the image is read once.
     const scale = runningVar.add(eps).rsqrt()
@@ -39,18 +52,34 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
 }
 
 function normalise(
-  x: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, count: Tensor | null, momentum: number | null, eps: number,
+  x: Tensor,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  runningMean: Tensor | null,
+  runningVar: Tensor | null,
+  count: Tensor | null,
+  momentum: number | null,
+  eps: number,
 ): Tensor {
   const channels = x.shape.at(-1) ?? 1
   const samples = channels === 0 ? 0 : x.size / channels
-  if (samples === 1) throw new ValueError(`batchNorm: one value a channel has no variance, got [${x.shape.join(', ')}]. Use a larger batch in training.`, { op: 'batchNorm' })
+  if (samples === 1)
+    throw new ValueError(`batchNorm: one value a channel has no variance, got [${x.shape.join(', ')}]. Use a larger batch in training.`, {
+      op: 'batchNorm',
+    })
   const results = run.batchNorm(x, weight, bias, eps)
   if (runningMean && runningVar) {
     if (!count) throw new ValueError('batchNorm: running statistics come with numBatches, an int64 scalar.', { op: 'batchNorm' })
     run.batchNormUpdate(results[1], results[2], runningMean, runningVar, count, samples, momentum ?? -1)
   }
   return recordNorm({
-    op: 'batchNorm', x, weight, bias, results, eps, dims: x.shape.slice(0, -1).map((_, i) => i),
+    op: 'batchNorm',
+    x,
+    weight,
+    bias,
+    results,
+    eps,
+    dims: x.shape.slice(0, -1).map((_, i) => i),
     fused: (dy, x, mean, variance, weight) => run.batchNormGrad(dy, x, mean, variance, weight, eps),
   })
 }

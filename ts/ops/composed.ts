@@ -61,7 +61,10 @@ export function logit(x: Tensor, eps?: number): Tensor {
   })
 }
 
-/** x with NaN and infinities replaced. PyTorch: `torch.nan_to_num`; there the largest finite number is the default for the infinities, here they stay. */
+/**
+ * x with NaN and infinities replaced. PyTorch: `torch.nan_to_num`; there the largest finite number is the default for the infinities, here
+ * they stay.
+ */
 export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; neginf?: number } = {}): Tensor {
   const { nan = 0, posinf, neginf } = options
   return scope(() => {
@@ -95,5 +98,15 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
 
 /** a·b / (‖a‖ ‖b‖) along `dim`, each norm at least eps. PyTorch: `F.cosine_similarity`. */
 export function cosineSimilarity(a: Tensor, b: Tensor, dim = -1, eps = 1e-8): Tensor {
-  return scope(() => a.mul(b).sum([dim]).div(a.norm(2, [dim]).maximum(eps).mul(b.norm(2, [dim]).maximum(eps))))
+  return scope(() =>
+    a
+      .mul(b)
+      .sum([dim])
+      .div(
+        a
+          .norm(2, [dim])
+          .maximum(eps)
+          .mul(b.norm(2, [dim]).maximum(eps)),
+      ),
+  )
 }

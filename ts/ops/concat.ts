@@ -16,8 +16,15 @@ export function concat(xs: readonly Tensor[], dim = 0): Tensor {
     start += x.shape[d]!
   }
   return record(y, {
-    op: 'concat', inputs: [...xs], saved: [],
-    backward: (dy) => places.map(({ start, size, dtype }) => () => dy.narrow(d, start, size).cast(dtype)),
+    op: 'concat',
+    inputs: [...xs],
+    saved: [],
+    backward: (dy) =>
+      places.map(
+        ({ start, size, dtype }) =>
+          () =>
+            dy.narrow(d, start, size).cast(dtype),
+      ),
   })
 }
 
@@ -32,8 +39,15 @@ export function stack(xs: readonly Tensor[], dim = 0): Tensor {
   if (first === undefined) throw new ValueError('stack: needs at least one tensor.', { op: 'stack' })
   const d = axis('stack', dim, first, 1)
   const odd = xs.find((x) => x.shape.join() !== first.shape.join())
-  if (odd) throw new ShapeError(`stack: shapes [${first.shape.join(', ')}] and [${odd.shape.join(', ')}] differ. Use concat, or pad them to one shape.`, { op: 'stack', shapes: xs.map((x) => x.shape) })
-  return concat(xs.map((x) => x.unsqueeze(d)), d)
+  if (odd)
+    throw new ShapeError(
+      `stack: shapes [${first.shape.join(', ')}] and [${odd.shape.join(', ')}] differ. Use concat, or pad them to one shape.`,
+      { op: 'stack', shapes: xs.map((x) => x.shape) },
+    )
+  return concat(
+    xs.map((x) => x.unsqueeze(d)),
+    d,
+  )
 }
 
 /** Pieces of `size` along `dim` (the last may be smaller), or pieces of the sizes given. PyTorch: `torch.split`. */
@@ -42,7 +56,10 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
   const n = x.shape[d] ?? 1
   const wanted = typeof size === 'number' ? evenly(n, size) : size
   if (wanted.reduce((sum, part) => sum + part, 0) !== n) {
-    throw new ShapeError(`split: sizes [${wanted.join(', ')}] do not add up to ${n}, the size of dim ${dim} of [${x.shape.join(', ')}].`, { op: 'split', shapes: [x.shape] })
+    throw new ShapeError(`split: sizes [${wanted.join(', ')}] do not add up to ${n}, the size of dim ${dim} of [${x.shape.join(', ')}].`, {
+      op: 'split',
+      shapes: [x.shape],
+    })
   }
   let start = 0
   return wanted.map((part) => {
@@ -58,7 +75,8 @@ function evenly(n: number, size: number): number[] {
 
 /** At most `chunks` pieces of equal size along `dim`; the last may be smaller. PyTorch: `torch.chunk`. */
 export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
-  if (!Number.isInteger(chunks) || chunks < 1) throw new ValueError(`chunk: the number of chunks must be 1 or more, got ${chunks}.`, { op: 'chunk' })
+  if (!Number.isInteger(chunks) || chunks < 1)
+    throw new ValueError(`chunk: the number of chunks must be 1 or more, got ${chunks}.`, { op: 'chunk' })
   return split(x, Math.max(1, Math.ceil((x.shape[axis('chunk', dim, x)] ?? 1) / chunks)), dim)
 }
 

@@ -5,6 +5,7 @@ import { pair, type Shape, show } from './support.js'
 /** Border of zeros: one number, [height, width], [top, bottom, left, right], 'same' (stride 1: the size stays) or 'valid' (none). */
 export type Padding = number | Shape | 'same' | 'valid'
 
+/** Options of the convolutions. */
 export interface ConvOptions {
   stride?: number | Shape
   padding?: Padding
@@ -31,7 +32,8 @@ export function geometry(op: string, kernel: Shape, { stride = 1, padding = 0, d
 function borders(op: string, padding: Padding, kernel: Shape, stride: Shape, dilation: Shape): [number, number, number, number] {
   if (padding === 'valid') return [0, 0, 0, 0]
   if (padding === 'same') {
-    if (stride.some((s) => s !== 1)) throw new ValueError(`${op}: padding 'same' needs stride 1, got ${show(stride)}. Give the padding in numbers.`, { op })
+    if (stride.some((s) => s !== 1))
+      throw new ValueError(`${op}: padding 'same' needs stride 1, got ${show(stride)}. Give the padding in numbers.`, { op })
     const [h, w] = kernel.map((k, i) => dilation[i]! * (k - 1)) as [number, number]
     // An odd border has its larger part at the end, as in PyTorch.
     return [Math.floor(h / 2), Math.ceil(h / 2), Math.floor(w / 2), Math.ceil(w / 2)]
@@ -39,7 +41,10 @@ function borders(op: string, padding: Padding, kernel: Shape, stride: Shape, dil
   if (typeof padding === 'number') return [padding, padding, padding, padding]
   if (typeof padding !== 'string' && padding.length === 2) return [padding[0]!, padding[0]!, padding[1]!, padding[1]!]
   if (typeof padding !== 'string' && padding.length === 4) return [padding[0]!, padding[1]!, padding[2]!, padding[3]!]
-  throw new ValueError(`${op}: padding is a number, [height, width], [top, bottom, left, right], 'same' or 'valid'; got ${JSON.stringify(padding)}.`, { op })
+  throw new ValueError(
+    `${op}: padding is a number, [height, width], [top, bottom, left, right], 'same' or 'valid'; got ${JSON.stringify(padding)}.`,
+    { op },
+  )
 }
 
 /** Options of one dimension as those of two, the height being 1. */
@@ -49,7 +54,12 @@ export function flatOptions(op: string, { stride = 1, padding = 0, dilation = 1,
     if (value.length === 1) return value[0]!
     throw new ValueError(`${op}: ${name} takes one number, got ${show(value)}.`, { op })
   }
-  const ends = typeof padding === 'string' ? padding : typeof padding !== 'number' && padding.length === 2 ? [0, 0, padding[0]!, padding[1]!] : [0, single('padding', padding)]
+  const ends =
+    typeof padding === 'string'
+      ? padding
+      : typeof padding !== 'number' && padding.length === 2
+        ? [0, 0, padding[0]!, padding[1]!]
+        : [0, single('padding', padding)]
   return { stride: [1, single('stride', stride)], padding: ends, dilation: [1, single('dilation', dilation)], groups }
 }
 

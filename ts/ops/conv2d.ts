@@ -7,23 +7,47 @@ import { type Activation, activationCode, activationGradient } from './activatio
 import { asImages, type ConvOptions, flatOptions, type Geometry, geometry } from './conv-options.js'
 import { pair, type Shape, show, tracked } from './support.js'
 
+export type { Activation } from './activation-code.js'
+export type { ConvOptions, Padding } from './conv-options.js'
+
 /**
  * Convolution (cross-correlation, as everywhere) of images: x [N, H, W, C], weight [O, KH, KW, C / groups], bias [O], y [N, OH, OW, O] with
- * OH = (H + top + bottom - dilation (KH - 1) - 1) / stride + 1. `activation: 'relu'` is applied in the same pass. PyTorch: `F.conv2d` (NCHW there).
+ * OH = (H + top + bottom - dilation (KH - 1) - 1) / stride + 1. `activation: 'relu'` is applied in the same pass. PyTorch: `F.conv2d` (NCHW
+ * there).
  * @throws ShapeError, ValueError
  */
-export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvOptions & { activation?: Activation } = {}): Tensor {
+export function conv2d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: ConvOptions & { activation?: Activation } = {},
+): Tensor {
   return convolve(x, weight, bias, geometry('conv2d', kernelOf('conv2d', weight), options), options.activation ?? 'none')
 }
 
-/** Convolution of sequences: x [N, T, C], weight [O, K, C / groups], bias [O], y [N, T', O]; padding is a number or [before, after]. PyTorch: `F.conv1d` (NCT there). */
-export function conv1d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvOptions & { activation?: Activation } = {}): Tensor {
-  if (weight.ndim !== 3) throw new ShapeError(`conv1d: weight must be [O, K, C / groups], got ${show(weight.shape)}.`, { op: 'conv1d', shapes: [weight.shape] })
-  return scope(() => conv2d(asImages('conv1d', x), weight.unsqueeze(1), bias, { ...flatOptions('conv1d', options), activation: options.activation ?? 'none' }).squeeze(1))
+/**
+ * Convolution of sequences: x [N, T, C], weight [O, K, C / groups], bias [O], y [N, T', O]; padding is a number or [before, after].
+ * PyTorch: `F.conv1d` (NCT there).
+ */
+export function conv1d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: ConvOptions & { activation?: Activation } = {},
+): Tensor {
+  if (weight.ndim !== 3)
+    throw new ShapeError(`conv1d: weight must be [O, K, C / groups], got ${show(weight.shape)}.`, { op: 'conv1d', shapes: [weight.shape] })
+  return scope(() =>
+    conv2d(asImages('conv1d', x), weight.unsqueeze(1), bias, {
+      ...flatOptions('conv1d', options),
+      activation: options.activation ?? 'none',
+    }).squeeze(1),
+  )
 }
 
 function kernelOf(op: string, weight: Tensor): [number, number] {
-  if (weight.ndim !== 4) throw new ShapeError(`${op}: weight must have four dimensions, got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
+  if (weight.ndim !== 4)
+    throw new ShapeError(`${op}: weight must have four dimensions, got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
   return [weight.shape[1]!, weight.shape[2]!]
 }
 
@@ -33,7 +57,9 @@ function convolve(x: Tensor, weight: Tensor, bias: Tensor | null, g: Geometry, a
   const [, height, width] = x.shape as [number, number, number]
   const kernel = kernelOf('conv2d', weight)
   return record(y, {
-    op: 'conv2d', inputs: bias ? [x, weight, bias] : [x, weight], saved: activation === 'none' ? [x, weight] : [x, weight, y],
+    op: 'conv2d',
+    inputs: bias ? [x, weight, bias] : [x, weight],
+    saved: activation === 'none' ? [x, weight] : [x, weight, y],
     backward: (dy, x, weight, y) => {
       const d = activationGradient(activation, y!, dy)
       return [() => inputGradient(d, weight!, height, width, g), () => weightGradient(x!, d, kernel, g), () => d.sum([0, 1, 2])]
@@ -48,7 +74,9 @@ function inputGradient(dy: Tensor, weight: Tensor, height: number, width: number
   if (!tracked(dy) && !tracked(weight)) return dx
   const kernel = kernelOf('conv2d', weight)
   return record(dx, {
-    op: 'conv2dInputGradient', inputs: [dy, weight], saved: [dy, weight],
+    op: 'conv2dInputGradient',
+    inputs: [dy, weight],
+    saved: [dy, weight],
     backward: (ddx, dy, weight) => [() => convolve(ddx, weight!, null, g, 'none'), () => weightGradient(ddx, dy!, kernel, g)],
   })
 }
@@ -58,19 +86,22 @@ function weightGradient(x: Tensor, dy: Tensor, kernel: [number, number], g: Geom
   if (!tracked(x) && !tracked(dy)) return dw
   const [, height, width] = x.shape as [number, number, number]
   return record(dw, {
-    op: 'conv2dWeightGradient', inputs: [x, dy], saved: [x, dy],
+    op: 'conv2dWeightGradient',
+    inputs: [x, dy],
+    saved: [x, dy],
     backward: (ddw, x, dy) => [() => inputGradient(dy!, ddw, height, width, g), () => convolve(x!, ddw, null, g, 'none')],
   })
 }
 
+/** Options of the transposed convolutions. */
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows and columns added at the end, to choose among the sizes that one stride maps to the same. */
   outputPadding?: number | Shape
 }
 
 /**
- * The transposed convolution, which runs conv2d's gradient forward: x [N, H, W, C], weight [C, KH, KW, O / groups], bias [O], y [N, OH, OW, O] with
- * OH = (H - 1) stride - top - bottom + dilation (KH - 1) + outputPadding + 1. PyTorch: `F.conv_transpose2d`.
+ * The transposed convolution, which runs conv2d's gradient forward: x [N, H, W, C], weight [C, KH, KW, O / groups], bias [O], y [N, OH, OW,
+ * O] with OH = (H - 1) stride - top - bottom + dilation (KH - 1) + outputPadding + 1. PyTorch: `F.conv_transpose2d`.
  * @throws ShapeError, ValueError
  */
 export function convTranspose2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvTransposeOptions = {}): Tensor {
@@ -79,8 +110,10 @@ export function convTranspose2d(x: Tensor, weight: Tensor, bias: Tensor | null =
   if (x.ndim !== 4) throw new ShapeError(`${op}: input must be [N, H, W, C], got ${show(x.shape)}.`, { op, shapes: [x.shape] })
   const g = geometry(op, kernel, options)
   const extra = pair(op, 'outputPadding', options.outputPadding ?? 0)
-  const [height, width] = [0, 1].map((i) =>
-    (x.shape[1 + i]! - 1) * g.stride[i]! - g.padding[2 * i]! - g.padding[2 * i + 1]! + g.dilation[i]! * (kernel[i]! - 1) + extra[i]! + 1) as [number, number]
+  const [height, width] = [0, 1].map(
+    (i) =>
+      (x.shape[1 + i]! - 1) * g.stride[i]! - g.padding[2 * i]! - g.padding[2 * i + 1]! + g.dilation[i]! * (kernel[i]! - 1) + extra[i]! + 1,
+  ) as [number, number]
   return scope(() => {
     const y = inputGradient(x, weight, height, width, g)
     return bias ? y.add(bias) : y
@@ -90,8 +123,11 @@ export function convTranspose2d(x: Tensor, weight: Tensor, bias: Tensor | null =
 /** {@link convTranspose2d} of sequences: x [N, T, C], weight [C, K, O / groups], bias [O]. PyTorch: `F.conv_transpose1d`. */
 export function convTranspose1d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvTransposeOptions = {}): Tensor {
   const op = 'convTranspose1d'
-  if (weight.ndim !== 3) throw new ShapeError(`${op}: weight must be [C, K, O / groups], got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
+  if (weight.ndim !== 3)
+    throw new ShapeError(`${op}: weight must be [C, K, O / groups], got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
   const { outputPadding = 0 } = options
   const extra = typeof outputPadding === 'number' ? outputPadding : outputPadding[0]!
-  return scope(() => convTranspose2d(asImages(op, x), weight.unsqueeze(1), bias, { ...flatOptions(op, options), outputPadding: [0, extra] }).squeeze(1))
+  return scope(() =>
+    convTranspose2d(asImages(op, x), weight.unsqueeze(1), bias, { ...flatOptions(op, options), outputPadding: [0, extra] }).squeeze(1),
+  )
 }

@@ -8,7 +8,12 @@ import { axis, tracked } from './support.js'
 export function cumsum(x: Tensor, dim: number): Tensor {
   const y = run.cumsum(x, dim)
   if (!tracked(x)) return y
-  return record(y, { op: 'cumsum', inputs: [x], saved: [], backward: (dy) => [() => (dy.ndim === 0 ? dy : dy.flip([dim]).cumsum(dim).flip([dim]))] })
+  return record(y, {
+    op: 'cumsum',
+    inputs: [x],
+    saved: [],
+    backward: (dy) => [() => (dy.ndim === 0 ? dy : dy.flip([dim]).cumsum(dim).flip([dim]))],
+  })
 }
 
 /** Running product along `dim`; integers give int64. The gradient is exact where elements are 0. PyTorch: `torch.cumprod`. */
@@ -20,8 +25,8 @@ export function cumprod(x: Tensor, dim: number): Tensor {
 }
 
 /**
- * dx_k = P_k R_k, with P_k the product of all before k, and R_k = Σ_{i >= k} dy_i Π_{k < j <= i} x_j, which satisfies R_k = dy_k + x_{k+1} R_{k+1}.
- * That recurrence is solved by doubling, log2(n) passes: no division, so that zeros do no harm.
+ * dx_k = P_k R_k, with P_k the product of all before k, and R_k = Σ_{i >= k} dy_i Π_{k < j <= i} x_j, which satisfies R_k = dy_k + x_{k+1}
+ * R_{k+1}. That recurrence is solved by doubling, log2(n) passes: no division, so that zeros do no harm.
  */
 function cumprodGradient(dy: Tensor, x: Tensor, dim: number): Tensor {
   const n = x.shape[dim] ?? 1

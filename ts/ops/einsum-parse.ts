@@ -1,7 +1,10 @@
 import { ShapeError, ValueError } from '../errors.js'
 import type { Shape } from './support.js'
 
-/** An einsum's operands and result as lists of names, one a dimension. Dimensions under '...' get the names '.0', '.1', ..., counted from the last. */
+/**
+ * An einsum's operands and result as lists of names, one a dimension. Dimensions under '...' get the names '.0', '.1', ..., counted from
+ * the last.
+ */
 export interface Equation {
   inputs: string[][]
   output: string[]
@@ -10,7 +13,9 @@ export interface Equation {
 /** Reads 'ij,jk->ik' for operands of these shapes. */
 export function parseEquation(equation: string, shapes: readonly Shape[]): Equation {
   const bad = (why: string): never => {
-    throw new ValueError(`einsum: ${why} in '${equation}'. Write letters a dimension, operands apart by commas, as 'ij,jk->ik'.`, { op: 'einsum' })
+    throw new ValueError(`einsum: ${why} in '${equation}'. Write letters a dimension, operands apart by commas, as 'ij,jk->ik'.`, {
+      op: 'einsum',
+    })
   }
   const text = equation.replace(/\s+/g, '')
   const sides = text.split('->')
@@ -23,7 +28,10 @@ export function parseEquation(equation: string, shapes: readonly Shape[]): Equat
     const letters = part.replace('...', '').length
     const rank = shapes[i]!.length
     if (part.includes('...') ? letters > rank : letters !== rank) {
-      throw new ShapeError(`einsum: operand ${i} ('${part}') has shape [${shapes[i]!.join(', ')}], which is ${rank} dimensions, in '${equation}'.`, { op: 'einsum', shapes: [...shapes] })
+      throw new ShapeError(
+        `einsum: operand ${i} ('${part}') has shape [${shapes[i]!.join(', ')}], which is ${rank} dimensions, in '${equation}'.`,
+        { op: 'einsum', shapes: [...shapes] },
+      )
     }
     widest = Math.max(widest, rank - letters)
     return names(part, rank - letters)

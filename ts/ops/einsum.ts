@@ -5,24 +5,33 @@ import { parseEquation } from './einsum-parse.js'
 import { numel } from './support.js'
 
 /**
- * Sums of products named by letters: each operand's dimensions get a letter each, equal letters run together, and letters that the result does not name are
- * summed over. '...' stands for dimensions that broadcast; a letter twice in one operand takes its diagonal. Without '->' the result has the letters that
- * occur once, in alphabetical order. Written with matmul, so that every order of derivative follows. PyTorch: `torch.einsum`.
+ * Sums of products named by letters: each operand's dimensions get a letter each, equal letters run together, and letters that the result
+ * does not name are summed over. '...' stands for dimensions that broadcast; a letter twice in one operand takes its diagonal. Without '->'
+ * the result has the letters that occur once, in alphabetical order. Written with matmul, so that every order of derivative follows.
+ * PyTorch: `torch.einsum`.
  * @throws ValueError for an equation that cannot be read, ShapeError for sizes that do not agree
  * @example einsum('bij,bjk->bik', a, b), einsum('ii->i', x), einsum('...ij->...ji', x)
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
-  const { inputs, output } = parseEquation(equation, operands.map((x) => x.shape))
+  const { inputs, output } = parseEquation(
+    equation,
+    operands.map((x) => x.shape),
+  )
   return scope(() => {
     const sizes = new Map<string, number>()
-    operands.forEach((x, i) => inputs[i]!.forEach((letter, dim) => {
-      const size = x.shape[dim]!
-      const known = sizes.get(letter) ?? 1
-      if (size !== known && known !== 1 && size !== 1) {
-        throw new ShapeError(`einsum: '${letter}' is ${known} and ${size} in '${equation}'.`, { op: 'einsum', shapes: operands.map((x) => x.shape) })
-      }
-      sizes.set(letter, size === 1 ? known : size)
-    }))
+    operands.forEach((x, i) =>
+      inputs[i]!.forEach((letter, dim) => {
+        const size = x.shape[dim]!
+        const known = sizes.get(letter) ?? 1
+        if (size !== known && known !== 1 && size !== 1) {
+          throw new ShapeError(`einsum: '${letter}' is ${known} and ${size} in '${equation}'.`, {
+            op: 'einsum',
+            shapes: operands.map((x) => x.shape),
+          })
+        }
+        sizes.set(letter, size === 1 ? known : size)
+      }),
+    )
     const terms = operands.map((x, i) => diagonals({ x, letters: inputs[i]! }))
     let left = terms.shift()!
     // What no later operand and not the result names is summed as soon as possible.
@@ -48,7 +57,10 @@ function diagonals({ x, letters }: Term): Term {
   if (twice === -1) return { x, letters }
   const first = letters.indexOf(letters[twice]!)
   if (x.shape[first] !== x.shape[twice]) {
-    throw new ShapeError(`einsum: '${letters[twice]}' is ${x.shape[first]} and ${x.shape[twice]} in one operand.`, { op: 'einsum', shapes: [x.shape] })
+    throw new ShapeError(`einsum: '${letters[twice]}' is ${x.shape[first]} and ${x.shape[twice]} in one operand.`, {
+      op: 'einsum',
+      shapes: [x.shape],
+    })
   }
   return diagonals({ x: x.diagonal(0, first, twice), letters: [...letters.filter((_, i) => i !== first && i !== twice), letters[twice]!] })
 }
@@ -59,7 +71,10 @@ function summed({ x, letters }: Term, wanted: Set<string>): Term {
   return dims.length === 0 ? { x, letters } : { x: x.sum(dims), letters: letters.filter((letter) => wanted.has(letter)) }
 }
 
-/** Two operands as one batched matrix product: batch letters are in both and stay, inner letters are in both and go, the others are rows and columns. */
+/**
+ * Two operands as one batched matrix product: batch letters are in both and stay, inner letters are in both and go, the others are rows and
+ * columns.
+ */
 function contract(a: Term, b: Term, wanted: Set<string>, sizes: Map<string, number>): Term {
   const left = summed(a, new Set([...wanted, ...b.letters]))
   const right = summed(b, new Set([...wanted, ...left.letters]))

@@ -17,7 +17,12 @@ export function embedding(weight: Tensor, ids: Tensor, { paddingIdx }: { padding
     throw new ValueError(`embedding: paddingIdx ${paddingIdx} is no row of a weight with ${rows} rows.`, { op: 'embedding' })
   }
   if (!tracked(weight)) return y
-  return record(y, { op: 'embedding', inputs: [weight], saved: [ids], backward: (dy, ids) => [() => embeddingGradient(dy, ids!, rows, padding)] })
+  return record(y, {
+    op: 'embedding',
+    inputs: [weight],
+    saved: [ids],
+    backward: (dy, ids) => [() => embeddingGradient(dy, ids!, rows, padding)],
+  })
 }
 
 /** dy added up in the rows it came from. */
@@ -25,10 +30,14 @@ function embeddingGradient(dy: Tensor, ids: Tensor, rows: number, padding: numbe
   const dw = run.embeddingGrad(dy, ids, rows, padding)
   if (!tracked(dy)) return dw
   return record(dw, {
-    op: 'embeddingGradient', inputs: [dy], saved: [ids],
-    backward: (ddw, ids) => [() => {
-      const y = embedding(ddw, ids!)
-      return padding < 0 ? y : y.mul(ids!.ne(padding).unsqueeze(-1))
-    }],
+    op: 'embeddingGradient',
+    inputs: [dy],
+    saved: [ids],
+    backward: (ddw, ids) => [
+      () => {
+        const y = embedding(ddw, ids!)
+        return padding < 0 ? y : y.mul(ids!.ne(padding).unsqueeze(-1))
+      },
+    ],
   })
 }

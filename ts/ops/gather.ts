@@ -8,13 +8,17 @@ import { scalarLike, tracked } from './support.js'
 
 // Indices are int32 or int64. One outside its dimension, negative ones included, is a late IndexError: it rejects when the result is read.
 
-/** One element an index along `dim`: y[i][j] = x[index[i][j]][j] for dim 0. Equal indices add up in the gradient. PyTorch: `torch.gather`. */
+/**
+ * One element an index along `dim`: y[i][j] = x[index[i][j]][j] for dim 0. Equal indices add up in the gradient. PyTorch: `torch.gather`.
+ */
 export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
   const y = run.gather(x, index, dim)
   if (!tracked(x)) return y
   const { shape } = x
   return record(y, {
-    op: 'gather', inputs: [x], saved: [index],
+    op: 'gather',
+    inputs: [x],
+    saved: [index],
     backward: (dy, index) => [() => scatterAdd(full(shape, 0, { dtype: dy.dtype, device: dy.device }), dim, index!, dy)],
   })
 }
@@ -29,7 +33,9 @@ export function scatter(x: Tensor, dim: number, index: Tensor, source: Tensor | 
   if (!tracked(x) && !tracked(values)) return y
   const { shape } = values
   return record(y, {
-    op: 'scatter', inputs: [x, values], saved: [index],
+    op: 'scatter',
+    inputs: [x, values],
+    saved: [index],
     backward: (dy, index) => [() => scatter(dy, dim, index!, 0), () => grown(gather(dy, dim, index!), shape)],
   })
 }
@@ -39,7 +45,12 @@ export function scatterAdd(x: Tensor, dim: number, index: Tensor, source: Tensor
   const y = run.scatterAdd(x, index, source, dim)
   if (!tracked(x) && !tracked(source)) return y
   const { shape } = source
-  return record(y, { op: 'scatterAdd', inputs: [x, source], saved: [index], backward: (dy, index) => [() => dy, () => grown(gather(dy, dim, index!), shape)] })
+  return record(y, {
+    op: 'scatterAdd',
+    inputs: [x, source],
+    saved: [index],
+    backward: (dy, index) => [() => dy, () => grown(gather(dy, dim, index!), shape)],
+  })
 }
 
 /** A source may be larger than the index; what was not read has gradient 0. */
@@ -53,13 +64,25 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
   const y = run.indexSelect(x, index, dim)
   if (!tracked(x)) return y
   const size = x.shape.at(dim)!
-  return record(y, { op: 'indexSelect', inputs: [x], saved: [index], backward: (dy, index) => [() => indexSelectGradient(dy, index!, dim, size)] })
+  return record(y, {
+    op: 'indexSelect',
+    inputs: [x],
+    saved: [index],
+    backward: (dy, index) => [() => indexSelectGradient(dy, index!, dim, size)],
+  })
 }
 
 /** The entries of dy added up where they came from; `size` is that dimension's. */
 function indexSelectGradient(dy: Tensor, index: Tensor, dim: number, size: number): Tensor {
   const dx = run.indexSelectGrad(dy, index, dim, size)
-  return tracked(dy) ? record(dx, { op: 'indexSelectGradient', inputs: [dy], saved: [index], backward: (ddx, index) => [() => indexSelect(ddx, dim, index!)] }) : dx
+  return tracked(dy)
+    ? record(dx, {
+        op: 'indexSelectGradient',
+        inputs: [dy],
+        saved: [index],
+        backward: (ddx, index) => [() => indexSelect(ddx, dim, index!)],
+      })
+    : dx
 }
 
 /** x with the entries of `source` added at the places of `dim` that the vector `index` names. PyTorch: `torch.index_add`. */
@@ -72,7 +95,10 @@ export function take(x: Tensor, index: Tensor): Tensor {
   return scope(() => indexSelect(x.reshape([-1]), 0, index.reshape([-1])).reshape(index.shape))
 }
 
-/** A new last dimension of `classes`, 1 where the index points and 0 elsewhere. PyTorch: `F.one_hot`, which answers int64; here the default is float32. */
+/**
+ * A new last dimension of `classes`, 1 where the index points and 0 elsewhere. PyTorch: `F.one_hot`, which answers int64; here the default
+ * is float32.
+ */
 export function oneHot(index: Tensor, classes: number, { dtype = 'float32' }: { dtype?: DType } = {}): Tensor {
   return run.oneHot(index, classes, dtypeCode(dtype))
 }

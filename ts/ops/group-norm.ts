@@ -3,6 +3,7 @@ import type { Tensor } from '../tensor.js'
 import { recordNorm } from './norm-record.js'
 import { numel } from './support.js'
 
+/** Options of {@link groupNorm}. */
 export interface GroupNormOptions {
   /** The channels' factors and summands, [C]. */
   weight?: Tensor | null
@@ -11,8 +12,8 @@ export interface GroupNormOptions {
 }
 
 /**
- * y = (x - mean) / sqrt(variance + eps) · weight + bias, with mean and (biased) variance of each example over a group of channels (the last dimension)
- * and all positions. x [N, ..., C]. PyTorch: `F.group_norm` (whose channels are dim 1).
+ * y = (x - mean) / sqrt(variance + eps) · weight + bias, with mean and (biased) variance of each example over a group of channels (the last
+ * dimension) and all positions. x [N, ..., C]. PyTorch: `F.group_norm` (whose channels are dim 1).
  * @throws ShapeError where the groups do not divide the channels
  */
 export function groupNorm(x: Tensor, groups: number, { weight = null, bias = null, eps = 1e-5 }: GroupNormOptions = {}): Tensor {
@@ -20,7 +21,14 @@ export function groupNorm(x: Tensor, groups: number, { weight = null, bias = nul
   const channels = x.shape.at(-1)!
   const shape = [x.shape[0]!, numel(x.shape.slice(1, -1)), groups, channels / groups]
   return recordNorm({
-    op: 'groupNorm', x, weight, bias, eps, results, spread: (t) => t.reshape(shape), dims: [1, 3],
+    op: 'groupNorm',
+    x,
+    weight,
+    bias,
+    eps,
+    results,
+    spread: (t) => t.reshape(shape),
+    dims: [1, 3],
     fused: (dy, x, mean, rstd, weight) => run.groupNormGrad(dy, x, mean, rstd, weight, groups),
   })
 }

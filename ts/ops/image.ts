@@ -35,14 +35,21 @@ export function resize(images: Tensor, height: number, width: number): Tensor {
   const like = shapeOf(images)
   const [n, h, w, c] = images.shape as [number, number, number, number]
   return record(y, {
-    op: 'resize', inputs: [images], saved: [],
+    op: 'resize',
+    inputs: [images],
+    saved: [],
     // The op is a linear map of rows and one of columns: y = Ry x Rxᵀ. dx = Ryᵀ dy Rx.
-    backward: (dy) => [() => {
-      const rows = interpolation(dy, h, height)
-      const columns = interpolation(dy, w, width)
-      const byRows = rows.t().matmul(dy.reshape([n, height, width * c])).reshape([n, h, width, c])
-      return sumBack(columns.t().matmul(byRows), like)
-    }],
+    backward: (dy) => [
+      () => {
+        const rows = interpolation(dy, h, height)
+        const columns = interpolation(dy, w, width)
+        const byRows = rows
+          .t()
+          .matmul(dy.reshape([n, height, width * c]))
+          .reshape([n, h, width, c])
+        return sumBack(columns.t().matmul(byRows), like)
+      },
+    ],
   })
 }
 

@@ -6,8 +6,8 @@ import { shapeOf, sumBack } from './pointwise-table.js'
 import { show, tracked } from './support.js'
 
 /**
- * Matrix product of the last two dimensions, all before them broadcast: [..., n, k] by [..., k, m] is [..., n, m]. A vector counts as a row on the
- * left, as a column on the right, and its dimension goes; two vectors give their dot product. PyTorch: `torch.matmul`.
+ * Matrix product of the last two dimensions, all before them broadcast: [..., n, k] by [..., k, m] is [..., n, m]. A vector counts as a row
+ * on the left, as a column on the right, and its dimension goes; two vectors give their dot product. PyTorch: `torch.matmul`.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   const y = run.matmul(a, b)
@@ -17,7 +17,12 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 }
 
 /** da = dy bᵀ, db = aᵀ dy, each summed over what was broadcast. */
-function matmulGradient(dy: Tensor, a: Tensor, b: Tensor, like: readonly [ReturnType<typeof shapeOf>, ReturnType<typeof shapeOf>]): (() => Tensor)[] {
+function matmulGradient(
+  dy: Tensor,
+  a: Tensor,
+  b: Tensor,
+  like: readonly [ReturnType<typeof shapeOf>, ReturnType<typeof shapeOf>],
+): (() => Tensor)[] {
   // Vectors as the matrices that they stood for.
   const left = a.ndim === 1 ? a.unsqueeze(0) : a
   const right = b.ndim === 1 ? b.unsqueeze(1) : b
@@ -61,9 +66,14 @@ export function outer(a: Tensor, b: Tensor): Tensor {
 
 function ranked(op: string, a: Tensor, b: Tensor, rank: number, rankB = rank): Tensor {
   if (a.ndim !== rank || b.ndim !== rankB || (rank === 3 && a.shape[0] !== b.shape[0])) {
-    throw new ShapeError(`${op}: takes tensors of ${rank} and ${rankB} dimensions${rank === 3 ? ' and one batch size' : ''}, got ${show(a.shape)} and ${show(b.shape)}. Use matmul, which broadcasts.`, {
-      op, shapes: [a.shape, b.shape],
-    })
+    throw new ShapeError(
+      `${op}: takes tensors of ${rank} and ${rankB} dimensions${rank === 3 ? ' and one batch size' : ''}, got ${show(a.shape)} and `
+        + `${show(b.shape)}. Use matmul, which broadcasts.`,
+      {
+        op,
+        shapes: [a.shape, b.shape],
+      },
+    )
   }
   return matmul(a, b)
 }

@@ -14,7 +14,10 @@ export function flip(x: Tensor, dims: number | Shape): Tensor {
   return tracked(x) ? record(y, { op: 'flip', inputs: [x], saved: [], backward: (dy) => [() => dy.flip(list)] }) : y
 }
 
-/** Elements moved by `shifts` along `dims`, those pushed out at the end coming in at the front. Without dims, over the flattened tensor. PyTorch: `torch.roll`. */
+/**
+ * Elements moved by `shifts` along `dims`, those pushed out at the end coming in at the front. Without dims, over the flattened tensor.
+ * PyTorch: `torch.roll`.
+ */
 export function roll(x: Tensor, shifts: number | Shape, dims?: number | Shape): Tensor {
   const by = typeof shifts === 'number' ? [shifts] : shifts
   if (dims === undefined) {
@@ -22,7 +25,8 @@ export function roll(x: Tensor, shifts: number | Shape, dims?: number | Shape): 
     return scope(() => rolled(x.reshape([-1]), by[0]!, 0).reshape(x.shape))
   }
   const along = typeof dims === 'number' ? [dims] : dims
-  if (along.length !== by.length) throw new ValueError(`roll: ${by.length} shifts for ${along.length} dims; give one shift a dim.`, { op: 'roll' })
+  if (along.length !== by.length)
+    throw new ValueError(`roll: ${by.length} shifts for ${along.length} dims; give one shift a dim.`, { op: 'roll' })
   return scope(() => along.reduce((y, dim, i) => rolled(y, by[i]!, axis('roll', dim, x)), x))
 }
 
@@ -46,7 +50,10 @@ export function triu(x: Tensor, diagonal = 0): Tensor {
 /** x repeated `counts[i]` times along dimension i; more counts than dimensions add dimensions in front. PyTorch: `x.repeat`. */
 export function repeat(x: Tensor, counts: Shape): Tensor {
   if (counts.length < x.ndim || counts.some((n) => !Number.isInteger(n) || n < 0)) {
-    throw new ShapeError(`repeat: counts ${show(counts)} for shape ${show(x.shape)}; give a whole number for each dimension, or more of them.`, { op: 'repeat', shapes: [x.shape] })
+    throw new ShapeError(
+      `repeat: counts ${show(counts)} for shape ${show(x.shape)}; give a whole number for each dimension, or more of them.`,
+      { op: 'repeat', shapes: [x.shape] },
+    )
   }
   return scope(() => {
     const shape = [...Array<number>(counts.length - x.ndim).fill(1), ...x.shape]
@@ -54,7 +61,10 @@ export function repeat(x: Tensor, counts: Shape): Tensor {
     return counts.reduce((y, n, dim) => {
       if (n === 1) return y
       const before = y.shape
-      return y.unsqueeze(dim).expand([...before.slice(0, dim), n, ...before.slice(dim)]).reshape(before.map((size, i) => (i === dim ? size * n : size)))
+      return y
+        .unsqueeze(dim)
+        .expand([...before.slice(0, dim), n, ...before.slice(dim)])
+        .reshape(before.map((size, i) => (i === dim ? size * n : size)))
     }, x.reshape(shape))
   })
 }
@@ -68,7 +78,12 @@ export function tile(x: Tensor, counts: Shape): Tensor {
 export function repeatInterleave(x: Tensor, n: number, dim: number): Tensor {
   const d = axis('repeatInterleave', dim, x)
   const { shape } = x
-  return scope(() => x.unsqueeze(d + 1).expand([...shape.slice(0, d + 1), n, ...shape.slice(d + 1)]).reshape(shape.map((size, i) => (i === d ? size * n : size))))
+  return scope(() =>
+    x
+      .unsqueeze(d + 1)
+      .expand([...shape.slice(0, d + 1), n, ...shape.slice(d + 1)])
+      .reshape(shape.map((size, i) => (i === d ? size * n : size))),
+  )
 }
 
 /** The matrix with x on its diagonal and 0 elsewhere; x's last dimension becomes two. PyTorch: `torch.diag_embed`. */
@@ -77,7 +92,10 @@ export function diagEmbed(x: Tensor): Tensor {
   return scope(() => {
     // A row of n and n zeros after each element, read n wide: each element moves one place to the right of the one before.
     const padded = x.unsqueeze(-1).pad([0, n])
-    return padded.flatten(-2).narrow(-1, 0, n * n).unflatten(-1, [n, n])
+    return padded
+      .flatten(-2)
+      .narrow(-1, 0, n * n)
+      .unflatten(-1, [n, n])
   })
 }
 

@@ -25,16 +25,29 @@ interface Norm {
  * dx = rstd (g - mean g - x̂ mean(g x̂)) with g = dy w, dw = Σ dy x̂, db = Σ dy. One kernel gives all three; where they will themselves be
  * differentiated the formulas run as public ops.
  */
-export function recordNorm({ op, x, weight, bias, results, fused, spread = (t) => t, dims, eps }: Norm): Tensor {
+export function recordNorm(norm: Norm): Tensor {
+  const [y, first, second] = norm.results
+  recordTracked(norm)
+  // The graph holds its own references.
+  first.dispose()
+  second.dispose()
+  return y
+}
+
+function recordTracked({ op, x, weight, bias, results, fused, spread = (t) => t, dims, eps }: Norm): void {
   const [y, first, second] = results
-  if (!tracked(x) && !(weight && tracked(weight)) && !(bias && tracked(bias))) return y
+  if (!tracked(x) && !(weight && tracked(weight)) && !(bias && tracked(bias))) return
   // A bias without a weight still stands in the third place: the thunks go by what was given.
   const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])]
   const [likeX, likeWeight, likeBias] = [shapeOf(x), weight && shapeOf(weight), bias && shapeOf(bias)]
-  return record(y, {
-    op, inputs, saved: weight ? [x, first, second, weight] : [x, first, second],
+  record(y, {
+    op,
+    inputs,
+    saved: weight ? [x, first, second, weight] : [x, first, second],
     backward: (dy, x, first, second, weight) => {
-      const [dx, dweight, dbias] = isGradEnabled() ? composed(dy, x!, weight ?? null, spread, dims, eps) : fused(dy, x!, first!, second!, weight ?? null)
+      const [dx, dweight, dbias] = isGradEnabled()
+        ? composed(dy, x!, weight ?? null, spread, dims, eps)
+        : fused(dy, x!, first!, second!, weight ?? null)
       return [
         () => sumBack(dx!, likeX),
         ...(likeWeight ? [() => sumBack(dweight!, likeWeight)] : []),
@@ -44,7 +57,14 @@ export function recordNorm({ op, x, weight, bias, results, fused, spread = (t) =
   })
 }
 
-function composed(dy: Tensor, x: Tensor, weight: Tensor | null, spread: (x: Tensor) => Tensor, dims: readonly number[], eps: number): Tensor[] {
+function composed(
+  dy: Tensor,
+  x: Tensor,
+  weight: Tensor | null,
+  spread: (x: Tensor) => Tensor,
+  dims: readonly number[],
+  eps: number,
+): Tensor[] {
   const keep = { keepdim: true }
   const wide = spread(x)
   const centred = wide.sub(wide.mean(dims, keep))

@@ -13,7 +13,8 @@ export interface PadOptions {
 }
 
 /**
- * x with a border: `pads` names before and after of the last dimension, then of the one before it, and so on. Negative pads crop. PyTorch: `F.pad`.
+ * x with a border: `pads` names before and after of the last dimension, then of the one before it, and so on. Negative pads crop. PyTorch:
+ * `F.pad`.
  * @throws ShapeError where a mode needs more elements than there are
  */
 export function pad(x: Tensor, pads: readonly number[], { mode = 'constant', value = 0 }: PadOptions = {}): Tensor {
@@ -26,7 +27,10 @@ export function pad(x: Tensor, pads: readonly number[], { mode = 'constant', val
 
 function mirrored(x: Tensor, pads: readonly number[], mode: 'reflect' | 'replicate' | 'circular'): Tensor {
   if (pads.length % 2 !== 0 || pads.length / 2 > x.ndim || pads.some((p) => p < 0)) {
-    throw new ShapeError(`pad: ${mode} pads come in pairs of 0 or more, at most one a dimension; got ${show(pads)} for shape ${show(x.shape)}.`, { op: 'pad', shapes: [x.shape] })
+    throw new ShapeError(
+      `pad: ${mode} pads come in pairs of 0 or more, at most one a dimension; got ${show(pads)} for shape ${show(x.shape)}.`,
+      { op: 'pad', shapes: [x.shape] },
+    )
   }
   return scope(() => {
     let y = x
@@ -37,7 +41,10 @@ function mirrored(x: Tensor, pads: readonly number[], mode: 'reflect' | 'replica
       const n = x.shape[dim]!
       const limit = mode === 'reflect' ? n - 1 : mode === 'circular' ? n : n > 0 ? Infinity : 0
       if (Math.max(before, after) > limit) {
-        throw new ShapeError(`pad: ${mode} padding of ${Math.max(before, after)} needs more elements than dim ${dim} of ${show(x.shape)} has.`, { op: 'pad', shapes: [x.shape] })
+        throw new ShapeError(
+          `pad: ${mode} padding of ${Math.max(before, after)} needs more elements than dim ${dim} of ${show(x.shape)} has.`,
+          { op: 'pad', shapes: [x.shape] },
+        )
       }
       const place = arange(-before, n + after, 1, { dtype: 'int32', device: x.device })
       y = y.indexSelect(dim, source(place, n, mode))
@@ -50,6 +57,13 @@ function mirrored(x: Tensor, pads: readonly number[], mode: 'reflect' | 'replica
 function source(place: Tensor, n: number, mode: 'reflect' | 'replicate' | 'circular'): Tensor {
   if (mode === 'replicate') return place.clamp(0, n - 1)
   if (mode === 'circular') return place.remainder(n)
-  if (mode !== 'reflect') throw new ValueError(`pad: mode is 'constant', 'reflect', 'replicate' or 'circular', got '${String(mode)}'.`, { op: 'pad' })
-  return place.abs().mul(-1).add(n - 1).abs().mul(-1).add(n - 1)
+  if (mode !== 'reflect')
+    throw new ValueError(`pad: mode is 'constant', 'reflect', 'replicate' or 'circular', got '${String(mode)}'.`, { op: 'pad' })
+  return place
+    .abs()
+    .mul(-1)
+    .add(n - 1)
+    .abs()
+    .mul(-1)
+    .add(n - 1)
 }

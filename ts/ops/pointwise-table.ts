@@ -6,7 +6,10 @@ import { sameShape, type Shape, tracked } from './support.js'
 
 /** y = f(x), element by element. Integers become float32 where f is not exact on them. */
 export type Unary = (x: Tensor) => Tensor
-/** y = f(a, b), element by element, with broadcasting and promotion. A number is a weak scalar: it takes the tensor's dtype and allocates nothing. */
+/**
+ * y = f(a, b), element by element, with broadcasting and promotion. A number is a weak scalar: it takes the tensor's dtype and allocates
+ * nothing.
+ */
 export type Binary = (a: Tensor, b: Tensor | number) => Tensor
 /** A question put to every element; the answer is a bool tensor and carries no gradient. */
 export type Predicate = (x: Tensor) => Tensor<'bool'>
@@ -18,29 +21,47 @@ type UnaryName = Name<(x: Tensor) => Tensor>
 type BinaryName = Name<(a: Tensor, b: Tensor) => Tensor>
 type ScalarName = Name<(x: Tensor, a: number) => Tensor>
 
-/** A row of the table: `saves` says whether the gradient formula needs the input, the output, or neither. `fused` is the same formula as one kernel. */
-export function unary(name: UnaryName & string, saves: 'x' | 'y' | '', gradient: (dy: Tensor, saved: Tensor) => Tensor, fused?: (saved: Tensor, dy: Tensor) => Tensor): Unary {
+/**
+ * A row of the table: `saves` says whether the gradient formula needs the input, the output, or neither. `fused` is the same formula as one
+ * kernel.
+ */
+export function unary(
+  name: UnaryName & string,
+  saves: 'x' | 'y' | '',
+  gradient: (dy: Tensor, saved: Tensor) => Tensor,
+  fused?: (saved: Tensor, dy: Tensor) => Tensor,
+): Unary {
   return (x) => pointwise(name, x, run[name](x), saves, gradient, fused)
 }
 
 /** Records one pointwise result. Functions with constants of their own (a slope, bounds) call it directly. */
 export function pointwise(
-  op: string, x: Tensor, y: Tensor, saves: 'x' | 'y' | '', gradient: (dy: Tensor, saved: Tensor) => Tensor, fused?: (saved: Tensor, dy: Tensor) => Tensor,
+  op: string,
+  x: Tensor,
+  y: Tensor,
+  saves: 'x' | 'y' | '',
+  gradient: (dy: Tensor, saved: Tensor) => Tensor,
+  fused?: (saved: Tensor, dy: Tensor) => Tensor,
 ): Tensor {
   if (!tracked(x)) return y
   return record(y, {
-    op, inputs: [x], saved: saves === 'x' ? [x] : saves === 'y' ? [y] : [],
+    op,
+    inputs: [x],
+    saved: saves === 'x' ? [x] : saves === 'y' ? [y] : [],
     backward: (dy, saved) => [() => (fused && !isGradEnabled() ? fused(saved!, dy) : gradient(dy, saved!))],
   })
 }
 
 /**
- * A row of the table for two operands. `da` and `db` are the gradients before they are summed back to the operand's shape; in `da` the other operand may be
- * the number that it was.
+ * A row of the table for two operands. `da` and `db` are the gradients before they are summed back to the operand's shape; in `da` the
+ * other operand may be the number that it was.
  */
 export function binary(
-  name: BinaryName & string, scalar: ScalarName & string, saves: 'ab' | '',
-  da: (dy: Tensor, a: Tensor, b: Tensor | number) => Tensor, db: (dy: Tensor, a: Tensor, b: Tensor) => Tensor,
+  name: BinaryName & string,
+  scalar: ScalarName & string,
+  saves: 'ab' | '',
+  da: (dy: Tensor, a: Tensor, b: Tensor | number) => Tensor,
+  db: (dy: Tensor, a: Tensor, b: Tensor) => Tensor,
 ): Binary {
   return (a, b) => {
     if (typeof b === 'number') {
@@ -51,16 +72,20 @@ export function binary(
     if (!tracked(a) && !tracked(b)) return y
     const like = [shapeOf(a), shapeOf(b)] as const
     return record(y, {
-      op: name, inputs: [a, b], saved: saves ? [a, b] : [],
+      op: name,
+      inputs: [a, b],
+      saved: saves ? [a, b] : [],
       backward: (dy, a, b) => [() => sumBack(da(dy, a!, b!), like[0]), () => sumBack(db(dy, a!, b!), like[1])],
     })
   }
 }
 
+/** A row that asks of one operand. */
 export function predicate(name: UnaryName & string): Predicate {
   return (x) => run[name](x) as Tensor<'bool'>
 }
 
+/** A row that compares two operands. */
 export function comparison(name: BinaryName & string, scalar: ScalarName & string): Comparison {
   return (a, b) => (typeof b === 'number' ? run[scalar](a, b) : run[name](a, b)) as Tensor<'bool'>
 }

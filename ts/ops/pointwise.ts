@@ -4,7 +4,8 @@ import { run } from '../native/run.js'
 import type { Tensor } from '../tensor.js'
 import { pointwise, type Predicate, predicate, type Unary, unary } from './pointwise-table.js'
 
-// One row a function: the op's name, what its gradient needs (the input x or the output y), and the gradient. Integers give float32 down to `erf`.
+// One row a function: the op's name, what its gradient needs (the input x or the output y), and the gradient. Integers give float32 down to
+// `erf`.
 
 /** eˣ. PyTorch: `torch.exp`. */
 export const exp: Unary = unary('exp', 'y', (dy, y) => dy.mul(y))
@@ -27,7 +28,12 @@ export const cos: Unary = unary('cos', 'x', (dy, x) => dy.mul(x.sin().neg()))
 /** Tangent of x radians. PyTorch: `torch.tan`. */
 export const tan: Unary = unary('tan', 'y', (dy, y) => dy.mul(y.square().add(1)))
 /** Hyperbolic tangent. PyTorch: `torch.tanh`. */
-export const tanh: Unary = unary('tanh', 'y', (dy, y) => dy.mul(y.square().rsub(1)), (y, dy) => run.tanhGrad(y, dy))
+export const tanh: Unary = unary(
+  'tanh',
+  'y',
+  (dy, y) => dy.mul(y.square().rsub(1)),
+  (y, dy) => run.tanhGrad(y, dy),
+)
 /** Arc tangent, in radians. PyTorch: `torch.atan`. */
 export const atan: Unary = unary('atan', 'x', (dy, x) => dy.div(x.square().add(1)))
 /** Square root; NaN below 0. PyTorch: `torch.sqrt`. */
@@ -74,13 +80,21 @@ export function rpow(x: Tensor, c: number): Tensor {
 }
 
 /**
- * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies within, bounds included. PyTorch: `torch.clamp`.
+ * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies within, bounds included. PyTorch:
+ * `torch.clamp`.
  * @example x.clamp(0, 1), x.clamp(null, 6)
  */
 export function clamp(x: Tensor, min?: number | null, max?: number | null): Tensor {
   const low = min ?? -Infinity
   const high = max ?? Infinity
-  return pointwise('clamp', x, run.clamp(x, low, high), 'x', (dy, x) => dy.mul(x.ge(low)).mul(x.le(high)), (x, dy) => run.clampGrad(x, dy, low, high))
+  return pointwise(
+    'clamp',
+    x,
+    run.clamp(x, low, high),
+    'x',
+    (dy, x) => x.ge(low).logicalAnd(x.le(high)).where(dy, 0),
+    (x, dy) => run.clampGrad(x, dy, low, high),
+  )
 }
 
 /** Where x is NaN. PyTorch: `torch.isnan`. */

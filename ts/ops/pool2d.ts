@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor.js'
 import { asImages } from './conv-options.js'
 import { pair, type Shape, tracked } from './support.js'
 
+/** Options of the maximum poolings. */
 export interface MaxPoolOptions<Size = number | Shape> {
   /** The kernel's size if left out: windows side by side. */
   stride?: Size
@@ -15,6 +16,7 @@ export interface MaxPoolOptions<Size = number | Shape> {
   ceilMode?: boolean
 }
 
+/** Options of the average poolings. */
 export interface AvgPoolOptions<Size = number | Shape> {
   stride?: Size
   padding?: Size
@@ -23,11 +25,21 @@ export interface AvgPoolOptions<Size = number | Shape> {
   countIncludePad?: boolean
 }
 
-/** Largest element of each window: x [N, H, W, C], y [N, OH, OW, C]. NaN wins, the first of equals gets the gradient. PyTorch: `F.max_pool2d`. */
+/**
+ * Largest element of each window: x [N, H, W, C], y [N, OH, OW, C]. NaN wins, the first of equals gets the gradient. PyTorch:
+ * `F.max_pool2d`.
+ */
 export function maxPool2d(x: Tensor, kernel: number | Shape, options: MaxPoolOptions = {}): Tensor {
   const op = 'maxPool2d'
   const window = pair(op, 'kernel', kernel)
-  const [y, index] = run.maxPool2d(x, window, pair(op, 'stride', options.stride ?? window), borders(op, options.padding), pair(op, 'dilation', options.dilation ?? 1), options.ceilMode ?? false)
+  const [y, index] = run.maxPool2d(
+    x,
+    window,
+    pair(op, 'stride', options.stride ?? window),
+    borders(op, options.padding),
+    pair(op, 'dilation', options.dilation ?? 1),
+    options.ceilMode ?? false,
+  )
   return largest(op, x, y, index)
 }
 
@@ -35,7 +47,14 @@ export function maxPool2d(x: Tensor, kernel: number | Shape, options: MaxPoolOpt
 export function avgPool2d(x: Tensor, kernel: number | Shape, options: AvgPoolOptions = {}): Tensor {
   const op = 'avgPool2d'
   const window = pair(op, 'kernel', kernel)
-  return averages(x, window, pair(op, 'stride', options.stride ?? window), borders(op, options.padding), options.ceilMode ?? false, options.countIncludePad ?? true)
+  return averages(
+    x,
+    window,
+    pair(op, 'stride', options.stride ?? window),
+    borders(op, options.padding),
+    options.ceilMode ?? false,
+    options.countIncludePad ?? true,
+  )
 }
 
 /** Means over windows chosen so that the result is [N, height, width, C]. PyTorch: `F.adaptive_avg_pool2d`. */
@@ -60,19 +79,20 @@ function borders(op: string, padding: number | Shape = 0): [number, number, numb
 
 /** Records a maximum whose `index` says which element of its plane won. */
 function largest(op: string, x: Tensor, y: Tensor, index: Tensor): Tensor {
-  if (!tracked(x)) {
-    index.dispose()
-    return y
-  }
   const [, height, width] = x.shape as [number, number, number]
-  return record(y, { op, inputs: [x], saved: [index], backward: (dy, index) => [() => largestGradient(dy, index!, height, width)] })
+  record(y, { op, inputs: [x], saved: [index], backward: (dy, index) => [() => largestGradient(dy, index!, height, width)] })
+  // The graph holds its own reference.
+  index.dispose()
+  return y
 }
 
 function largestGradient(dy: Tensor, index: Tensor, height: number, width: number): Tensor {
   const dx = run.maxPool2dGrad(dy, index, height, width)
   if (!tracked(dy)) return dx
   return record(dx, {
-    op: 'maxPool2dGradient', inputs: [dy], saved: [index],
+    op: 'maxPool2dGradient',
+    inputs: [dy],
+    saved: [index],
     backward: (ddx, index) => [() => ddx.flatten(1, 2).gather(1, index!.flatten(1, 2)).reshape(index!.shape)],
   })
 }
@@ -85,7 +105,14 @@ function averages(x: Tensor, kernel: Shape, stride: Shape, padding: Shape, ceil:
   const [, height, width] = x.shape as [number, number, number]
   const gradient = (dy: Tensor): Tensor => {
     const dx = run.avgPool2dGrad(dy, height, width, kernel, stride, padding, includePad)
-    return tracked(dy) ? record(dx, { op: 'avgPool2dGradient', inputs: [dy], saved: [], backward: (ddx) => [() => averages(ddx, kernel, stride, padding, ceil, includePad)] }) : dx
+    return tracked(dy)
+      ? record(dx, {
+          op: 'avgPool2dGradient',
+          inputs: [dy],
+          saved: [],
+          backward: (ddx) => [() => averages(ddx, kernel, stride, padding, ceil, includePad)],
+        })
+      : dx
   }
   return record(y, { op: 'avgPool2d', inputs: [x], saved: [], backward: (dy) => [() => gradient(dy)] })
 }
@@ -96,7 +123,9 @@ function adaptiveAverages(x: Tensor, h: number, w: number): Tensor {
   const [, height, width] = x.shape as [number, number, number]
   const gradient = (dy: Tensor): Tensor => {
     const dx = run.adaptiveAvgPool2dGrad(dy, height, width)
-    return tracked(dy) ? record(dx, { op: 'adaptiveAvgPool2dGradient', inputs: [dy], saved: [], backward: (ddx) => [() => adaptiveAverages(ddx, h, w)] }) : dx
+    return tracked(dy)
+      ? record(dx, { op: 'adaptiveAvgPool2dGradient', inputs: [dy], saved: [], backward: (ddx) => [() => adaptiveAverages(ddx, h, w)] })
+      : dx
   }
   return record(y, { op: 'adaptiveAvgPool2d', inputs: [x], saved: [], backward: (dy) => [() => gradient(dy)] })
 }
@@ -104,13 +133,30 @@ function adaptiveAverages(x: Tensor, h: number, w: number): Tensor {
 // Sequences [N, T, C] are images of height 1.
 
 /** Largest element of each window of time: x [N, T, C]. PyTorch: `F.max_pool1d`. */
-export function maxPool1d(x: Tensor, kernel: number, { stride = kernel, padding = 0, dilation = 1, ceilMode = false }: MaxPoolOptions<number> = {}): Tensor {
-  return scope(() => maxPool2d(asImages('maxPool1d', x), [1, kernel], { stride: [1, stride], padding: [0, padding], dilation: [1, dilation], ceilMode }).squeeze(1))
+export function maxPool1d(
+  x: Tensor,
+  kernel: number,
+  { stride = kernel, padding = 0, dilation = 1, ceilMode = false }: MaxPoolOptions<number> = {},
+): Tensor {
+  return scope(() =>
+    maxPool2d(asImages('maxPool1d', x), [1, kernel], {
+      stride: [1, stride],
+      padding: [0, padding],
+      dilation: [1, dilation],
+      ceilMode,
+    }).squeeze(1),
+  )
 }
 
 /** Mean of each window of time: x [N, T, C]. PyTorch: `F.avg_pool1d`. */
-export function avgPool1d(x: Tensor, kernel: number, { stride = kernel, padding = 0, ceilMode = false, countIncludePad = true }: AvgPoolOptions<number> = {}): Tensor {
-  return scope(() => avgPool2d(asImages('avgPool1d', x), [1, kernel], { stride: [1, stride], padding: [0, padding], ceilMode, countIncludePad }).squeeze(1))
+export function avgPool1d(
+  x: Tensor,
+  kernel: number,
+  { stride = kernel, padding = 0, ceilMode = false, countIncludePad = true }: AvgPoolOptions<number> = {},
+): Tensor {
+  return scope(() =>
+    avgPool2d(asImages('avgPool1d', x), [1, kernel], { stride: [1, stride], padding: [0, padding], ceilMode, countIncludePad }).squeeze(1),
+  )
 }
 
 /** Means over windows chosen so that the result is [N, size, C]. PyTorch: `F.adaptive_avg_pool1d`. */

@@ -49,10 +49,18 @@ export function prod(x: Tensor, dims?: Dims, { keepdim = false }: ReduceOptions 
   if (!tracked(x)) return y
   const { shape } = x
   const reduced = axes('prod', dims, x)
-  return record(y, { op: 'prod', inputs: [x], saved: [x], backward: (dy, x) => [() => kept(dy, shape, reduced).mul(productOfOthers(x!, reduced))] })
+  return record(y, {
+    op: 'prod',
+    inputs: [x],
+    saved: [x],
+    backward: (dy, x) => [() => kept(dy, shape, reduced).mul(productOfOthers(x!, reduced))],
+  })
 }
 
-/** For each element the product of all others along `reduced`: what stands before it times what stands after it, so that no division meets a 0. */
+/**
+ * For each element the product of all others along `reduced`: what stands before it times what stands after it, so that no division meets a
+ * 0.
+ */
 function productOfOthers(x: Tensor, reduced: Shape): Tensor {
   const others = x.shape.map((_, i) => i).filter((i) => !reduced.includes(i))
   const order = [...others, ...reduced]
@@ -60,13 +68,21 @@ function productOfOthers(x: Tensor, reduced: Shape): Tensor {
   const before = exclusiveProduct(lines)
   const after = exclusiveProduct(lines.flip([-1])).flip([-1])
   const back = order.map((_, i) => order.indexOf(i))
-  return before.mul(after).reshape(order.map((i) => x.shape[i]!)).permute(back)
+  return before
+    .mul(after)
+    .reshape(order.map((i) => x.shape[i]!))
+    .permute(back)
 }
 
 /** The product of all elements before each one, along the last dimension. */
 function exclusiveProduct(x: Tensor): Tensor {
   const n = x.shape.at(-1)!
-  return n === 0 ? x : x.narrow(-1, 0, n - 1).pad([1, 0], { value: 1 }).cumprod(-1)
+  return n === 0
+    ? x
+    : x
+        .narrow(-1, 0, n - 1)
+        .pad([1, 0], { value: 1 })
+        .cumprod(-1)
 }
 
 /** Largest value over `dims`; NaN wins. Equal largest elements share the gradient. PyTorch: `torch.amax`. */
@@ -85,11 +101,15 @@ function extremum(op: 'amax' | 'amin', x: Tensor, dims: Dims | undefined, { keep
   const { shape } = x
   const reduced = axes(op, dims, x)
   return record(y, {
-    op, inputs: [x], saved: [x, y],
-    backward: (dy, x, y) => [() => {
-      const hit = x!.eq(kept(y!, shape, reduced)).cast(dy.dtype)
-      return hit.mul(kept(dy, shape, reduced).div(hit.sum(reduced, { keepdim: true })))
-    }],
+    op,
+    inputs: [x],
+    saved: [x, y],
+    backward: (dy, x, y) => [
+      () => {
+        const hit = x!.eq(kept(y!, shape, reduced)).cast(dy.dtype)
+        return hit.mul(kept(dy, shape, reduced).div(hit.sum(reduced, { keepdim: true })))
+      },
+    ],
   })
 }
 
@@ -121,12 +141,16 @@ function valuesAt(x: Tensor, indices: Tensor, dim: number, { keepdim = false }: 
   return keepdim || x.ndim === 0 ? { values, indices } : { values: values.squeeze(dim), indices: indices.squeeze(dim) }
 }
 
-/** Place of the largest element along `dim` (int32); without `dim`, in the flattened tensor. The first of equals. PyTorch: `torch.argmax`. */
+/**
+ * Place of the largest element along `dim` (int32); without `dim`, in the flattened tensor. The first of equals. PyTorch: `torch.argmax`.
+ */
 export function argmax(x: Tensor, dim?: number | null, { keepdim = false }: ReduceOptions = {}): Tensor {
   return dim === undefined || dim === null ? run.argmax(flat(x), 0, false) : run.argmax(x, dim, keepdim)
 }
 
-/** Place of the smallest element along `dim` (int32); without `dim`, in the flattened tensor. The first of equals. PyTorch: `torch.argmin`. */
+/**
+ * Place of the smallest element along `dim` (int32); without `dim`, in the flattened tensor. The first of equals. PyTorch: `torch.argmin`.
+ */
 export function argmin(x: Tensor, dim?: number | null, { keepdim = false }: ReduceOptions = {}): Tensor {
   return dim === undefined || dim === null ? run.argmin(flat(x), 0, false) : run.argmin(x, dim, keepdim)
 }

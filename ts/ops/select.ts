@@ -5,8 +5,8 @@ import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { broadcastShapes, tracked } from './support.js'
 
-// How many elements are picked depends on values, so that each of these waits (a Promise); given a `size` it does not: the answer is cut to that
-// size, or filled up, and may be part of a captured step.
+// How many elements are picked depends on values, so that each of these waits (a Promise); given a `size` it does not: the answer is cut to
+// that size, or filled up, and may be part of a captured step.
 
 /** The bounded form: how many entries the answer has, and what stands in those that no element fills (0 if left out; -1 for places). */
 export interface Bounded {
@@ -36,11 +36,11 @@ export function maskedSelect(x: Tensor, mask: Tensor, bounded: Bounded): Tensor
 export function maskedSelect(x: Tensor, mask: Tensor): Promise<Tensor>
 export function maskedSelect(x: Tensor, mask: Tensor, bounded?: Bounded): Tensor | Promise<Tensor> {
   if (bounded) return selected(x, mask, bounded.size, bounded.fill ?? 0)
-  return read(run.nonzeroCount(maskFor(x, mask))).then((size) => selected(x, mask, size, 0))
+  return read(scope(() => run.nonzeroCount(maskFor(x, mask)))).then((size) => selected(x, mask, size, 0))
 }
 
 function maskFor(x: Tensor, mask: Tensor): Tensor {
-  return scope(() => mask.expand(broadcastShapes('maskedSelect', x.shape, mask.shape)).contiguous())
+  return mask.expand(broadcastShapes('maskedSelect', x.shape, mask.shape))
 }
 
 function selected(x: Tensor, mask: Tensor, size: number, fill: number): Tensor {
@@ -48,16 +48,20 @@ function selected(x: Tensor, mask: Tensor, size: number, fill: number): Tensor {
   if (!tracked(x)) return y
   const { shape } = x
   return record(y, {
-    op: 'maskedSelect', inputs: [x], saved: [mask],
+    op: 'maskedSelect',
+    inputs: [x],
+    saved: [mask],
     // The k-th true place gets dy[k]; the count of true places up to here, less one, is that k.
-    backward: (dy, mask) => [() => {
-      const whole = mask!.expand(broadcastShapes('maskedSelect', shape, mask!.shape))
-      if (size === 0) return full(shape, 0, { dtype: dy.dtype, device: dy.device })
-      const order = whole.reshape([-1]).cast('int32').cumsum(0)
-      const taken = dy.indexSelect(0, order.sub(1).clamp(0, size - 1))
-      const hit = whole.reshape([-1]).logicalAnd(order.le(size))
-      return hit.where(taken, 0).reshape(whole.shape).sumTo(shape)
-    }],
+    backward: (dy, mask) => [
+      () => {
+        const whole = mask!.expand(broadcastShapes('maskedSelect', shape, mask!.shape))
+        if (size === 0) return full(shape, 0, { dtype: dy.dtype, device: dy.device })
+        const order = whole.reshape([-1]).cast('int32').cumsum(0)
+        const taken = dy.indexSelect(0, order.sub(1).clamp(0, size - 1))
+        const hit = whole.reshape([-1]).logicalAnd(order.le(size))
+        return hit.where(taken, 0).reshape(whole.shape).sumTo(shape)
+      },
+    ],
   })
 }
 

@@ -14,7 +14,9 @@ function sizes(args: ShapeArguments): Shape {
   return Array.isArray(args[0]) ? (args[0] as Shape) : (args as readonly number[])
 }
 
-/** x's elements in row-major order under another shape; one size may be -1. Copies only where strides demand it. PyTorch: `torch.reshape`. */
+/**
+ * x's elements in row-major order under another shape; one size may be -1. Copies only where strides demand it. PyTorch: `torch.reshape`.
+ */
 export function reshape(x: Tensor, ...shape: ShapeArguments): Tensor {
   const y = run.reshape(x, sizes(shape))
   if (!tracked(x)) return y
@@ -36,7 +38,8 @@ export function viewAs(x: Tensor, other: Tensor): Tensor {
 export function flatten(x: Tensor, start = 0, end = -1): Tensor {
   if (x.ndim === 0) return reshape(x, [1])
   const [from, to] = [axis('flatten', start, x), axis('flatten', end, x)]
-  if (from > to) throw new ShapeError(`flatten: start ${start} comes after end ${end} in shape ${show(x.shape)}.`, { op: 'flatten', shapes: [x.shape] })
+  if (from > to)
+    throw new ShapeError(`flatten: start ${start} comes after end ${end} in shape ${show(x.shape)}.`, { op: 'flatten', shapes: [x.shape] })
   return reshape(x, [...x.shape.slice(0, from), numel(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)])
 }
 
@@ -47,14 +50,18 @@ export function unflatten(x: Tensor, dim: number, shape: Shape): Tensor {
   const known = numel(shape.filter((n) => n !== -1))
   const parts = shape.map((n) => (n === -1 && known !== 0 ? size / known : n))
   if (numel(parts) !== size || parts.some((n) => !Number.isInteger(n) || n < 0)) {
-    throw new ShapeError(`unflatten: dim ${dim} has size ${size}, which ${show(shape)} does not make up. The product must be ${size}.`, { op: 'unflatten', shapes: [x.shape] })
+    throw new ShapeError(`unflatten: dim ${dim} has size ${size}, which ${show(shape)} does not make up. The product must be ${size}.`, {
+      op: 'unflatten',
+      shapes: [x.shape],
+    })
   }
   return reshape(x, [...x.shape.slice(0, d), ...parts, ...x.shape.slice(d + 1)])
 }
 
 /** x without its dimensions of size 1, or without those of `dims` that have size 1. PyTorch: `torch.squeeze`. */
 export function squeeze(x: Tensor, dims?: number | Shape): Tensor {
-  const wanted = dims === undefined ? x.shape.map((_, i) => i) : (typeof dims === 'number' ? [dims] : dims).map((dim) => axis('squeeze', dim, x))
+  const wanted =
+    dims === undefined ? x.shape.map((_, i) => i) : (typeof dims === 'number' ? [dims] : dims).map((dim) => axis('squeeze', dim, x))
   const left = x.shape.filter((size, i) => size !== 1 || !wanted.includes(i))
   return left.length === x.ndim ? x : reshape(x, left)
 }
@@ -122,10 +129,14 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
   return strided(x, d, start < 0 ? start + (x.shape[d] ?? 1) : start, length, 1)
 }
 
-/** Elements `start`, `start + step`, ... before `stop` of dimension `dim`, clipped as in Python; negative ends count from the back. PyTorch: `x[start:stop:step]`. */
+/**
+ * Elements `start`, `start + step`, ... before `stop` of dimension `dim`, clipped as in Python; negative ends count from the back. PyTorch:
+ * `x[start:stop:step]`.
+ */
 export function slice(x: Tensor, dim: number, start: number | null = 0, stop: number | null = null, step = 1): Tensor {
   const d = axis('slice', dim, x)
-  if (!Number.isInteger(step) || step < 1) throw new ValueError(`slice: step must be 1 or more, got ${step}. Use flip to go backwards.`, { op: 'slice' })
+  if (!Number.isInteger(step) || step < 1)
+    throw new ValueError(`slice: step must be 1 or more, got ${step}. Use flip to go backwards.`, { op: 'slice' })
   const n = x.shape[d] ?? 1
   const place = (value: number): number => Math.min(n, Math.max(0, value < 0 ? value + n : value))
   const from = place(start ?? 0)
@@ -134,17 +145,41 @@ export function slice(x: Tensor, dim: number, start: number | null = 0, stop: nu
 
 function strided(x: Tensor, dim: number, start: number, length: number, step: number): Tensor {
   const y = run.slice(x, dim, start, length, step)
-  return tracked(x) ? viewGradient('slice', x, y, (z) => run.slice(z, dim, start, length, step), (dz) => strided(dz, dim, start, length, step)) : y
+  return tracked(x)
+    ? viewGradient(
+        'slice',
+        x,
+        y,
+        (z) => run.slice(z, dim, start, length, step),
+        (dz) => strided(dz, dim, start, length, step),
+      )
+    : y
 }
 
 /** Entry `index` of `dim`, which goes away. PyTorch: `torch.select`. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   const y = run.select(x, dim, index)
-  return tracked(x) ? viewGradient('select', x, y, (z) => run.select(z, dim, index), (dz) => select(dz, dim, index)) : y
+  return tracked(x)
+    ? viewGradient(
+        'select',
+        x,
+        y,
+        (z) => run.select(z, dim, index),
+        (dz) => select(dz, dim, index),
+      )
+    : y
 }
 
 /** The diagonal of dimensions `dim1` and `dim2`, as the last dimension; a positive offset lies above. PyTorch: `torch.diagonal`. */
 export function diagonal(x: Tensor, offset = 0, dim1 = 0, dim2 = 1): Tensor {
   const y = run.diagonal(x, offset, dim1, dim2)
-  return tracked(x) ? viewGradient('diagonal', x, y, (z) => run.diagonal(z, offset, dim1, dim2), (dz) => diagonal(dz, offset, dim1, dim2)) : y
+  return tracked(x)
+    ? viewGradient(
+        'diagonal',
+        x,
+        y,
+        (z) => run.diagonal(z, offset, dim1, dim2),
+        (dz) => diagonal(dz, offset, dim1, dim2),
+      )
+    : y
 }

@@ -8,7 +8,9 @@ export function softmax(x: Tensor, dim = -1): Tensor {
   const y = run.softmax(x, dim)
   if (!tracked(x)) return y
   return record(y, {
-    op: 'softmax', inputs: [x], saved: [y],
+    op: 'softmax',
+    inputs: [x],
+    saved: [y],
     // y (dy - Σ y dy)
     backward: (dy, y) => [() => (isGradEnabled() ? y!.mul(dy.sub(total(y!.mul(dy), dim))) : run.softmaxGrad(y!, dy, dim))],
   })
@@ -19,7 +21,9 @@ export function logSoftmax(x: Tensor, dim = -1): Tensor {
   const y = run.logSoftmax(x, dim)
   if (!tracked(x)) return y
   return record(y, {
-    op: 'logSoftmax', inputs: [x], saved: [y],
+    op: 'logSoftmax',
+    inputs: [x],
+    saved: [y],
     // dy - eʸ Σ dy
     backward: (dy, y) => [() => (isGradEnabled() ? dy.sub(y!.exp().mul(total(dy, dim))) : run.logSoftmaxGrad(y!, dy, dim))],
   })

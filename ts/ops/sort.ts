@@ -27,8 +27,12 @@ function picked(op: string, x: Tensor, dim: number, [values, indices]: readonly 
   if (!tracked(x)) return { values, indices }
   const { shape } = x
   const y = record(values, {
-    op, inputs: [x], saved: [indices],
-    backward: (dy, indices) => [() => (shape.length === 0 ? dy.reshape([]) : full(shape, 0, { dtype: dy.dtype, device: dy.device }).scatterAdd(dim, indices!, dy))],
+    op,
+    inputs: [x],
+    saved: [indices],
+    backward: (dy, indices) => [
+      () => (shape.length === 0 ? dy.reshape([]) : full(shape, 0, { dtype: dy.dtype, device: dy.device }).scatterAdd(dim, indices!, dy)),
+    ],
   })
   return { values: y, indices }
 }

@@ -14,7 +14,13 @@ export interface VarianceOptions extends ReduceOptions {
 function variance(x: Tensor, dims?: Dims, { keepdim = false, correction = 1 }: VarianceOptions = {}): Tensor {
   const reduced = axes('var', dims, x)
   const count = numel(reduced.map((i) => x.shape[i]!))
-  return scope(() => x.sub(x.mean(reduced, { keepdim: true })).square().sum(reduced, { keepdim }).div(Math.max(0, count - correction)))
+  return scope(() =>
+    x
+      .sub(x.mean(reduced, { keepdim: true }))
+      .square()
+      .sum(reduced, { keepdim })
+      .div(Math.max(0, count - correction)),
+  )
 }
 
 // 'var' is a keyword, but may be a name of an export and of a method.
@@ -48,23 +54,37 @@ export function norm(x: Tensor, p = 2, dims?: Dims, { keepdim = false }: ReduceO
   if (p === -Infinity) return scope(() => x.abs().amin(dims, { keepdim }))
   const y = scope(() => {
     const value = x.detach()
-    return p === 2 ? value.square().sum(dims, { keepdim }).sqrt() : value.abs().pow(p).sum(dims, { keepdim }).pow(1 / p)
+    return p === 2
+      ? value.square().sum(dims, { keepdim }).sqrt()
+      : value
+          .abs()
+          .pow(p)
+          .sum(dims, { keepdim })
+          .pow(1 / p)
   })
   if (!tracked(x)) return y
   const reduced = axes('norm', dims, x)
   const wanted = x.shape.map((size, i) => (reduced.includes(i) ? 1 : size))
   return record(y, {
-    op: 'norm', inputs: [x], saved: [x],
-    backward: (dy, x) => [() => {
-      // From x, not from y: the gradient of this formula then sees how the norm itself depends on x. 1 stands in for a norm of 0, whose row is 0 anyway.
-      const own = norm(x!, p, dims, { keepdim: true })
-      const safe = own.eq(0).where(1, own)
-      const row = dy.reshape(wanted)
-      if (p === 2) return x!.mul(row.div(safe))
-      const magnitude = x!.abs()
-      const power = magnitude.eq(0).where(0, magnitude.pow(p - 1))
-      return x!.sign().mul(power).mul(row.div(safe.pow(p - 1)))
-    }],
+    op: 'norm',
+    inputs: [x],
+    saved: [x],
+    backward: (dy, x) => [
+      () => {
+        // From x, not from y: the gradient of this formula then sees how the norm itself depends on x. 1 stands in for a norm of 0, whose
+        // row is 0 anyway.
+        const own = norm(x!, p, dims, { keepdim: true })
+        const safe = own.eq(0).where(1, own)
+        const row = dy.reshape(wanted)
+        if (p === 2) return x!.mul(row.div(safe))
+        const magnitude = x!.abs()
+        const power = magnitude.eq(0).where(0, magnitude.pow(p - 1))
+        return x!
+          .sign()
+          .mul(power)
+          .mul(row.div(safe.pow(p - 1)))
+      },
+    ],
   })
 }
 

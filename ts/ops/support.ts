@@ -1,20 +1,26 @@
 import { isGradEnabled } from '../autograd.js'
 import { full } from '../create.js'
 import type { DType } from '../dtype.js'
-import { NoGradientError, ShapeError, ValueError } from '../errors.js'
+import { ShapeError, ValueError } from '../errors.js'
 import type { Tensor } from '../tensor.js'
 
 /** A tensor's sizes. */
 export type Shape = readonly number[]
 
-/** `dim` counted from the front; negative dims count from the end. `extra` is 1 where a place between dimensions is meant (unsqueeze, stack). */
+/**
+ * `dim` counted from the front; negative dims count from the end. `extra` is 1 where a place between dimensions is meant (unsqueeze,
+ * stack).
+ */
 export function axis(op: string, dim: number, x: Tensor, extra = 0): number {
   const rank = x.ndim + extra
   const normal = dim < 0 ? dim + rank : dim
   // A scalar takes dim 0 and -1, as in PyTorch.
   if (rank === 0 && (dim === 0 || dim === -1)) return 0
   if (!Number.isInteger(dim) || normal < 0 || normal >= rank) {
-    throw new ShapeError(`${op}: dim ${dim} is out of range for shape [${x.shape.join(', ')}]. Use ${-rank} to ${rank - 1}.`, { op, shapes: [x.shape] })
+    throw new ValueError(`${op}: dim ${dim} does not exist.\n  x ${show(x.shape)}\n  Use a dim from ${-rank} to ${rank - 1}.`, {
+      op,
+      shapes: [x.shape],
+    })
   }
   return normal
 }
@@ -24,7 +30,8 @@ export function axes(op: string, dims: number | Shape | null | undefined, x: Ten
   const list = dims === null || dims === undefined ? [] : typeof dims === 'number' ? [dims] : dims
   if (list.length === 0) return x.shape.map((_, i) => i)
   const normal = list.map((dim) => axis(op, dim, x))
-  if (new Set(normal).size !== normal.length) throw new ShapeError(`${op}: dims [${list.join(', ')}] name a dimension twice.`, { op, shapes: [x.shape] })
+  if (new Set(normal).size !== normal.length)
+    throw new ValueError(`${op}: dims ${show(list)} name a dimension twice.`, { op, shapes: [x.shape] })
   return x.ndim === 0 ? [] : normal
 }
 
@@ -33,10 +40,12 @@ export function dimList(dims: number | Shape | null | undefined): Shape {
   return dims === null || dims === undefined ? [] : typeof dims === 'number' ? [dims] : dims
 }
 
+/** Whether two shapes are equal. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, i) => size === b[i])
 }
 
+/** The number of elements of a shape. */
 export function numel(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1)
 }
@@ -49,13 +58,15 @@ export function broadcastShapes(op: string, ...shapes: Shape[]): number[] {
     for (const shape of shapes) {
       const own = shape[i - rank + shape.length] ?? 1
       if (own === 1 || own === size) continue
-      if (size !== 1) throw new ShapeError(`${op}: shapes ${shapes.map(show).join(' and ')} do not broadcast. Sizes must match or be 1.`, { op, shapes })
+      if (size !== 1)
+        throw new ShapeError(`${op}: shapes ${shapes.map(show).join(' and ')} do not broadcast. Sizes must match or be 1.`, { op, shapes })
       size = own
     }
     return size
   })
 }
 
+/** A shape as messages write it. */
 export function show(shape: Shape): string {
   return `[${shape.join(', ')}]`
 }
@@ -72,25 +83,12 @@ export function tracked(x: Tensor): boolean {
   return x.requiresGrad && isGradEnabled()
 }
 
-/**
- * A fused gradient that has no composed form: runs it, unless its own gradient is asked for (`createGraph`).
- * @throws NoGradientError
- */
-export function firstOrder<T>(op: string, fused: () => T): T {
-  if (isGradEnabled()) throw new NoGradientError(`${op}: its gradient is one fused kernel and has no second derivative. Call backward without createGraph.`, { op })
-  return fused()
-}
-
-/** The fused gradient kernel, or, where the gradient itself will be differentiated, the same formula in public ops. */
-export function fusedOr<T>(fused: () => T, composed: () => T): T {
-  return isGradEnabled() ? composed() : fused()
-}
-
 /** A number as a tensor of no dimensions, in the dtype that `like` would give it: its own, but float32 for a fraction beside integers. */
 export function scalarLike(like: Tensor | null, value: number | Tensor, device: Tensor = like!): Tensor {
   if (typeof value !== 'number') return value
   const whole = Number.isInteger(value)
-  const dtype = like === null ? 'float32' : FLOATS.has(like.dtype) || (whole && like.dtype !== 'bool') ? like.dtype : whole ? 'int64' : 'float32'
+  const dtype =
+    like === null ? 'float32' : FLOATS.has(like.dtype) || (whole && like.dtype !== 'bool') ? like.dtype : whole ? 'int64' : 'float32'
   return full([], value, { dtype, device: device.device })
 }
 

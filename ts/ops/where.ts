@@ -12,7 +12,9 @@ import { scalarLike, tracked } from './support.js'
  */
 export function where(condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor {
   if (condition.dtype !== 'bool') {
-    throw new DTypeError(`where: the condition is ${condition.dtype}, it must be bool. Compare first: condition.ne(0).where(a, b).`, { op: 'where' })
+    throw new DTypeError(`where: the condition is ${condition.dtype}, it must be bool. Compare first: condition.ne(0).where(a, b).`, {
+      op: 'where',
+    })
   }
   const x = typeof a === 'number' ? scalarLike(typeof b === 'number' ? null : b, a, condition) : a
   const y = typeof b === 'number' ? scalarLike(typeof a === 'number' ? null : a, b, condition) : b
@@ -20,7 +22,9 @@ export function where(condition: Tensor, a: Tensor | number, b: Tensor | number)
   if (!tracked(x) && !tracked(y)) return chosen
   const like = [shapeOf(x), shapeOf(y)] as const
   return record(chosen, {
-    op: 'where', inputs: [x, y], saved: [condition],
+    op: 'where',
+    inputs: [x, y],
+    saved: [condition],
     backward: (dy, condition) => [() => sumBack(where(condition!, dy, 0), like[0]), () => sumBack(where(condition!, 0, dy), like[1])],
   })
 }

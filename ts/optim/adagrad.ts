@@ -1,5 +1,6 @@
 import { run } from '../internal.js'
-import { type CommonOptions, Optimizer, type ParameterGroup, type Parameters, type Update } from './optimizer.js'
+import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
+import { Optimizer } from './optimizer.js'
 
 /** Options of `Adagrad`. */
 export interface AdagradOptions extends CommonOptions {

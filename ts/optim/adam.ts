@@ -1,5 +1,6 @@
 import { run } from '../internal.js'
-import { type CommonOptions, Optimizer, type ParameterGroup, type Parameters, type Update } from './optimizer.js'
+import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
+import { Optimizer } from './optimizer.js'
 
 /** Options of `Adam` and `AdamW`. */
 export interface AdamOptions extends CommonOptions {
@@ -12,7 +13,8 @@ export interface AdamOptions extends CommonOptions {
 }
 
 /**
- * Adam (Kingma and Ba 2015): m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p = p - lr * m' / (sqrt(v') + eps) with m' = m / (1 - b1^t), v' = v / (1 - b2^t).
+ * Adam (Kingma and Ba 2015): m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p = p - lr * m' / (sqrt(v') + eps) with m' = m / (1 - b1^t),
+ * v' = v / (1 - b2^t).
  * `lr` defaults to 0.001. PyTorch: `torch.optim.Adam`.
  */
 export class Adam extends Optimizer<AdamOptions> {
@@ -44,7 +46,10 @@ export class Adam extends Optimizer<AdamOptions> {
     return false
   }
 
-  protected update({ amsgrad, maximize }: ParameterGroup<AdamOptions>, { grads, scale, hyper, params, state: [mean = [], square = [], largest = []], step }: Update): void {
+  protected update(
+    { amsgrad, maximize }: ParameterGroup<AdamOptions>,
+    { grads, scale, hyper, params, state: [mean = [], square = [], largest = []], step }: Update,
+  ): void {
     run.adam(grads, scale, hyper, params, mean, square, largest, step, this.decoupled, amsgrad, maximize)
   }
 }

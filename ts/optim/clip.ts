@@ -14,10 +14,14 @@ export interface ClipOptions {
 }
 
 /**
- * The gradients to use and the factor on all of them. The factor is not null where several commands must stand or fall together: it then carries the failure of
- * any gradient to each command.
+ * The gradients to use and the factor on all of them. The factor is not null where several commands must stand or fall together: it then
+ * carries the failure of any gradient to each command.
  */
-export function clipGradients(grads: Tensor[], { clipNorm, normType = 2, clipValue, refuseNonFinite = false }: ClipOptions, several: boolean): { grads: Tensor[]; scale: Tensor | null } {
+export function clipGradients(
+  grads: Tensor[],
+  { clipNorm, normType = 2, clipValue, refuseNonFinite = false }: ClipOptions,
+  several: boolean,
+): { grads: Tensor[]; scale: Tensor | null } {
   if (clipValue !== undefined) {
     positive('clipValue', clipValue)
     grads = grads.map((grad) => run.clamp(grad, -clipValue, clipValue))
@@ -29,40 +33,48 @@ export function clipGradients(grads: Tensor[], { clipNorm, normType = 2, clipVal
   return { grads, scale: refuseNonFinite ? refuse(norm, scale) : scale }
 }
 
-/** `scale`, or a failure where the norm is not finite: row 0 of a table of one row, or row 1, which it lacks. A failed factor stops each command it reaches. */
+/**
+ * `scale`, or a failure where the norm is not finite: row 0 of a table of one row, or row 1, which it lacks. A failed factor stops each
+ * command it reaches.
+ */
 function refuse(norm: Tensor, scale: Tensor): Tensor {
   const row = run.cast(run.logicalNot(run.isfinite(norm)), dtypeCode('int32'))
   return run.reshape(run.indexSelect(run.reshape(scale, [1]), run.reshape(row, [1]), 0), [])
 }
 
 /**
- * Scales the gradients of `parameters` so that their joint `normType`-norm is at most `maxNorm`, and gives the norm before (a scalar tensor).
+ * Scales the gradients of `parameters` so that their joint `normType`-norm is at most `maxNorm`, and gives the norm before (a scalar
+ * tensor).
  * `optimizer.step({ clipNorm })` does the same without writing the gradients. PyTorch: `torch.nn.utils.clip_grad_norm_`.
  */
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number, { normType = 2 }: { normType?: number } = {}): Tensor {
   positive('maxNorm', maxNorm)
   const owners = withGradients(parameters, 'clipGradNorm')
-  return noGrad(() => scope(() => {
-    const grads = owners.map((owner) => owner.grad as Tensor)
-    const norm = run.gradNorm(grads, normType)
-    const scale = run.clipCoefficient(norm, maxNorm)
-    for (const owner of owners) {
-      const factor = scale.dtype === owner.dtype ? scale : scale.to(owner.dtype)
-      owner.grad = unscoped(() => run.mul(owner.grad as Tensor, factor))
-    }
-    return norm
-  }))
+  return noGrad(() =>
+    scope(() => {
+      const grads = owners.map((owner) => owner.grad as Tensor)
+      const norm = run.gradNorm(grads, normType)
+      const scale = run.clipCoefficient(norm, maxNorm)
+      for (const owner of owners) {
+        const factor = scale.dtype === owner.dtype ? scale : scale.to(owner.dtype)
+        owner.grad = unscoped(() => run.mul(owner.grad as Tensor, factor))
+      }
+      return norm
+    }),
+  )
 }
 
 /** Bounds every element of the gradients of `parameters` to [-limit, limit]. PyTorch: `torch.nn.utils.clip_grad_value_`. */
 export function clipGradValue(parameters: Iterable<Tensor>, limit: number): void {
   positive('limit', limit)
-  noGrad(() => scope(() => {
-    for (const owner of withGradients(parameters, 'clipGradValue')) {
-      const grad = owner.grad as Tensor
-      owner.grad = unscoped(() => run.clamp(grad, -limit, limit))
-    }
-  }))
+  noGrad(() =>
+    scope(() => {
+      for (const owner of withGradients(parameters, 'clipGradValue')) {
+        const grad = owner.grad as Tensor
+        owner.grad = unscoped(() => run.clamp(grad, -limit, limit))
+      }
+    }),
+  )
 }
 
 function withGradients(parameters: Iterable<Tensor>, op: string): Tensor[] {

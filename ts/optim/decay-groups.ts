@@ -1,8 +1,8 @@
 import type { Tensor } from '../index.js'
 
 /**
- * Two parameter groups: weights, with `weightDecay`, and what should not shrink (biases, and the scales of norms: everything of fewer than two dimensions, or
- * whose name matches `except`), without.
+ * Two parameter groups: weights, with `weightDecay`, and what should not shrink (biases, and the scales of norms: everything of fewer than
+ * two dimensions, or whose name matches `except`), without.
  *
  * ```js
  * new optim.AdamW(optim.decayGroups(model, { weightDecay: 0.01 }), { lr: 2e-5 })
@@ -18,5 +18,8 @@ export function decayGroups(
     const spare = except === undefined ? parameter.shape.length < 2 : except.test(name)
     ;(spare ? spared : decayed).push(parameter)
   }
-  return [{ params: decayed, weightDecay }, { params: spared, weightDecay: 0 }].filter(({ params }) => params.length > 0)
+  return [
+    { params: decayed, weightDecay },
+    { params: spared, weightDecay: 0 },
+  ].filter(({ params }) => params.length > 0)
 }

@@ -1,5 +1,6 @@
 /** Optimizers, gradient clipping and learning rate schedules. */
-export * from './optimizer.js'
+export { Optimizer } from './optimizer.js'
+export type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
 export type { OptimizerState } from './state.js'
 export * from './sgd.js'
 export * from './adam.js'

@@ -26,7 +26,11 @@ export interface OneCycleOptions {
   threePhase?: boolean
 }
 
-interface Phase { end: number; lr: [number, number]; momentum: [number, number] }
+interface Phase {
+  end: number
+  lr: [number, number]
+  momentum: [number, number]
+}
 type Momentum = { momentum?: number; betas?: readonly [number, number] }
 
 /** One rise and one fall of the rate over the whole training (Smith and Topin 2018), step by step. PyTorch: `OneCycleLR`. */
@@ -37,13 +41,22 @@ export class OneCycleLR extends Schedule {
     super(optimizer, 'step')
     const cycles = optimizer.groups.every((group) => ((group as Momentum).momentum ?? 0) > 0 || (group as Momentum).betas !== undefined)
     this.#options = {
-      pctStart: 0.3, annealStrategy: 'cos', cycleMomentum: cycles, baseMomentum: 0.85, maxMomentum: 0.95, divFactor: 25, finalDivFactor: 1e4, threePhase: false, ...options,
+      pctStart: 0.3,
+      annealStrategy: 'cos',
+      cycleMomentum: cycles,
+      baseMomentum: 0.85,
+      maxMomentum: 0.95,
+      divFactor: 25,
+      finalDivFactor: 1e4,
+      threePhase: false,
+      ...options,
     }
     const { pctStart, maxLr, cycleMomentum } = this.#options
     span('OneCycleLR', options.totalSteps, options.totalSteps)
     if (!(pctStart >= 0 && pctStart <= 1)) throw new ValueError(`OneCycleLR: pctStart is ${pctStart}; it must lie in [0, 1].`)
     if (cycleMomentum && !cycles) throw new ValueError('OneCycleLR: cycleMomentum wants an optimizer with momentum above 0 or betas.')
-    if (typeof maxLr !== 'number' && maxLr.length !== optimizer.groups.length) throw new ValueError(`OneCycleLR: ${maxLr.length} rates for ${optimizer.groups.length} groups.`)
+    if (typeof maxLr !== 'number' && maxLr.length !== optimizer.groups.length)
+      throw new ValueError(`OneCycleLR: ${maxLr.length} rates for ${optimizer.groups.length} groups.`)
     this.apply()
   }
 
@@ -64,27 +77,34 @@ export class OneCycleLR extends Schedule {
 
   #value(t: number, group: number, of: 'lr' | 'momentum'): number {
     const { totalSteps, annealStrategy } = this.#options
-    if (t > totalSteps) throw new ValueError(`OneCycleLR: step ${t} of a cycle of ${totalSteps}.\n  Give the totalSteps of the whole training.`)
+    if (t > totalSteps)
+      throw new ValueError(`OneCycleLR: step ${t} of a cycle of ${totalSteps}.\n  Give the totalSteps of the whole training.`)
     let start = 0
     const phases = this.#phases(group)
     const last = phases.length - 1
     const phase = phases.find(({ end }, i) => t <= end || i === last || ((start = end), false)) as Phase
     const share = phase.end === start ? 1 : (t - start) / (phase.end - start)
     const [from, to] = phase[of]
-    return annealStrategy === 'linear' ? (to - from) * share + from : to + (from - to) / 2 * (1 + Math.cos(Math.PI * share))
+    return annealStrategy === 'linear' ? (to - from) * share + from : to + ((from - to) / 2) * (1 + Math.cos(Math.PI * share))
   }
 
   #phases(group: number): Phase[] {
     const { maxLr, totalSteps, pctStart, divFactor, finalDivFactor, threePhase, baseMomentum: low, maxMomentum: high } = this.#options
-    const top = typeof maxLr === 'number' ? maxLr : maxLr[group] as number
+    const top = typeof maxLr === 'number' ? maxLr : (maxLr[group] as number)
     const first = top / divFactor
     const final = first / finalDivFactor
     const rise: Phase = { end: pctStart * totalSteps - 1, lr: [first, top], momentum: [high, low] }
     if (!threePhase) return [rise, { end: totalSteps - 1, lr: [top, final], momentum: [low, high] }]
-    return [rise, { end: 2 * pctStart * totalSteps - 2, lr: [top, first], momentum: [low, high] }, { end: totalSteps - 1, lr: [first, final], momentum: [high, high] }]
+    return [
+      rise,
+      { end: 2 * pctStart * totalSteps - 2, lr: [top, first], momentum: [low, high] },
+      { end: totalSteps - 1, lr: [first, final], momentum: [high, high] },
+    ]
   }
 }
 
 /** As `OneCycleLR` over the whole training. */
-export const oneCycle = (options: OneCycleOptions): ScheduleFactory => (optimizer, plan) =>
-  new OneCycleLR(optimizer, { ...options, totalSteps: span('oneCycle', options.totalSteps, plan.totalSteps) })
+export const oneCycle =
+  (options: OneCycleOptions): ScheduleFactory =>
+  (optimizer, plan) =>
+    new OneCycleLR(optimizer, { ...options, totalSteps: span('oneCycle', options.totalSteps, plan.totalSteps) })

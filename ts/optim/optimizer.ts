@@ -1,45 +1,22 @@
-import { CheckpointError, full, noGrad, scope, tensor, type Tensor, ValueError, zeros } from '../index.js'
+import { full, noGrad, scope, tensor, type Tensor, ValueError, zeros } from '../index.js'
 import { captureContext, persistent, run } from '../internal.js'
 import { clipGradients, type ClipOptions } from './clip.js'
+import {
+  type Cohort,
+  type CommonOptions,
+  type Inner,
+  newStep,
+  type ParameterGroup,
+  type Parameters,
+  regroup,
+  split,
+  type Update,
+} from './group.js'
 import { checkState, type OptimizerState, plainFields } from './state.js'
 
-/** What every parameter group has. All numbers may be changed between steps (`group.lr = 1e-4`); a compiled step reads them at each replay. */
-export interface CommonOptions {
-  /** Learning rate. */
-  lr?: number
-  /** L2 penalty: adds `weightDecay * p` to each gradient (AdamW: shrinks the weights directly instead). Default 0. */
-  weightDecay?: number
-  /** L1 penalty: adds `l1 * sign(p)` to each gradient. Default 0. */
-  l1?: number
-  /** Climbs instead of descending. Fixed once a step was compiled. Default false. */
-  maximize?: boolean
-}
-
-/** A set of parameters with its own hyper-parameters. */
-export type ParameterGroup<O> = Required<O> & { params: Tensor[] }
-
-/** Parameters, or groups of them, each with the options that differ: `[{ params: head.parameters(), lr: 1e-2 }, { params: body.parameters() }]`. */
-export type Parameters<O> = Iterable<Tensor> | Iterable<Partial<O> & { params: Iterable<Tensor> }>
-
-/** What one update command works on: tensors of equal age, and their state, slot by slot. */
-export interface Update {
-  grads: Tensor[]
-  scale: Tensor | null
-  hyper: Tensor
-  params: Tensor[]
-  /** For each name of `slots`, in order, one tensor a parameter. */
-  state: Tensor[][]
-  step: Tensor
-}
-
-/** Parameters whose steps are counted together. It splits when some of them get no gradient, so that each counts its own steps, as in PyTorch. */
-interface Cohort { step: Tensor; members: Tensor[] }
-/** What belongs to a group beside its visible fields. */
-interface Inner { hyper: Tensor; written: number[]; cohorts: Cohort[]; layout: number }
-
 /**
- * The base of all optimizers. `step()` is all or nothing: if any gradient is invalid (a bad label in the batch), no parameter and no state changes.
- * All state, the step counter included, lives in tensors, so that a compiled step replays it.
+ * The base of all optimizers. `step()` is all or nothing: if any gradient is invalid (a bad label in the batch), no parameter and no state
+ * changes. All state, the step counter included, lives in tensors, so that a compiled step replays it.
  */
 export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   /** The groups; set their fields to change hyper-parameters. */
@@ -51,7 +28,8 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   constructor(params: Parameters<O>, defaults: Required<O>) {
     this.#defaults = defaults
     const given = [...params] as (Tensor | (Partial<O> & { params: Iterable<Tensor> }))[]
-    if (given.length === 0) throw new ValueError(`${this.constructor.name}: no parameters.\n  Pass model.parameters(), and unfreeze what is to be trained.`)
+    if (given.length === 0)
+      throw new ValueError(`${this.constructor.name}: no parameters.\n  Pass model.parameters(), and unfreeze what is to be trained.`)
     const groups = given.some((item) => 'params' in item) ? given : [{ params: given }]
     for (const group of groups) this.addGroup(group as Partial<O> & { params: Iterable<Tensor> })
   }
@@ -72,7 +50,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   /** Throws unless `low <= value < high`. */
   protected check(name: string, value: number, low: number, high: number): void {
     if (typeof value === 'number' && value >= low && value < high) return
-    throw new ValueError(`${this.constructor.name}: ${name} is ${value}; it must be at least ${low}${high === Infinity ? ' and finite' : ` and below ${high}`}.`)
+    throw new ValueError(
+      `${this.constructor.name}: ${name} is ${value}; it must be at least ${low} and ${high === Infinity ? 'finite' : `below ${high}`}.`,
+    )
   }
 
   /** Adds parameters that train from now on, with options of their own. */
@@ -80,36 +60,60 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     const group = { ...this.#defaults, ...withoutUndefined(options), params: [...options.params] } as ParameterGroup<O>
     const known = new Set(this.groups.flatMap(({ params }) => params))
     for (const param of group.params) {
-      if (!param.isLeaf) throw new ValueError(`${this.constructor.name}: a parameter is the result of an op (not a leaf).\n  Pass the tensors of model.parameters() themselves.`)
+      if (!param.isLeaf)
+        throw new ValueError(
+          `${this.constructor.name}: a parameter is the result of an op (not a leaf).\n` +
+            `  Pass the tensors of model.parameters() themselves.`,
+        )
       if (known.has(param)) throw new ValueError(`${this.constructor.name}: a parameter [${param.shape.join(', ')}] is given twice.`)
       known.add(param)
     }
     this.validate(group)
     const device = group.params[0]?.device ?? 'cpu'
-    const inner = { hyper: persistent(() => zeros([this.hyper(group).length], { dtype: 'float64', device })), written: [], cohorts: [], layout: 0 }
+    const inner = {
+      hyper: persistent(() => zeros([this.hyper(group).length], { dtype: 'float64', device })),
+      written: [],
+      cohorts: [],
+      layout: 0,
+    }
     this.groups.push(group)
     this.#inner.push(inner)
-    this.#ensureState(group, inner, group.params.filter((param) => param.requiresGrad))
+    this.#ensureState(
+      group,
+      inner,
+      group.params.filter((param) => param.requiresGrad),
+    )
     this.syncHyper()
   }
 
   /**
    * Updates every parameter that has a gradient; the others, and their step counts, stay.
-   * `clipNorm` scales all gradients so that their joint norm is at most that; `clipValue` bounds each element first. Both leave `.grad` as it is.
+   * `clipNorm` scales all gradients so that their joint norm is at most that; `clipValue` bounds each element first. Both leave `.grad` as
+   * it is.
    */
   step(options: ClipOptions = {}): void {
-    noGrad(() => scope(() => {
-      const work = this.#work()
-      if (work.length === 0) return
-      this.#followHyper()
-      const { grads, scale } = clipGradients(work.flatMap(({ cohort }) => cohort.members.map((param) => param.grad as Tensor)), options, work.length > 1)
-      let at = 0
-      for (const { group, inner, cohort: { step, members } } of work) {
-        const own = grads.slice(at, at += members.length)
-        const state = Object.keys(this.slots(group)).map((slot) => members.map((param) => this.#state.get(param)?.[slot] as Tensor))
-        this.update(group, { grads: own, scale, hyper: inner.hyper, params: members, state, step })
-      }
-    }))
+    noGrad(() =>
+      scope(() => {
+        const work = this.#work()
+        if (work.length === 0) return
+        this.#followHyper()
+        const { grads, scale } = clipGradients(
+          work.flatMap(({ cohort }) => cohort.members.map((param) => param.grad as Tensor)),
+          options,
+          work.length > 1,
+        )
+        let at = 0
+        for (const {
+          group,
+          inner,
+          cohort: { step, members },
+        } of work) {
+          const own = grads.slice(at, (at += members.length))
+          const state = Object.keys(this.slots(group)).map((slot) => members.map((param) => this.#state.get(param)?.[slot] as Tensor))
+          this.update(group, { grads: own, scale, hyper: inner.hyper, params: members, state, step })
+        }
+      }),
+    )
   }
 
   /** Sets every gradient to null. */
@@ -139,8 +143,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
       this.syncHyper()
       if (fixed() === before) return
       throw new ValueError(
-        `${this.constructor.name}: a switch (maximize, nesterov, amsgrad, centered), a momentum of 0, or the set of parameters with gradients changed after the step was compiled.\n`
-        + '  Compile the step anew, or run it eagerly (fit: compile: false).',
+        `${this.constructor.name}: a switch (maximize, nesterov, amsgrad, centered), a momentum of 0, or the set of parameters ` +
+          'with gradients changed after the step was compiled.\n' +
+          '  Compile the step anew, or run it eagerly (fit: compile: false).',
       )
     })
   }
@@ -167,7 +172,8 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     for (const param of params) {
       const state = this.#state.get(param) ?? {}
       // A momentum that was 0 at first gets its buffer when it is raised.
-      for (const [slot, value] of slots) state[slot] ??= persistent(() => full([...param.shape], value, { dtype: param.dtype, device: param.device }))
+      for (const [slot, value] of slots)
+        state[slot] ??= persistent(() => full([...param.shape], value, { dtype: param.dtype, device: param.device }))
       this.#state.set(param, state)
     }
   }
@@ -178,7 +184,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     const tensors: Record<string, Tensor> = {}
     const groups = this.groups.map((group, g) => {
       const { cohorts } = this.#inner[g] as Inner
-      cohorts.forEach(({ step }, c) => { tensors[`groups.${g}.steps.${c}`] = step })
+      cohorts.forEach(({ step }, c) => {
+        tensors[`groups.${g}.steps.${c}`] = step
+      })
       for (const param of group.params) {
         for (const [slot, value] of Object.entries(this.#state.get(param) ?? {})) tensors[`parameters.${index.get(param)}.${slot}`] = value
       }
@@ -193,52 +201,54 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
    * @throws CheckpointError naming what differs
    */
   loadStateDict(state: OptimizerState): void {
-    checkState(state, this.constructor.name, this.groups)
-    noGrad(() => scope(() => {
-      const all = this.groups.flatMap(({ params }) => params)
-      state.groups.forEach(({ options, cohorts }, g) => {
-        const group = this.groups[g] as ParameterGroup<O>
-        const inner = this.#inner[g] as Inner
-        Object.assign(group, options)
-        const members = cohorts.map((list) => list.map((i) => group.params[i] as Tensor))
-        this.#ensureState(group, inner, members.flat())
-        const same = members.length === inner.cohorts.length && members.every((list, c) => list.every((param, i) => inner.cohorts[c]?.members[i] === param)
-          && list.length === inner.cohorts[c]?.members.length)
-        if (!same) inner.layout++
-        if (!same) inner.cohorts = members.map((list) => ({ step: newStep(list[0] as Tensor), members: list }))
-        inner.cohorts.forEach(({ step }, c) => run.assign(step, state.tensors[`groups.${g}.steps.${c}`] as Tensor))
-      })
-      for (const [i, param] of all.entries()) {
-        for (const [slot, target] of Object.entries(this.#state.get(param) ?? {})) {
-          const source = state.tensors[`parameters.${i}.${slot}`]
-          if (source === undefined) throw new CheckpointError(`${this.constructor.name}.loadStateDict: no tensor parameters.${i}.${slot}.`)
-          run.assign(target, source)
+    checkState(state, this.constructor.name, this.groups, (g, options) =>
+      Object.keys(this.slots({ ...this.groups[g], ...options } as ParameterGroup<O>)),
+    )
+    noGrad(() =>
+      scope(() => {
+        const all = this.groups.flatMap(({ params }) => params)
+        state.groups.forEach(({ options, cohorts }, g) => {
+          const group = this.groups[g] as ParameterGroup<O>
+          const inner = this.#inner[g] as Inner
+          Object.assign(group, options)
+          const members = cohorts.map((list) => list.map((i) => group.params[i] as Tensor))
+          this.#ensureState(group, inner, members.flat())
+          const same =
+            members.length === inner.cohorts.length &&
+            members.every(
+              (list, c) =>
+                list.every((param, i) => inner.cohorts[c]?.members[i] === param) && list.length === inner.cohorts[c]?.members.length,
+            )
+          if (!same) regroup(inner, members)
+          // What had not begun to train when the state was saved begins anew when it does.
+          const begun = new Set(members.flat())
+          for (const param of group.params) if (!begun.has(param)) this.#forget(param)
+          inner.cohorts.forEach(({ step }, c) => run.assign(step, state.tensors[`groups.${g}.steps.${c}`] as Tensor))
+        })
+        for (const [i, param] of all.entries()) {
+          for (const [slot, target] of Object.entries(this.#state.get(param) ?? {})) {
+            const source = state.tensors[`parameters.${i}.${slot}`]
+            if (source !== undefined) run.assign(target, source)
+          }
         }
-      }
-    }))
+      }),
+    )
     this.syncHyper()
+  }
+
+  #forget(param: Tensor): void {
+    for (const value of Object.values(this.#state.get(param) ?? {})) value.dispose()
+    this.#state.delete(param)
   }
 
   /** Frees the state tensors; the optimizer cannot step afterwards. */
   dispose(): void {
-    for (const state of this.#state.values()) for (const value of Object.values(state)) value.dispose()
+    for (const param of [...this.#state.keys()]) this.#forget(param)
     for (const { hyper, cohorts } of this.#inner) {
       hyper.dispose()
       for (const { step } of cohorts) step.dispose()
     }
   }
-}
-
-const newStep = (like: Tensor): Tensor => persistent(() => zeros([1], { dtype: 'int64', device: like.device }))
-
-/** Takes `stepping` out of `cohort` into one of its own, with the same count so far. */
-function split(inner: Inner, cohort: Cohort, stepping: Tensor[]): Cohort {
-  const fresh = { step: newStep(stepping[0] as Tensor), members: stepping }
-  persistent(() => run.assign(fresh.step, cohort.step))
-  cohort.members = cohort.members.filter((param) => !stepping.includes(param))
-  inner.cohorts.push(fresh)
-  inner.layout++
-  return fresh
 }
 
 function withoutUndefined<T extends object>(options: T): T {

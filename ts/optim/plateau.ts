@@ -22,7 +22,10 @@ export interface PlateauOptions {
   eps?: number
 }
 
-/** Multiplies the rate with `factor` when the metric given to `step` has not improved for more than `patience` epochs. PyTorch: `ReduceLROnPlateau`. */
+/**
+ * Multiplies the rate with `factor` when the metric given to `step` has not improved for more than `patience` epochs. PyTorch:
+ * `ReduceLROnPlateau`.
+ */
 export class ReduceLROnPlateau extends Schedule {
   #options: Required<PlateauOptions>
   #best: number
@@ -31,7 +34,17 @@ export class ReduceLROnPlateau extends Schedule {
 
   constructor(optimizer: Optimizer, options: PlateauOptions = {}) {
     super(optimizer, 'epoch')
-    this.#options = { mode: 'min', factor: 0.1, patience: 10, threshold: 1e-4, thresholdMode: 'rel', cooldown: 0, minLr: 0, eps: 1e-8, ...options }
+    this.#options = {
+      mode: 'min',
+      factor: 0.1,
+      patience: 10,
+      threshold: 1e-4,
+      thresholdMode: 'rel',
+      cooldown: 0,
+      minLr: 0,
+      eps: 1e-8,
+      ...options,
+    }
     if (!(this.#options.factor < 1)) throw new ValueError(`ReduceLROnPlateau: factor is ${this.#options.factor}; it must be below 1.`)
     this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
@@ -42,7 +55,8 @@ export class ReduceLROnPlateau extends Schedule {
   }
 
   override step(metric?: number): void {
-    if (metric === undefined) throw new ValueError('ReduceLROnPlateau: step() wants the metric.\n  In fit, give validation data, or watch the loss.')
+    if (metric === undefined)
+      throw new ValueError('ReduceLROnPlateau: step() wants the metric.\n  In fit, give validation data, or watch the loss.')
     this.t++
     const { factor, patience, cooldown, minLr, eps } = this.#options
     if (this.#better(metric)) {
@@ -71,7 +85,13 @@ export class ReduceLROnPlateau extends Schedule {
   }
 
   override stateDict(): ScheduleState {
-    return { ...super.stateDict(), best: Number.isFinite(this.#best) ? this.#best : null, bad: this.#bad, cooling: this.#cooling, lr: this.lastLr }
+    return {
+      ...super.stateDict(),
+      best: Number.isFinite(this.#best) ? this.#best : null,
+      bad: this.#bad,
+      cooling: this.#cooling,
+      lr: this.lastLr,
+    }
   }
 
   override loadStateDict(state: ScheduleState): void {
@@ -80,9 +100,14 @@ export class ReduceLROnPlateau extends Schedule {
     this.#best = best ?? (this.#options.mode === 'min' ? Infinity : -Infinity)
     this.#bad = bad
     this.#cooling = cooling
-    this.optimizer.groups.forEach((group, i) => { group.lr = lr[i] ?? group.lr })
+    this.optimizer.groups.forEach((group, i) => {
+      group.lr = lr[i] ?? group.lr
+    })
   }
 }
 
 /** As `ReduceLROnPlateau`, watching the validation loss (the training loss without validation). */
-export const reduceLROnPlateau = (options: PlateauOptions = {}): ScheduleFactory => (optimizer) => new ReduceLROnPlateau(optimizer, options)
+export const reduceLROnPlateau =
+  (options: PlateauOptions = {}): ScheduleFactory =>
+  (optimizer) =>
+    new ReduceLROnPlateau(optimizer, options)

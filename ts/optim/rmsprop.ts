@@ -1,5 +1,6 @@
 import { run } from '../internal.js'
-import { type CommonOptions, Optimizer, type ParameterGroup, type Parameters, type Update } from './optimizer.js'
+import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
+import { Optimizer } from './optimizer.js'
 
 /** Options of `RMSprop`. */
 export interface RMSpropOptions extends CommonOptions {
@@ -41,7 +42,7 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
 
   protected update({ centered, maximize }: ParameterGroup<RMSpropOptions>, { grads, scale, hyper, params, state, step }: Update): void {
     const [square = [], ...rest] = state
-    const mean = centered ? rest.shift() ?? [] : []
+    const mean = centered ? (rest.shift() ?? []) : []
     run.rmsprop(grads, scale, hyper, params, square, mean, rest[0] ?? [], step, centered, maximize)
   }
 }

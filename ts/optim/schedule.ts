@@ -9,11 +9,19 @@ export interface SchedulePlan {
   stepsPerEpoch: number
 }
 
-/** Makes a schedule for an optimizer; what the `schedule` option of `fit` takes. By hand: `optim.linearWarmup(0.1)(optimizer, { totalSteps: 1000, stepsPerEpoch: 100 })`. */
+/**
+ * Makes a schedule for an optimizer; what the `schedule` option of `fit` takes. By hand: `optim.linearWarmup(0.1)(optimizer, { totalSteps:
+ * 1000, stepsPerEpoch: 100 })`.
+ */
 export type ScheduleFactory = (optimizer: Optimizer, plan: SchedulePlan) => Schedule
 
 /** A schedule's position as plain data. */
-export interface ScheduleState { type: string; t: number; base: number[]; [field: string]: unknown }
+export interface ScheduleState {
+  type: string
+  t: number
+  base: number[]
+  [field: string]: unknown
+}
 
 /**
  * Sets the learning rate of each group as a function of the number of `step()` calls and of the rates the groups began with.
@@ -45,7 +53,9 @@ export abstract class Schedule {
 
   /** Writes the rates of `t` into the groups. */
   apply(): void {
-    this.optimizer.groups.forEach((group, i) => { group.lr = this.at(this.t, this.base[i] ?? group.lr, i) })
+    this.optimizer.groups.forEach((group, i) => {
+      group.lr = this.at(this.t, this.base[i] ?? group.lr, i)
+    })
   }
 
   /** The rates now, one a group. */
@@ -61,7 +71,9 @@ export abstract class Schedule {
   /** Continues from a position. @throws CheckpointError for a schedule of another class */
   loadStateDict(state: ScheduleState): void {
     if (state.type !== this.constructor.name) {
-      throw new CheckpointError(`${this.constructor.name}.loadStateDict: the state is one of ${state.type}.\n  Resume with the schedule the run began with.`)
+      throw new CheckpointError(
+        `${this.constructor.name}.loadStateDict: the state is one of ${state.type}.\n  Resume with the schedule the run began with.`,
+      )
     }
     this.t = state.t
     this.base = [...state.base]

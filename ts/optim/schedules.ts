@@ -4,7 +4,9 @@ import type { Optimizer } from './optimizer.js'
 import { Schedule, type ScheduleFactory, span } from './schedule.js'
 
 /** Whether a schedule moves once a step or once an epoch. */
-export interface IntervalOption { interval?: 'step' | 'epoch' }
+export interface IntervalOption {
+  interval?: 'step' | 'epoch'
+}
 
 /** A schedule whose rate is `base * factor(t)`. PyTorch: `LambdaLR`. */
 export class LambdaLR extends Schedule {
@@ -22,7 +24,10 @@ export class LambdaLR extends Schedule {
 }
 
 /** Options of `StepLR`. */
-export interface StepOptions extends IntervalOption { stepSize: number; gamma?: number }
+export interface StepOptions extends IntervalOption {
+  stepSize: number
+  gamma?: number
+}
 
 /** base * gamma^floor(t / stepSize); gamma 0.1. PyTorch: `StepLR`. */
 export class StepLR extends LambdaLR {
@@ -33,7 +38,10 @@ export class StepLR extends LambdaLR {
 }
 
 /** Options of `MultiStepLR`. */
-export interface MultiStepOptions extends IntervalOption { milestones: readonly number[]; gamma?: number }
+export interface MultiStepOptions extends IntervalOption {
+  milestones: readonly number[]
+  gamma?: number
+}
 
 /** base * gamma^(milestones passed); gamma 0.1. PyTorch: `MultiStepLR`. */
 export class MultiStepLR extends LambdaLR {
@@ -43,7 +51,9 @@ export class MultiStepLR extends LambdaLR {
 }
 
 /** Options of `ExponentialLR`. */
-export interface ExponentialOptions extends IntervalOption { gamma: number }
+export interface ExponentialOptions extends IntervalOption {
+  gamma: number
+}
 
 /** base * gamma^t. PyTorch: `ExponentialLR`. */
 export class ExponentialLR extends LambdaLR {
@@ -53,7 +63,10 @@ export class ExponentialLR extends LambdaLR {
 }
 
 /** Options of `CosineAnnealingLR`: `tMax` is half the period, `etaMin` the lowest rate. */
-export interface CosineOptions extends IntervalOption { tMax: number; etaMin?: number }
+export interface CosineOptions extends IntervalOption {
+  tMax: number
+  etaMin?: number
+}
 
 /** etaMin + (base - etaMin) * (1 + cos(pi t / tMax)) / 2. PyTorch: `CosineAnnealingLR`. */
 export class CosineAnnealingLR extends Schedule {
@@ -68,28 +81,40 @@ export class CosineAnnealingLR extends Schedule {
   }
 
   at(t: number, base: number): number {
-    return this.#etaMin + (base - this.#etaMin) * (1 + Math.cos(Math.PI * t / this.#tMax)) / 2
+    return this.#etaMin + ((base - this.#etaMin) * (1 + Math.cos((Math.PI * t) / this.#tMax))) / 2
   }
 }
 
 /** Options of `LinearLR`. */
-export interface LinearOptions extends IntervalOption { startFactor?: number; endFactor?: number; totalIters?: number }
+export interface LinearOptions extends IntervalOption {
+  startFactor?: number
+  endFactor?: number
+  totalIters?: number
+}
 
 /** The factor goes from `startFactor` (1/3) to `endFactor` (1) in `totalIters` (5) steps and stays. PyTorch: `LinearLR`. */
 export class LinearLR extends LambdaLR {
   constructor(optimizer: Optimizer, { startFactor = 1 / 3, endFactor = 1, totalIters = 5, interval }: LinearOptions = {}) {
-    super(optimizer, (t) => startFactor + (endFactor - startFactor) * Math.min(t, totalIters) / totalIters, { interval: interval ?? 'epoch' })
+    super(optimizer, (t) => startFactor + ((endFactor - startFactor) * Math.min(t, totalIters)) / totalIters, {
+      interval: interval ?? 'epoch',
+    })
   }
 }
 
 /** Options of the schedules with warm-up: `warmup` is a share of all steps below 1, or a number of steps. */
-export interface WarmupOptions { totalSteps: number; warmup: number; cycles?: number }
+export interface WarmupOptions {
+  totalSteps: number
+  warmup: number
+  cycles?: number
+}
 
 /** Rises linearly from 0 to base over the warm-up, then falls linearly to 0. Hugging Face: `get_linear_schedule_with_warmup`. */
 export class LinearWarmup extends LambdaLR {
   constructor(optimizer: Optimizer, { totalSteps, warmup }: WarmupOptions) {
     const first = warmupSteps(warmup, totalSteps)
-    super(optimizer, (t) => (t < first ? t / Math.max(1, first) : Math.max(0, (totalSteps - t) / Math.max(1, totalSteps - first))), { interval: 'step' })
+    super(optimizer, (t) => (t < first ? t / Math.max(1, first) : Math.max(0, (totalSteps - t) / Math.max(1, totalSteps - first))), {
+      interval: 'step',
+    })
   }
 }
 
@@ -97,7 +122,8 @@ export class LinearWarmup extends LambdaLR {
 export class CosineWarmup extends LambdaLR {
   constructor(optimizer: Optimizer, { totalSteps, warmup, cycles = 0.5 }: WarmupOptions) {
     const first = warmupSteps(warmup, totalSteps)
-    const after = (t: number): number => Math.max(0, 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * ((t - first) / Math.max(1, totalSteps - first)))))
+    const after = (t: number): number =>
+      Math.max(0, 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * ((t - first) / Math.max(1, totalSteps - first)))))
     super(optimizer, (t) => (t < first ? t / Math.max(1, first) : after(t)), { interval: 'step' })
   }
 }
@@ -108,23 +134,54 @@ function warmupSteps(warmup: number, totalSteps: number): number {
 }
 
 /** As `StepLR`. */
-export const stepLR = (options: StepOptions): ScheduleFactory => (optimizer) => new StepLR(optimizer, options)
+export const stepLR =
+  (options: StepOptions): ScheduleFactory =>
+  (optimizer) =>
+    new StepLR(optimizer, options)
 /** As `MultiStepLR`. */
-export const multiStepLR = (options: MultiStepOptions): ScheduleFactory => (optimizer) => new MultiStepLR(optimizer, options)
+export const multiStepLR =
+  (options: MultiStepOptions): ScheduleFactory =>
+  (optimizer) =>
+    new MultiStepLR(optimizer, options)
 /** As `ExponentialLR`. */
-export const exponentialLR = (options: ExponentialOptions): ScheduleFactory => (optimizer) => new ExponentialLR(optimizer, options)
+export const exponentialLR =
+  (options: ExponentialOptions): ScheduleFactory =>
+  (optimizer) =>
+    new ExponentialLR(optimizer, options)
 /** As `LambdaLR`. */
-export const lambdaLR = (factor: (t: number, group: number) => number, options: IntervalOption = {}): ScheduleFactory => (optimizer) => new LambdaLR(optimizer, factor, options)
+export const lambdaLR =
+  (factor: (t: number, group: number) => number, options: IntervalOption = {}): ScheduleFactory =>
+  (optimizer) =>
+    new LambdaLR(optimizer, factor, options)
 /** As `CosineAnnealingLR`; without `tMax` one fall over the whole training, step by step. */
-export const cosineAnnealingLR = ({ tMax, ...options }: Partial<CosineOptions> = {}): ScheduleFactory => (optimizer, plan) =>
-  new CosineAnnealingLR(optimizer, { interval: tMax === undefined ? 'step' : 'epoch', ...options, tMax: span('cosineAnnealingLR', tMax, plan.totalSteps) })
+export const cosineAnnealingLR =
+  ({ tMax, ...options }: Partial<CosineOptions> = {}): ScheduleFactory =>
+  (optimizer, plan) =>
+    new CosineAnnealingLR(optimizer, {
+      interval: tMax === undefined ? 'step' : 'epoch',
+      ...options,
+      tMax: span('cosineAnnealingLR', tMax, plan.totalSteps),
+    })
 /** As `LinearLR`; without `totalIters` over the whole training, step by step, from 1 to 0. */
-export const linear = ({ totalIters, ...options }: LinearOptions = {}): ScheduleFactory => (optimizer, plan) =>
-  totalIters !== undefined ? new LinearLR(optimizer, { ...options, totalIters })
-    : new LinearLR(optimizer, { startFactor: 1, endFactor: 0, interval: 'step', ...options, totalIters: span('linear', undefined, plan.totalSteps) })
+export const linear =
+  ({ totalIters, ...options }: LinearOptions = {}): ScheduleFactory =>
+  (optimizer, plan) =>
+    totalIters !== undefined
+      ? new LinearLR(optimizer, { ...options, totalIters })
+      : new LinearLR(optimizer, {
+          startFactor: 1,
+          endFactor: 0,
+          interval: 'step',
+          ...options,
+          totalIters: span('linear', undefined, plan.totalSteps),
+        })
 /** As `LinearWarmup` over the whole training; `warmup` is a share below 1 or a number of steps. */
-export const linearWarmup = (warmup: number = 0.1, { totalSteps }: { totalSteps?: number } = {}): ScheduleFactory => (optimizer, plan) =>
-  new LinearWarmup(optimizer, { warmup, totalSteps: span('linearWarmup', totalSteps, plan.totalSteps) })
+export const linearWarmup =
+  (warmup: number = 0.1, { totalSteps }: { totalSteps?: number } = {}): ScheduleFactory =>
+  (optimizer, plan) =>
+    new LinearWarmup(optimizer, { warmup, totalSteps: span('linearWarmup', totalSteps, plan.totalSteps) })
 /** As `CosineWarmup` over the whole training; `warmup` is a share below 1 or a number of steps. */
-export const cosineWarmup = (warmup: number = 0.1, { totalSteps, cycles = 0.5 }: { totalSteps?: number; cycles?: number } = {}): ScheduleFactory =>
-  (optimizer, plan) => new CosineWarmup(optimizer, { warmup, cycles, totalSteps: span('cosineWarmup', totalSteps, plan.totalSteps) })
+export const cosineWarmup =
+  (warmup: number = 0.1, { totalSteps, cycles = 0.5 }: { totalSteps?: number; cycles?: number } = {}): ScheduleFactory =>
+  (optimizer, plan) =>
+    new CosineWarmup(optimizer, { warmup, cycles, totalSteps: span('cosineWarmup', totalSteps, plan.totalSteps) })

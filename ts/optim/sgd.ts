@@ -1,6 +1,7 @@
 import { type Tensor, ValueError } from '../index.js'
 import { run } from '../internal.js'
-import { type CommonOptions, Optimizer, type ParameterGroup, type Parameters, type Update } from './optimizer.js'
+import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
+import { Optimizer } from './optimizer.js'
 
 /** Options of `SGD`. */
 export interface SGDOptions extends CommonOptions {
@@ -29,7 +30,8 @@ export class SGD extends Optimizer<SGDOptions> {
     super.validate(group)
     this.check('momentum', group.momentum, 0, Infinity)
     this.check('dampening', group.dampening, 0, Infinity)
-    if (group.nesterov && (group.momentum === 0 || group.dampening !== 0)) throw new ValueError('SGD: nesterov wants momentum above 0 and dampening 0.')
+    if (group.nesterov && (group.momentum === 0 || group.dampening !== 0))
+      throw new ValueError('SGD: nesterov wants momentum above 0 and dampening 0.')
   }
 
   protected slots({ momentum }: ParameterGroup<SGDOptions>): Record<string, number> {
@@ -44,7 +46,10 @@ export class SGD extends Optimizer<SGDOptions> {
     return [nesterov, maximize, momentum === 0]
   }
 
-  protected update({ nesterov, maximize }: ParameterGroup<SGDOptions>, { grads, scale, hyper, params, state: [momentum = []], step }: Update): void {
+  protected update(
+    { nesterov, maximize }: ParameterGroup<SGDOptions>,
+    { grads, scale, hyper, params, state: [momentum = []], step }: Update,
+  ): void {
     run.sgd(grads, scale, hyper, params, momentum, step, nesterov, maximize)
   }
 }
@@ -53,7 +58,8 @@ export class SGD extends Optimizer<SGDOptions> {
 export type GDOptions = CommonOptions
 
 /**
- * Gradient descent on the whole data set: p = p - lr * g, one step an epoch. In a `Trainer` the batch is all samples unless a `batchSize` is given.
+ * Gradient descent on the whole data set: p = p - lr * g, one step an epoch. In a `Trainer` the batch is all samples unless a `batchSize`
+ * is given.
  * `lr` defaults to 0.01.
  */
 export class GD extends SGD {

@@ -23,19 +23,37 @@ export function plainFields(group: { params: unknown }): Record<string, unknown>
   return structuredClone(fields)
 }
 
-/** @throws CheckpointError unless the state is of the same class, with as many groups and parameters of the same shapes */
-export function checkState(state: OptimizerState, type: string, groups: readonly { params: readonly Tensor[] }[]): void {
+/**
+ * `slots` names the tensors that each parameter of a group with these options has.
+ * @throws CheckpointError unless the state is of the same class, complete, with as many groups and parameters of the same shapes
+ */
+export function checkState(
+  state: OptimizerState,
+  type: string,
+  groups: readonly { params: readonly Tensor[] }[],
+  slots: (group: number, options: Record<string, unknown>) => string[],
+): void {
   const fail = (what: string): never => {
-    throw new CheckpointError(`${type}.loadStateDict: ${what}; nothing was changed.\n  Make the optimizer as it was made when the state was saved.`)
+    throw new CheckpointError(
+      `${type}.loadStateDict: ${what}; nothing was changed.\n  Make the optimizer as it was made when the state was saved.`,
+    )
   }
   if (state.type !== type) fail(`the state is one of ${state.type}`)
   if (state.groups.length !== groups.length) fail(`the state has ${state.groups.length} groups, the optimizer ${groups.length}`)
-  state.groups.forEach(({ size, cohorts }, g) => {
+  let first = 0
+  state.groups.forEach(({ size, cohorts, options }, g) => {
     const own = groups[g]?.params.length ?? 0
     if (size !== own) fail(`group ${g} has ${size} parameters in the state, ${own} here`)
     const members = cohorts.flat()
-    if (new Set(members).size !== members.length || members.some((i) => !Number.isInteger(i) || i < 0 || i >= own)) fail(`group ${g} lists impossible parameters`)
-    cohorts.forEach((list, c) => { if (list.length === 0 || state.tensors[`groups.${g}.steps.${c}`] === undefined) fail(`the step count of group ${g} is missing`) })
+    if (new Set(members).size !== members.length || members.some((i) => !Number.isInteger(i) || i < 0 || i >= own))
+      fail(`group ${g} lists impossible parameters`)
+    cohorts.forEach((list, c) => {
+      if (list.length === 0 || state.tensors[`groups.${g}.steps.${c}`] === undefined) fail(`the step count of group ${g} is missing`)
+    })
+    for (const key of members.flatMap((i) => slots(g, options).map((slot) => `parameters.${first + i}.${slot}`))) {
+      if (state.tensors[key] === undefined) fail(`${key} is missing`)
+    }
+    first += own
   })
   const params = groups.flatMap((group) => group.params)
   for (const [key, value] of Object.entries(state.tensors)) {

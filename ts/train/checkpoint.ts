@@ -46,25 +46,40 @@ interface Plain {
 }
 
 /**
- * Writes a checkpoint, durably. All values are those of the moment of the call, also while steps are under way. Keys: `model.*`, `optimizer.*`, `gradients.*`
- * (accumulated so far), `random`, `metrics.*`, `callbacks.*`; the rest is JSON in the metadata.
+ * Writes a checkpoint, durably. All values are those of the moment of the call, also while steps are under way. Keys: `model.*`,
+ * `optimizer.*`, `gradients.*` (accumulated so far), `random`, `metrics.*`, `callbacks.*`; the rest is JSON in the metadata.
  */
 export function writeCheckpoint(path: string, state: FitState, metadata: Record<string, unknown> = {}): Promise<void> {
   const { model, optimizer, schedule, generator, batches, metrics, callbacks, position } = state
   const { tensors: slots, ...plain } = optimizer.stateDict()
   const tensors: Record<string, Tensor> = { random: generator.state }
-  const put = (prefix: string, part: Record<string, Tensor>): void => { for (const [key, value] of Object.entries(part)) tensors[`${prefix}.${key}`] = value }
+  const put = (prefix: string, part: Record<string, Tensor>): void => {
+    for (const [key, value] of Object.entries(part)) tensors[`${prefix}.${key}`] = value
+  }
   put('model', model.stateDict())
   put('optimizer', slots)
-  if (position.gathered > 0) put('gradients', Object.fromEntries(model.namedParameters().flatMap(([name, { grad }]) => (grad === null ? [] : [[name, grad]]))))
+  if (position.gathered > 0)
+    put('gradients', Object.fromEntries(model.namedParameters().flatMap(([name, { grad }]) => (grad === null ? [] : [[name, grad]]))))
   metrics.forEach((metric, i) => put(`metrics.${i}`, metric.stateDict()))
   callbacks.forEach((callback, i) => put(`callbacks.${i}`, callback.stateTensors?.() ?? {}))
   const content: Plain = {
-    version: 1, position, optimizer: plain, schedule: schedule?.stateDict() ?? null, loader: batches.state(), callbacks: callbacks.map((callback) => callback.stateDict?.() ?? null),
+    version: 1,
+    position,
+    optimizer: plain,
+    schedule: schedule?.stateDict() ?? null,
+    loader: batches.state(),
+    callbacks: callbacks.map((callback) => callback.stateDict?.() ?? null),
     model: { class: model.constructor.name, ...metadata },
   }
   // JSON has no NaN or infinity, which losses may be.
-  return saveSafetensors(path, tensors, { metadata: { format: formatName, checkpoint: JSON.stringify(content, (_, value: unknown) => (typeof value === 'number' && !Number.isFinite(value) ? { number: String(value) } : value)) } })
+  return saveSafetensors(path, tensors, {
+    metadata: {
+      format: formatName,
+      checkpoint: JSON.stringify(content, (_, value: unknown) =>
+        typeof value === 'number' && !Number.isFinite(value) ? { number: String(value) } : value,
+      ),
+    },
+  })
 }
 
 /**
@@ -76,11 +91,19 @@ export async function readCheckpoint(path: string, state: FitState): Promise<Pos
   try {
     const plain = parse(path, metadata)
     const part = (prefix: string): Record<string, Tensor> =>
-      Object.fromEntries(Object.entries(tensors).filter(([key]) => key.startsWith(`${prefix}.`)).map(([key, value]) => [key.slice(prefix.length + 1), value]))
+      Object.fromEntries(
+        Object.entries(tensors)
+          .filter(([key]) => key.startsWith(`${prefix}.`))
+          .map(([key, value]) => [key.slice(prefix.length + 1), value]),
+      )
     const { model, optimizer, schedule, generator, batches, metrics, callbacks } = state
     compareKeys(path, model, part('model'), plain.model.class)
     if ((plain.schedule === null) !== (schedule === null)) {
-      throw new CheckpointError(`resume: ${path} was written ${plain.schedule === null ? 'without' : 'with'} a schedule; fit ${schedule === null ? 'has none' : 'has one'}.\n  Resume with the options the run began with.`)
+      throw new CheckpointError(
+        `resume: ${path} was written ${plain.schedule === null ? 'without' : 'with'} a schedule, ` +
+          `fit has ${schedule === null ? 'none' : 'one'}.\n` +
+          `  Resume with the options the run began with.`,
+      )
     }
     if (plain.schedule !== null) schedule?.loadStateDict(plain.schedule)
     optimizer.loadStateDict({ ...plain.optimizer, tensors: part('optimizer') })
@@ -89,7 +112,10 @@ export async function readCheckpoint(path: string, state: FitState): Promise<Pos
     const gradients = part('gradients')
     for (const [name, parameter] of model.namedParameters()) parameter.grad = gradients[name] === undefined ? null : copyOf(gradients[name])
     metrics.forEach((metric, i) => metric.loadStateDict(copies(part(`metrics.${i}`))))
-    callbacks.forEach((callback, i) => { if (plain.callbacks[i] !== null && plain.callbacks[i] !== undefined) callback.loadStateDict?.(plain.callbacks[i] as never, part(`callbacks.${i}`)) })
+    callbacks.forEach((callback, i) => {
+      if (plain.callbacks[i] !== null && plain.callbacks[i] !== undefined)
+        callback.loadStateDict?.(plain.callbacks[i] as never, part(`callbacks.${i}`))
+    })
     batches.restore(plain.loader)
     return plain.position
   } finally {
@@ -99,10 +125,17 @@ export async function readCheckpoint(path: string, state: FitState): Promise<Pos
 
 function parse(path: string, { format, checkpoint }: Record<string, string>): Plain {
   if (format !== formatName || checkpoint === undefined) {
-    throw new CheckpointError(`resume: ${path} holds weights but no training state.\n  Load it with model.load(path) and train from there, or give a checkpoint that fit wrote.`)
+    throw new CheckpointError(
+      `resume: ${path} holds weights but no training state.\n` +
+        `  Load it with model.load(path) and train from there, or give a checkpoint that fit wrote.`,
+    )
   }
   try {
-    const plain = JSON.parse(checkpoint, (_, value: unknown) => (typeof value === 'object' && value !== null && Object.keys(value).join() === 'number' ? Number((value as { number: string }).number) : value)) as Plain
+    const plain = JSON.parse(checkpoint, (_, value: unknown) =>
+      typeof value === 'object' && value !== null && Object.keys(value).join() === 'number'
+        ? Number((value as { number: string }).number)
+        : value,
+    ) as Plain
     if (plain.version === 1) return plain
   } catch {
     // Said below.
@@ -115,13 +148,22 @@ function compareKeys(path: string, model: nn.Module, saved: Record<string, Tenso
   const own = model.stateDict()
   const shape = (value: Tensor): string => `${value.dtype} [${value.shape.join(', ')}]`
   const lines = [
-    ...Object.keys(own).filter((key) => saved[key] === undefined).map((key) => `  missing in the file: ${key} ${shape(own[key] as Tensor)}`),
-    ...Object.keys(saved).filter((key) => own[key] === undefined).map((key) => `  only in the file: ${key} ${shape(saved[key] as Tensor)}`),
-    ...Object.entries(own).filter(([key, value]) => saved[key] !== undefined && shape(saved[key]) !== shape(value)).map(([key, value]) => `  ${key}: ${shape(value)} here, ${shape(saved[key] as Tensor)} in the file`),
+    ...Object.keys(own)
+      .filter((key) => saved[key] === undefined)
+      .map((key) => `  missing in the file: ${key} ${shape(own[key] as Tensor)}`),
+    ...Object.keys(saved)
+      .filter((key) => own[key] === undefined)
+      .map((key) => `  only in the file: ${key} ${shape(saved[key] as Tensor)}`),
+    ...Object.entries(own)
+      .filter(([key, value]) => saved[key] !== undefined && shape(saved[key]) !== shape(value))
+      .map(([key, value]) => `  ${key}: ${shape(value)} here, ${shape(saved[key] as Tensor)} in the file`),
   ]
   if (lines.length === 0) return
   const shown = lines.length > 20 ? [...lines.slice(0, 20), `  ... and ${lines.length - 20} more`] : lines
-  throw new CheckpointError(`resume: ${path} is a checkpoint of another model (${savedClass}, this is ${model.constructor.name}); nothing was changed.\n${shown.join('\n')}`)
+  throw new CheckpointError(
+    `resume: ${path} is a checkpoint of another model (${savedClass}, this is ${model.constructor.name}); nothing was changed.\n` +
+      shown.join('\n'),
+  )
 }
 
 /** Its own memory, so that the file's tensors can be freed. */
@@ -129,4 +171,5 @@ function copyOf(value: Tensor): Tensor {
   return unscoped(() => noGrad(() => value.clone()))
 }
 
-const copies = (part: Record<string, Tensor>): Record<string, Tensor> => Object.fromEntries(Object.entries(part).map(([key, value]) => [key, copyOf(value)]))
+const copies = (part: Record<string, Tensor>): Record<string, Tensor> =>
+  Object.fromEntries(Object.entries(part).map(([key, value]) => [key, copyOf(value)]))

@@ -10,9 +10,9 @@ export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'rea
 export type Write = (chunk: Uint8Array, position?: number) => Promise<void>
 
 /**
- * Lets `produce` write a new file, then puts it in the place of `path`: temporary file in the same folder, write, fsync, rename, fsync of the folder.
- * Whatever fails, the old file stays as it was and the temporary one is removed. A failed fsync is never tried again: after it the system may have
- * dropped the pages already, and a second one would report success.
+ * Lets `produce` write a new file, then puts it in the place of `path`: temporary file in the same folder, write, fsync, rename, fsync of
+ * the folder. Whatever fails, the old file stays as it was and the temporary one is removed. A failed fsync is never tried again: after it
+ * the system may have dropped the pages already, and a second one would report success.
  */
 export async function writeDurably(path: string, produce: (write: Write) => Promise<void>, fs: FileSystem = nodeFs): Promise<void> {
   // A link is followed, so that it still points at the file afterwards.
@@ -25,7 +25,7 @@ export async function writeDurably(path: string, produce: (write: Write) => Prom
     let end = 0
     await produce(async (chunk, position) => {
       let at = position ?? end
-      for (let done = 0; done < chunk.length; ) {
+      for (let done = 0; done < chunk.length;) {
         const { bytesWritten } = await file.write(chunk, done, chunk.length - done, at)
         done += bytesWritten
         at += bytesWritten

@@ -1,4 +1,5 @@
 import { CancelledError, type nn, type Tensor, ValueError } from '../index.js'
+import type { Stream } from '../internal.js'
 import { logitsOf, type ResolvedLoss } from './loss.js'
 import { Mean, type Metric, type MetricValue } from './metrics/index.js'
 import { type Batches, batchSizeOf } from './source.js'
@@ -7,9 +8,13 @@ import { inference } from './step.js'
 /** Batches that may be under way before the oldest is waited for. */
 const ahead = 2
 
-/** Loss and metrics over all batches, in evaluation mode, without gradients. */
+/** Loss and metrics over all batches, in evaluation mode, without gradients; on a stream of its own where one is given. */
 export async function evaluateBatches(
-  model: nn.Module, batches: Batches, loss: ResolvedLoss, metrics: readonly Metric[], signal?: AbortSignal,
+  model: nn.Module,
+  batches: Batches,
+  loss: ResolvedLoss,
+  metrics: readonly Metric[],
+  { signal, stream }: { signal?: AbortSignal | undefined; stream?: Stream } = {},
 ): Promise<Record<string, MetricValue>> {
   const mean = new Mean()
   const modules = model.modules()
@@ -18,20 +23,23 @@ export async function evaluateBatches(
   try {
     for await (const batch of batches) {
       if (signal?.aborted) throw new CancelledError('evaluate: cancelled.', { cause: signal.reason })
-      const value = inference(modules, () => {
-        const output: unknown = model.forward(batch.inputs)
-        const value = loss.call(output, batch.labels)
-        mean.gather(value, batchSizeOf(batch))
-        for (const metric of metrics) metric.update(logitsOf(output), batch.labels as Tensor, loss.task)
-        return value.item()
-      })
+      const begin = (): Promise<number> =>
+        inference(modules, () => {
+          const output: unknown = model.forward(batch.inputs)
+          const value = loss.call(output, batch.labels)
+          mean.gather(value, batchSizeOf(batch))
+          for (const metric of metrics) metric.update(logitsOf(output), batch.labels as Tensor, loss.task)
+          return value.item()
+        })
+      const value = stream === undefined ? begin() : stream.run(begin)
       value.catch(() => {})
       running.push(value)
       if (running.length > ahead) await running.shift()
     }
     await Promise.all(running.splice(0))
     const figures: Record<string, MetricValue> = { loss: await mean.compute() }
-    if (Number.isNaN(figures.loss) && Object.keys(mean.stateDict()).length === 0) throw new ValueError('evaluate: the data gave no batch.\n  Give at least one sample.')
+    if (Number.isNaN(figures.loss) && Object.keys(mean.stateDict()).length === 0)
+      throw new ValueError('evaluate: the data gave no batch.\n  Give at least one sample.')
     for (const metric of metrics) figures[metric.name] = await metric.compute()
     return figures
   } finally {

@@ -1,16 +1,16 @@
-// The training loop: at most two steps ahead of what is known, everything that a step made given back, the model's modes restored whatever happens.
+// The training loop: at most two steps ahead of what is known, everything that a step made given back, modes restored whatever happens.
 import { CancelledError, Generator, type nn, type optim, scope, type Tensor, ValueError } from '../index.js'
 import { type BatchLog, type Callback, type FitContext } from './callbacks/index.js'
-import { type FitState, readCheckpoint, writeCheckpoint } from './checkpoint.js'
+import { type FitState, type Position, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { CheckpointFolder } from './checkpoint-folder.js'
 import { evaluateBatches } from './evaluate.js'
 import { type EpochLog, History } from './history.js'
 import type { ResolvedLoss } from './loss.js'
 import { Mean, type Metric, type MetricValue } from './metrics/index.js'
-import { findNonFinite } from './nonfinite.js'
+import { Flight } from './flight.js'
 import type { FitOptions } from './options.js'
 import { Progress, type ProgressState } from './progress.js'
-import { type Batch, batchSizeOf, type Batches, retain, type Retained } from './source.js'
+import { type Batch, batchSizeOf, type Batches, retain } from './source.js'
 import { TrainStep } from './step.js'
 
 /** A `fit` with all its choices made. */
@@ -25,9 +25,6 @@ export interface FitSettings {
   options: FitOptions
   epochs: number
 }
-
-/** A step that was begun and whose figures are on their way. */
-interface InFlight { log: Omit<BatchLog, 'loss' | 'gradientNorms'>; loss: Promise<number>; norms: Promise<ArrayLike<number>> | null; batch: Retained | null }
 
 /** Steps that may be under way before the oldest is waited for. */
 const ahead = 2
@@ -47,7 +44,7 @@ export class FitRun implements FitContext {
   #mean = new Mean()
   #progress: Progress | null
   #folder: CheckpointFolder | null
-  #inFlight: InFlight[] = []
+  #flight: Flight
   /** Batches begun over all epochs, within this epoch, and since the last optimizer step. */
   #index = 0
   #batch = 0
@@ -56,7 +53,6 @@ export class FitRun implements FitContext {
   /** An epoch has ended and `epoch` still is its number: a checkpoint of this moment begins with the next one. */
   #between = false
   #stop: string | null = null
-  #checked: Retained | null = null
 
   constructor(settings: FitSettings) {
     const { model, optimizer, loss, options, epochs } = settings
@@ -69,6 +65,7 @@ export class FitRun implements FitContext {
     const guard = this.#callbacks.some(({ guardNonFinite }) => guardNonFinite)
     const clip = { clipNorm: options.clipNorm, clipValue: options.clipValue, refuseNonFinite: guard }
     this.#train = new TrainStep({ model, optimizer, loss, clip, generator: this.#generator, compiled: options.compile ?? true })
+    this.#flight = new Flight(model, this.#train)
     this.#progress = options.verbose === false ? null : new Progress(options.verbose ?? true, options.stream)
     this.#folder = options.checkpointDir === undefined ? null : new CheckpointFolder(options.checkpointDir, options.checkpointKeep ?? 2)
   }
@@ -110,23 +107,30 @@ export class FitRun implements FitContext {
     for await (const batch of batches) {
       this.#begin(batch)
       this.#seconds = (performance.now() - begun) / 1000
-      while (this.#inFlight.length > ahead) await this.#finishOldest()
+      await this.#finish(ahead)
       await this.#saveIfDue()
       if (this.#stop !== null) break
       if (options.signal?.aborted) await this.#cancel(options.signal)
       if (this.#progress?.due) this.#progress.update({ ...this.#shown(), figures: await this.#figures() })
     }
-    while (this.#inFlight.length > 0) await this.#finishOldest()
+    await this.#finish(0)
     if (this.#stop !== null && this.#batch < batches.length) return
-    if (this.#batch === 0) throw new ValueError('fit: the data gave no batch.\n  Give at least one sample; a loader is to start again in each epoch.')
+    if (this.#batch === 0)
+      throw new ValueError('fit: the data gave no batch.\n  Give at least one sample; a loader is to start again in each epoch.')
     if (this.#gathered > 0) {
       this.#train.flush()
       this.#gathered = 0
       this.step++
       if (schedule?.interval === 'step') schedule.step()
     }
-    const log: EpochLog = { epoch: this.epoch, ...await this.#figures() as { loss: number }, lr: this.optimizer.groups[0]?.lr ?? NaN, seconds: 0 }
-    if (validation !== null) Object.assign(log, prefixed(await evaluateBatches(this.model, validation, loss, metrics, options.signal)))
+    const log: EpochLog = {
+      epoch: this.epoch,
+      ...((await this.#figures()) as { loss: number }),
+      lr: this.optimizer.groups[0]?.lr ?? NaN,
+      seconds: 0,
+    }
+    if (validation !== null)
+      Object.assign(log, prefixed(await evaluateBatches(this.model, validation, loss, metrics, { signal: options.signal })))
     if (schedule?.interval === 'epoch') schedule.step(typeof log.valLoss === 'number' ? log.valLoss : log.loss)
     log.seconds = (performance.now() - begun) / 1000
     this.history.epochs.push(log)
@@ -142,7 +146,12 @@ export class FitRun implements FitContext {
 
   /** Begins the step of a batch. */
   #begin(batch: Batch): void {
-    const { batches, options, metrics, loss: { task } } = this.#settings
+    const {
+      batches,
+      options,
+      metrics,
+      loss: { task },
+    } = this.#settings
     const accumulate = options.accumulate ?? 1
     const remaining = batches.length - this.#batch
     // The last group of an epoch may be smaller; where the length is unknown it is flushed after the last batch.
@@ -161,10 +170,12 @@ export class FitRun implements FitContext {
       for (const metric of metrics) metric.update(result.output, batch.labels as Tensor, task)
       return { loss: result.loss.item(), measured: result.norms?.data() ?? null }
     })
-    // Whoever waits for it comes later; until then a rejection is not unhandled.
-    loss.catch(() => {})
-    measured?.catch(() => {})
-    this.#inFlight.push({ log: { epoch: this.epoch, batch: this.#batch, index: this.#index, size, lr }, loss, norms: measured as Promise<ArrayLike<number>> | null, batch: guard ? retain(batch) : null })
+    this.#flight.add({
+      log: { epoch: this.epoch, batch: this.#batch, index: this.#index, size, lr },
+      loss,
+      norms: measured as Promise<ArrayLike<number>> | null,
+      batch: guard ? retain(batch) : null,
+    })
     this.#index++
     this.#batch++
     this.#gathered = apply ? 0 : this.#gathered + 1
@@ -173,31 +184,16 @@ export class FitRun implements FitContext {
     if (this.#settings.schedule?.interval === 'step') this.#settings.schedule.step()
   }
 
-  /** Waits for the oldest step and tells the callbacks. */
-  async #finishOldest(): Promise<void> {
-    const { log, loss, norms, batch } = this.#inFlight.shift() as InFlight
-    this.#checked?.release()
-    this.#checked = batch
-    let value: number
-    try {
-      value = await loss
-    } catch (error) {
-      // A guarded step that met NaN may show itself as a failed step: then the layer is what the user wants to know.
-      if (batch === null) throw error
-      value = await this.#isNonFinite(error) ? NaN : raise(error)
+  /** Waits until no more than `left` steps are under way, telling the callbacks of each that has ended. */
+  async #finish(left: number): Promise<void> {
+    while (this.#flight.length > left) {
+      const log = await this.#flight.next()
+      await this.#each((callback) => callback.onBatchEnd?.(this, log))
     }
-    const measured = norms === null ? {} : { gradientNorms: Object.fromEntries(Array.from(await norms, (norm, i) => [this.#train.names[i] as string, norm])) }
-    await this.#each((callback) => callback.onBatchEnd?.(this, { ...log, loss: value, ...measured }))
   }
 
-  async #isNonFinite(error: unknown): Promise<boolean> {
-    const found = await this.findNonFinite()
-    return found !== null && found.name === 'NonFiniteError' && error !== found
-  }
-
-  async findNonFinite(_batch?: BatchLog): Promise<Error | null> {
-    const batch = this.#checked
-    return batch === null ? null : findNonFinite(this.model, this.#train, batch.inputs, batch.labels)
+  findNonFinite(_batch: BatchLog): Promise<Error | null> {
+    return this.#flight.findNonFinite()
   }
 
   /** The checkpoint that is due after a batch. */
@@ -207,27 +203,28 @@ export class FitRun implements FitContext {
   }
 
   async #cancel(signal: AbortSignal): Promise<never> {
-    while (this.#inFlight.length > 0) await this.#finishOldest()
+    await this.#finish(0)
     const path = this.#folder?.path(this.#index)
     if (path !== undefined) await this.#save(path)
-    throw new CancelledError(`fit: cancelled in epoch ${this.epoch + 1} after ${this.step} steps.${path === undefined ? '' : ` Go on with resume: '${path}'.`}`, { cause: signal.reason })
+    throw new CancelledError(
+      `fit: cancelled in epoch ${this.epoch + 1} after ${this.step} steps.${path === undefined ? '' : ` Go on with resume: '${path}'.`}`,
+      { cause: signal.reason },
+    )
   }
 
   /** Lets running steps end, for better or worse. */
   async #settle(): Promise<void> {
-    for (const { loss, norms, batch } of this.#inFlight.splice(0)) {
-      await Promise.allSettled([loss, norms])
-      batch?.release()
-    }
-    this.#checked?.release()
-    this.#checked = null
+    await this.#flight.settle()
+    this.#progress?.close()
     // What was gathered for a step that does not come must not enter the next run's first.
     if (this.#gathered > 0) this.optimizer.zeroGrad()
     for (const metric of [this.#mean, ...this.#settings.metrics]) metric.reset()
   }
 
   async #figures(): Promise<Record<string, MetricValue>> {
-    const entries = await Promise.all([this.#mean, ...this.#settings.metrics].map(async (metric) => [metric.name, await metric.compute()] as const))
+    const entries = await Promise.all(
+      [this.#mean, ...this.#settings.metrics].map(async (metric) => [metric.name, await metric.compute()] as const),
+    )
     return Object.fromEntries(entries)
   }
 
@@ -272,15 +269,28 @@ export class FitRun implements FitContext {
 
   #state(): FitState {
     const { batches, schedule, metrics } = this.#settings
-    const position = { epoch: this.epoch + (this.#between ? 1 : 0), step: this.step, index: this.#index, batch: this.#batch, gathered: this.#gathered, seconds: this.#seconds, history: this.history.epochs }
-    return { model: this.model, optimizer: this.optimizer, schedule, generator: this.#generator, batches, metrics: [this.#mean, ...metrics], callbacks: this.#callbacks, position }
+    const position = {
+      epoch: this.epoch + (this.#between ? 1 : 0),
+      step: this.step,
+      index: this.#index,
+      batch: this.#batch,
+      gathered: this.#gathered,
+      seconds: this.#seconds,
+      history: this.history.epochs,
+    }
+    return {
+      model: this.model,
+      optimizer: this.optimizer,
+      schedule,
+      generator: this.#generator,
+      batches,
+      metrics: [this.#mean, ...metrics],
+      callbacks: this.#callbacks,
+      position,
+    }
   }
 }
 
 function prefixed(figures: Record<string, MetricValue>): Record<string, MetricValue> {
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [`val${name[0]?.toUpperCase()}${name.slice(1)}`, value]))
-}
-
-function raise(error: unknown): never {
-  throw error
 }

@@ -34,7 +34,10 @@ export class History {
     return this.epochs.at(-1)
   }
 
-  /** The epoch with the best value of `name`. The smallest loss or error counts as best, the largest of anything else; `mode` says otherwise. */
+  /**
+   * The epoch with the best value of `name`. The smallest loss or error counts as best, the largest of anything else; `mode` says
+   * otherwise.
+   */
   best(name: string, mode: 'min' | 'max' = modeOf(name)): EpochLog | undefined {
     return this.epochs.reduce<EpochLog | undefined>((best, log) => {
       const value = log[name]

@@ -9,5 +9,12 @@ export { type ProgressStream, type Verbose } from './progress.js'
 export * as metrics from './metrics/index.js'
 export { Metric, type MetricValue, type Task } from './metrics/metric.js'
 export * from './callbacks/index.js'
-export { inspectSafetensors, loadSafetensors, type LoadSafetensorsOptions, type Safetensors, saveSafetensors, type SaveOptions } from './safetensors.js'
+export {
+  inspectSafetensors,
+  loadSafetensors,
+  type LoadSafetensorsOptions,
+  type Safetensors,
+  saveSafetensors,
+  type SaveOptions,
+} from './safetensors.js'
 export { type FileSystem, writeDurably } from './durable.js'

@@ -11,7 +11,10 @@ export interface ResolvedLoss {
   task: Task
 }
 
-type Named = ((output: Tensor, target: Tensor, options?: object) => Tensor) & { task: 'multiclass' | 'binary' | 'regression'; fromLogits: boolean }
+type Named = ((output: Tensor, target: Tensor, options?: object) => Tensor) & {
+  task: 'multiclass' | 'binary' | 'regression'
+  fromLogits: boolean
+}
 
 /** Names in lower case without separators. Keras' names mean what they mean there: outputs are probabilities. */
 const byName: Record<string, { loss: () => unknown; fromLogits?: boolean }> = {
@@ -44,21 +47,37 @@ export interface LossSettings {
 /** Finds the loss and its task. `classWeights` weigh each sample by its class. */
 export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSettings, classWeights?: readonly number[]): ResolvedLoss {
   const named = typeof loss === 'string' ? find(loss) : null
-  const fn = named?.fn ?? loss as Exclude<LossOption, string>
+  const fn = named?.fn ?? (loss as Exclude<LossOption, string>)
   const traits = fn as Partial<Named>
   const logits = fromLogits ?? named?.fromLogits ?? traits.fromLogits ?? true
   // Log-probabilities are logits of themselves: their softmax gives the probabilities.
   const logarithms = (fn as unknown) === nn.nll || (fn as unknown) === nn.klDiv
   const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms }
-  if (typeof fn !== 'function') return { task: resolved, call: (output, labels) => { refuseWeights(classWeights); return fn.forward(logitsOf(output), labels) } }
-  if (traits.task === undefined) return { task: resolved, call: (output, labels) => { refuseWeights(classWeights); return (fn as (output: unknown, labels: unknown) => Tensor)(output, labels) } }
+  if (typeof fn !== 'function')
+    return {
+      task: resolved,
+      call: (output, labels) => {
+        refuseWeights(classWeights)
+        return fn.forward(logitsOf(output), labels)
+      },
+    }
+  if (traits.task === undefined)
+    return {
+      task: resolved,
+      call: (output, labels) => {
+        refuseWeights(classWeights)
+        return (fn as (output: unknown, labels: unknown) => Tensor)(output, labels)
+      },
+    }
 
   const options: Record<string, unknown> = { ...lossOptions }
   if (fromLogits !== undefined || named?.fromLogits !== undefined) options.fromLogits = logits
   if (classWeights !== undefined && traits.task === 'multiclass') options.weight = classWeights
   const call = fn as unknown as Named
-  if (classWeights === undefined || traits.task === 'multiclass') return { task: resolved, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
-  if (traits.task === 'regression' || classWeights.length !== 2) throw new ValueError(`classWeights: ${classWeights.length} weights do not fit a loss for ${traits.task}.`)
+  if (classWeights === undefined || traits.task === 'multiclass')
+    return { task: resolved, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
+  if (traits.task === 'regression' || classWeights.length !== 2)
+    throw new ValueError(`classWeights: ${classWeights.length} weights do not fit a loss for ${traits.task}.`)
   const [no, yes] = classWeights as [number, number]
   return {
     task: resolved,
@@ -73,7 +92,11 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
 function find(name: string): { fn: Named; fromLogits?: boolean } {
   const key = name.replace(/[_-]/g, '').toLowerCase()
   const entry = Object.hasOwn(byName, key) ? byName[key] : undefined
-  if (entry === undefined) throw new ValueError(`loss: none is named '${name}'.\n  There are crossEntropy, nll, bce, bceWithLogits, mse, l1, huber, smoothL1, hinge, klDiv; or pass a function.`)
+  if (entry === undefined)
+    throw new ValueError(
+      `loss: none is named '${name}'.\n` +
+        `  There are crossEntropy, nll, bce, bceWithLogits, mse, l1, huber, smoothL1, hinge, klDiv; or pass a function.`,
+    )
   const fn = entry.loss() as Named
   return entry.fromLogits === undefined ? { fn } : { fn, fromLogits: entry.fromLogits }
 }
@@ -81,7 +104,7 @@ function find(name: string): { fn: Named; fromLogits?: boolean } {
 /** The tensor a loss or a metric looks at: the output itself, or the `logits` of a model that gives a record. */
 export function logitsOf(output: unknown): Tensor {
   const { logits } = output as { logits?: Tensor }
-  return logits ?? output as Tensor
+  return logits ?? (output as Tensor)
 }
 
 function refuseWeights(classWeights: readonly number[] | undefined): void {

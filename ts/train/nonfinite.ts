@@ -5,8 +5,8 @@ import type { Inputs } from './source.js'
 import { inMode, type TrainStep } from './step.js'
 
 /**
- * Runs forward and backward of a batch in anomaly mode and gives the error that names op and layer, or null where all is finite. Parameters, gradients, running
- * statistics and the run's random stream stay as they are.
+ * Runs forward and backward of a batch in anomaly mode and gives the error that names op and layer, or null where all is finite.
+ * Parameters, gradients, running statistics and the run's random stream stay as they are.
  */
 export async function findNonFinite(model: nn.Module, step: TrainStep, inputs: Inputs, labels: unknown): Promise<Error | null> {
   const parameters = model.parameters()
@@ -15,19 +15,27 @@ export async function findNonFinite(model: nn.Module, step: TrainStep, inputs: I
   for (const parameter of parameters) parameter.grad = null
   anomaly(true)
   try {
-    const reads = inMode(model.modules(), true, () => withGenerator(new Generator(0), () => scope(() => {
-      const { loss } = step.forward(inputs, labels)
-      loss.backward()
-      return [loss.detach(), ...parameters.flatMap(({ grad }) => grad ?? [])].map((value) => value.sum().item())
-    })))
+    const reads = inMode(model.modules(), true, () =>
+      withGenerator(new Generator(0), () =>
+        scope(() => {
+          const { loss } = step.forward(inputs, labels)
+          loss.backward()
+          return [loss.detach(), ...parameters.flatMap(({ grad }) => grad ?? [])].map((value) => value.sum().item())
+        }),
+      ),
+    )
     await Promise.all(reads)
     return null
   } catch (error) {
     return error as Error
   } finally {
     anomaly(false)
-    parameters.forEach((parameter, i) => { parameter.grad = gradients[i] ?? null })
-    noGrad(() => { for (const { tensor, copy } of buffers) run.assign(tensor, copy) })
+    parameters.forEach((parameter, i) => {
+      parameter.grad = gradients[i] ?? null
+    })
+    noGrad(() => {
+      for (const { tensor, copy } of buffers) run.assign(tensor, copy)
+    })
     for (const { copy } of buffers) copy.dispose()
   }
 }

@@ -7,7 +7,16 @@ import type { ProgressStream, Verbose } from './progress.js'
 import type { TrainingData } from './source.js'
 
 /** An optimizer by name, ready made, or made from the model's parameters. */
-export type OptimizerOption = 'gd' | 'sgd' | 'rmsprop' | 'adagrad' | 'adam' | 'adamw' | (string & {}) | optim.Optimizer | ((parameters: nn.Parameter[], model: nn.Module) => optim.Optimizer)
+export type OptimizerOption =
+  | 'gd'
+  | 'sgd'
+  | 'rmsprop'
+  | 'adagrad'
+  | 'adam'
+  | 'adamw'
+  | (string & {})
+  | optim.Optimizer
+  | ((parameters: nn.Parameter[], model: nn.Module) => optim.Optimizer)
 
 /** Options of `new Trainer`. */
 export interface TrainerOptions {
@@ -41,7 +50,10 @@ export interface FitOptions {
   shuffle?: boolean
   /** Seeds shuffling, the split, augmentation and dropout. Default 0. */
   seed?: number
-  /** Changes of training images: settings (`{ flip: true, pad: 4 }`), or a function of the inputs whose random numbers come from the run's own stream. */
+  /**
+   * Changes of training images: settings (`{ flip: true, pad: 4 }`), or a function of the inputs whose random numbers come from the run's
+   * own stream.
+   */
   augment?: data.AugmentSettings | ((inputs: any) => any)
   /** Largest joint norm of all gradients. */
   clipNorm?: number
@@ -66,7 +78,10 @@ export interface FitOptions {
   metadata?: Record<string, unknown>
   /** A weight a class, by number. */
   classWeights?: readonly number[] | Readonly<Record<number, number>>
-  /** Records the step once and replays it. Default true; false runs it eagerly. */
+  /**
+   * Records the step once and replays it. Default true. Run eagerly (false), a failed step leaves parameters and optimizer as they were,
+   * but not running statistics.
+   */
   compile?: boolean
   /** Progress: a bar on a terminal, lines elsewhere, nothing for false. Default true. */
   verbose?: Verbose
@@ -76,18 +91,31 @@ export interface FitOptions {
 
 /** Keras' words for the options above. `validation_data` and the like are spelled with underscores or capitals as one likes. */
 export const kerasWords: Readonly<Record<string, string>> = {
-  learningRate: 'lr', validationSplit: 'validation', validationData: 'validation', validationBatch: 'validationBatchSize', classWeight: 'classWeights',
-  clipnorm: 'clipNorm', clipvalue: 'clipValue', globalClipnorm: 'clipNorm', gradientAccumulationSteps: 'accumulate', nEpochs: 'epochs', batch: 'batchSize',
+  learningRate: 'lr',
+  validationSplit: 'validation',
+  validationData: 'validation',
+  validationBatch: 'validationBatchSize',
+  classWeight: 'classWeights',
+  clipnorm: 'clipNorm',
+  clipvalue: 'clipValue',
+  globalClipnorm: 'clipNorm',
+  gradientAccumulationSteps: 'accumulate',
+  nEpochs: 'epochs',
+  batch: 'batchSize',
 }
 
-/** Renames Keras' words (`batch_size`, `validation_split`, `learning_rate` ...) to ours; an unknown option throws, as a misspelt one would be ignored otherwise. */
+/**
+ * Renames Keras' words (`batch_size`, `validation_split`, `learning_rate` ...) to ours; an unknown option throws, as a misspelt one would
+ * be ignored otherwise.
+ */
 export function normaliseOptions<T extends object>(options: T, known: readonly string[], what: string): T {
   const result: Record<string, unknown> = {}
   for (const [given, value] of Object.entries(options)) {
     if (value === undefined) continue
     const camel = given.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
     const name = known.includes(camel) ? camel : kerasWords[camel]
-    if (name === undefined || !known.includes(name)) throw new ValueError(`${what}: there is no option '${given}'.\n  There are ${known.join(', ')}.`)
+    if (name === undefined || !known.includes(name))
+      throw new ValueError(`${what}: there is no option '${given}'.\n  There are ${known.join(', ')}.`)
     if (name in result) throw new ValueError(`${what}: '${name}' is given twice, once as '${given}'.`)
     result[name] = name === 'verbose' && typeof value === 'number' ? value !== 0 : value
   }
@@ -95,11 +123,39 @@ export function normaliseOptions<T extends object>(options: T, known: readonly s
 }
 
 /** The names of `TrainerOptions` and `FitOptions`, for `normaliseOptions`. */
-export const trainerOptionNames: readonly (keyof TrainerOptions)[] = ['optimizer', 'lr', 'loss', 'lossOptions', 'fromLogits', 'task', 'metrics']
+export const trainerOptionNames: readonly (keyof TrainerOptions)[] = [
+  'optimizer',
+  'lr',
+  'loss',
+  'lossOptions',
+  'fromLogits',
+  'task',
+  'metrics',
+]
 /** @see trainerOptionNames */
 export const fitOptionNames: readonly (keyof FitOptions)[] = [
-  'epochs', 'batchSize', 'validation', 'validationBatchSize', 'shuffle', 'seed', 'augment', 'clipNorm', 'clipValue', 'accumulate', 'schedule', 'callbacks', 'signal',
-  'checkpointDir', 'checkpointEvery', 'checkpointKeep', 'resume', 'metadata', 'classWeights', 'compile', 'verbose', 'stream',
+  'epochs',
+  'batchSize',
+  'validation',
+  'validationBatchSize',
+  'shuffle',
+  'seed',
+  'augment',
+  'clipNorm',
+  'clipValue',
+  'accumulate',
+  'schedule',
+  'callbacks',
+  'signal',
+  'checkpointDir',
+  'checkpointEvery',
+  'checkpointKeep',
+  'resume',
+  'metadata',
+  'classWeights',
+  'compile',
+  'verbose',
+  'stream',
 ]
 
 /** Makes the optimizer of a model. */
@@ -112,20 +168,29 @@ export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: numbe
   if (typeof option === 'function') return option(parameters, model)
   const options = lr === undefined ? {} : { lr }
   switch (option.toLowerCase()) {
-    case 'gd': return new optim.GD(parameters, options)
-    case 'sgd': return new optim.SGD(parameters, options)
-    case 'rmsprop': return new optim.RMSprop(parameters, options)
-    case 'adagrad': return new optim.Adagrad(parameters, options)
-    case 'adam': return new optim.Adam(parameters, options)
-    case 'adamw': return new optim.AdamW(parameters, options)
-    default: throw new ValueError(`optimizer: none is named '${option}'.\n  There are gd, sgd, rmsprop, adagrad, adam, adamw; or pass an Optimizer.`)
+    case 'gd':
+      return new optim.GD(parameters, options)
+    case 'sgd':
+      return new optim.SGD(parameters, options)
+    case 'rmsprop':
+      return new optim.RMSprop(parameters, options)
+    case 'adagrad':
+      return new optim.Adagrad(parameters, options)
+    case 'adam':
+      return new optim.Adam(parameters, options)
+    case 'adamw':
+      return new optim.AdamW(parameters, options)
+    default:
+      throw new ValueError(
+        `optimizer: none is named '${option}'.\n  There are gd, sgd, rmsprop, adagrad, adam, adamw; or pass an Optimizer.`,
+      )
   }
 }
 
 /** Class weights as a list by class number. */
 export function toClassWeights(weights: FitOptions['classWeights']): number[] | undefined {
   if (weights === undefined) return undefined
-  if (Array.isArray(weights)) return [...weights as number[]]
+  if (Array.isArray(weights)) return [...(weights as number[])]
   const entries = Object.entries(weights as Record<number, number>).map(([label, weight]) => [Number(label), weight] as const)
   const list = Array.from({ length: Math.max(...entries.map(([label]) => label)) + 1 }, () => 1)
   for (const [label, weight] of entries) list[label] = weight

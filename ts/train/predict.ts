@@ -1,4 +1,5 @@
-import { concat, keep, type nn, noGrad, ShapeError, type Tensor, ValueError } from '../index.js'
+import { CancelledError, concat, type nn, noGrad, scope, ShapeError, type Tensor, ValueError } from '../index.js'
+import { Stream } from '../internal.js'
 import { logitsOf } from './loss.js'
 import { predictedClasses, requireClasses, type Task } from './metrics/metric.js'
 import { type Inputs, inputBatches, type TrainingData } from './source.js'
@@ -18,35 +19,59 @@ export interface PredictOptions {
 const ahead = 2
 
 /** Runs the model over all inputs and joins what `read` makes of the outputs. */
-export async function predictAll(model: nn.Module, inputs: PredictInputs, { batchSize = 256, signal }: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
+export async function predictAll(
+  model: nn.Module,
+  inputs: PredictInputs,
+  { batchSize = 256, signal }: PredictOptions,
+  read: (output: Tensor) => Tensor,
+): Promise<Tensor> {
   const modules = model.modules()
   const parts: Tensor[] = []
   const running: Promise<unknown>[] = []
+  // A queue of its own: a prediction takes turns with a training step instead of standing behind it.
+  const stream = new Stream()
   try {
     for await (const batch of inputBatches(inputs, batchSize)) {
-      signal?.throwIfAborted()
-      const { part, done } = inference(modules, () => {
-        const part = read(logitsOf(model.forward(batch)))
-        // Reading one element says when the batch is done, at no cost.
-        return { part: keep(part), done: part.size === 0 ? null : part.reshape([-1]).select(0, 0).item() }
-      })
+      if (signal?.aborted) throw new CancelledError('predict: cancelled.', { cause: signal.reason })
+      const { part, done } = stream.run(() =>
+        inference(modules, () => {
+          const part = read(logitsOf(model.forward(batch)))
+          return { part, done: pulse(part) }
+        }),
+      )
       parts.push(part)
-      done?.catch(() => {})
-      if (done !== null) running.push(done)
+      done.catch(() => {})
+      running.push(done)
       if (running.length > ahead) await running.shift()
     }
     await Promise.all(running.splice(0))
     if (parts.length === 0) throw new ValueError('predict: there are no inputs.\n  Give at least one sample.')
-    return parts.length === 1 ? parts.pop() as Tensor : noGrad(() => concat(parts, 0))
+    if (parts.length === 1) return parts.pop() as Tensor
+    const { joined, done } = stream.run(() =>
+      noGrad(() =>
+        scope(() => {
+          const joined = concat(parts, 0)
+          return { joined, done: pulse(joined) }
+        }),
+      ),
+    )
+    await done
+    return joined
   } finally {
     await Promise.allSettled(running)
     for (const part of parts) part.dispose()
+    stream.close()
   }
+}
+
+/** Settles when `value` is there: reading one element says so at no cost. */
+function pulse(value: Tensor): Promise<unknown> {
+  return value.size === 0 ? Promise.resolve() : value.reshape([-1]).select(0, 0).item()
 }
 
 /** Probabilities of a task's outputs. */
 export function probabilitiesOf(output: Tensor, task: Task): Tensor {
-  if (task.kind === 'regression') throw new ValueError("predictProbabilities: the loss is one of regression.\n  Use predict.")
+  if (task.kind === 'regression') throw new ValueError('predictProbabilities: the loss is one of regression.\n  Use predict.')
   if (task.kind === 'binary') return task.fromLogits ? output.sigmoid() : output
   requireClasses(output, task, 'predictProbabilities')
   if (!task.fromLogits && (output.shape.at(-1) ?? 0) < 2) throw new ShapeError('predictProbabilities: the outputs have one column.')

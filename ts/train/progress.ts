@@ -85,10 +85,15 @@ export class Progress {
     this.#stream.write(`${text}\n`)
   }
 
+  /** Takes the bar away, where training ends in the middle of an epoch. */
+  close(): void {
+    this.#clear()
+  }
+
   #meter({ batch, batches }: ProgressState): string {
     const width = 24
     if (!Number.isFinite(batches)) return ''
-    const full = Math.min(width, Math.round(batch / Math.max(1, batches) * width))
+    const full = Math.min(width, Math.round((batch / Math.max(1, batches)) * width))
     const bar = `${'━'.repeat(full)}${' '.repeat(width - full)}`
     return this.#color ? `\u001B[36m${bar}\u001B[0m` : `[${bar}]`
   }
@@ -112,7 +117,10 @@ export class Progress {
 const head = ({ epoch, epochs }: ProgressState): string => `Epoch ${String(epoch + 1).padStart(String(epochs).length)}/${epochs}`
 
 function figures(values: Record<string, unknown>): string {
-  return Object.entries(values).filter(([, value]) => typeof value === 'number').map(([name, value]) => `  ${name} ${figure(value as number)}`).join('')
+  return Object.entries(values)
+    .filter(([, value]) => typeof value === 'number')
+    .map(([name, value]) => `  ${name} ${figure(value as number)}`)
+    .join('')
 }
 
 function figure(value: number): string {

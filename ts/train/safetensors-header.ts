@@ -22,7 +22,15 @@ export const maxHeaderBytes = 100_000_000
 const maxRank = 8
 
 const toDType: Record<string, DType> = {
-  F64: 'float64', F32: 'float32', BF16: 'bfloat16', F16: 'float16', I64: 'int64', I32: 'int32', I8: 'int8', U8: 'uint8', BOOL: 'bool',
+  F64: 'float64',
+  F32: 'float32',
+  BF16: 'bfloat16',
+  F16: 'float16',
+  I64: 'int64',
+  I32: 'int32',
+  I8: 'int8',
+  U8: 'uint8',
+  BOOL: 'bool',
 }
 const foreignDTypes = new Set(['I16', 'U16', 'U32', 'U64', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F4', 'F6_E2M3', 'F6_E3M2', 'C64'])
 const fromDType = Object.fromEntries(Object.entries(toDType).map(([name, dtype]) => [dtype, name])) as Record<DType, string>
@@ -32,13 +40,15 @@ const sizes: Record<DType, number> = { float64: 8, int64: 8, float32: 4, int32: 
 export const itemBytes = (dtype: DType): number => sizes[dtype]
 
 /**
- * Checks a header against the bytes that follow it: every name once, dtypes known, shapes whole, ranges inside the file, side by side without overlap or
- * hole, each exactly its shape's size.
+ * Checks a header against the bytes that follow it: every name once, dtypes known, shapes whole, ranges inside the file, side by side
+ * without overlap or hole, each exactly its shape's size.
  * @throws FileFormatError with the tensor and the fault
  */
 export function parseHeader(bytes: Uint8Array, dataBytes: number, path: string): Header {
   const fail = (fault: string): never => {
-    throw new FileFormatError(`safetensors: ${path}: ${fault}.\n  The file is damaged or was not written by a safetensors library; get or save it again.`)
+    throw new FileFormatError(
+      `safetensors: ${path}: ${fault}.\n  The file is damaged or was not written by a safetensors library; get or save it again.`,
+    )
   }
   let text: string
   try {
@@ -61,7 +71,8 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, path: string):
   for (const [name, value] of Object.entries(parsed as object)) {
     if (name === '__metadata__') {
       if (!isObject(value)) return fail('__metadata__ is no object')
-      for (const [key, item] of Object.entries(value)) metadata[key] = typeof item === 'string' ? item : fail(`the metadata "${key}" is no string`)
+      for (const [key, item] of Object.entries(value))
+        metadata[key] = typeof item === 'string' ? item : fail(`the metadata "${key}" is no string`)
       continue
     }
     entries.push(parseEntry(name, value, dataBytes, path, fail))
@@ -85,11 +96,15 @@ function parseEntry(name: string, value: unknown, dataBytes: number, path: strin
   const dtype = Object.hasOwn(toDType, code) ? toDType[code] : undefined
   if (dtype === undefined) {
     if (!foreignDTypes.has(code)) return fail(`"${name}" has the unknown dtype ${JSON.stringify(code.slice(0, 40))}`)
-    throw new FileFormatError(`safetensors: ${path}: "${name}" has the dtype ${code}, which Ferrograd lacks.\n  Convert it to F32 (or I32) in Python and save it again.`)
+    throw new FileFormatError(
+      `safetensors: ${path}: "${name}" has the dtype ${code}, which Ferrograd lacks.\n` +
+        `  Convert it to F32 (or I32) in Python and save it again.`,
+    )
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail(`the shape of "${name}" is no list of whole numbers`)
   if (shape.length > maxRank) return fail(`"${name}" has ${shape.length} dimensions; at most ${maxRank} are possible`)
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) return fail(`data_offsets of "${name}" are no two whole numbers`)
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    return fail(`data_offsets of "${name}" are no two whole numbers`)
   const [begin, end] = offsets as [number, number]
   if (begin > end || end > dataBytes) return fail(`"${name}" lies at ${begin}..${end} of ${dataBytes} bytes of data`)
   let size = sizes[dtype]
@@ -104,11 +119,12 @@ function parseEntry(name: string, value: unknown, dataBytes: number, path: strin
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
-const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)
+const isCount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)
 
 /** The first key that stands twice in one object of valid JSON (where `JSON.parse` silently takes the last), or null. */
 function repeatedKey(json: string): string | null {
-  const open: (Set<string> | null)[] = []   // null stands for an array
+  const open: (Set<string> | null)[] = [] // null stands for an array
   let text = ''
   for (let i = 0; i < json.length; i++) {
     const char = json[i]
@@ -128,7 +144,10 @@ function repeatedKey(json: string): string | null {
   return null
 }
 
-/** The place of every tensor in a file to be written: wide elements first, so that each is aligned, then by name, so that equal states give equal files. */
+/**
+ * The place of every tensor in a file to be written: wide elements first, so that each is aligned, then by name, so that equal states give
+ * equal files.
+ */
 export function layOut(tensors: Iterable<{ name: string; dtype: DType; shape: readonly number[] }>): Entry[] {
   const ordered = [...tensors].sort((a, b) => sizes[b.dtype] - sizes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   let end = 0
@@ -142,7 +161,8 @@ export function layOut(tensors: Iterable<{ name: string; dtype: DType; shape: re
 /** The length field and the JSON, padded with spaces to a multiple of eight. */
 export function encodeHeader(entries: readonly Entry[], metadata: Readonly<Record<string, string>>): Buffer {
   const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : []
-  for (const { name, dtype, shape, begin, end } of entries) fields.push([name, { dtype: fromDType[dtype], shape, data_offsets: [begin, end] }])
+  for (const { name, dtype, shape, begin, end } of entries)
+    fields.push([name, { dtype: fromDType[dtype], shape, data_offsets: [begin, end] }])
   // Written key by key: as keys of an object, names such as "__proto__" or "0" would vanish or move.
   const json = `{${fields.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`
   const length = Buffer.byteLength(json)

@@ -26,15 +26,20 @@ const checksumKey = 'ferrograd_sha256'
 const noChecksum = '0'.repeat(64)
 /** Says that a checksum must be there: damage to either of the two keys alone is noticed by the other. */
 const markerKey = 'ferrograd_checksum'
-/** Bytes handled in one go: a few milliseconds of hashing, so that the event loop stays free. */
-const chunkBytes = 4 << 20
+/** Bytes handled in one go: a millisecond of hashing, so that the event loop stays free. */
+const chunkBytes = 1 << 20
 
 /**
- * Writes tensors to `path`, durably: the file is the old one or the new one, never half of either. The values are those of the moment of the call; what runs
- * later does not show. Equal contents give equal bytes. A SHA-256 of header and tensors is kept in the metadata and compared by `loadSafetensors`.
+ * Writes tensors to `path`, durably: the file is the old one or the new one, never half of either. The values are those of the moment of
+ * the call; what runs later does not show. Equal contents give equal bytes. A SHA-256 of header and tensors is kept in the metadata and
+ * compared by `loadSafetensors`.
  * @throws the system's error (ENOSPC, EACCES ...); the old file is whole then
  */
-export async function saveSafetensors(path: string, tensors: Readonly<Record<string, Tensor>>, { metadata = {}, fs }: SaveOptions = {}): Promise<void> {
+export async function saveSafetensors(
+  path: string,
+  tensors: Readonly<Record<string, Tensor>>,
+  { metadata = {}, fs }: SaveOptions = {},
+): Promise<void> {
   const named = Object.entries(tensors)
   // All snapshots are asked for before the first await: together they are one point of the stream.
   const snapshots = new Map(named.map(([name, value]) => [name, value.data() as Promise<Values>]))
@@ -43,23 +48,27 @@ export async function saveSafetensors(path: string, tensors: Readonly<Record<str
   if (failed !== undefined) throw failed.reason
   const entries = layOut(named.map(([name, { dtype, shape }]) => ({ name, dtype, shape })))
   const strings = { ...metadata, [markerKey]: 'sha256', [checksumKey]: noChecksum }
-  await writeDurably(path, async (write) => {
-    const hash = createHash('sha256')
-    const emit = async (bytes: Uint8Array): Promise<void> => {
-      for (let at = 0; at < bytes.length; at += chunkBytes) {
-        const chunk = bytes.subarray(at, at + chunkBytes)
-        hash.update(chunk)
-        await write(chunk)
+  await writeDurably(
+    path,
+    async (write) => {
+      const hash = createHash('sha256')
+      const emit = async (bytes: Uint8Array): Promise<void> => {
+        for (let at = 0; at < bytes.length; at += chunkBytes) {
+          const chunk = bytes.subarray(at, at + chunkBytes)
+          hash.update(chunk)
+          await write(chunk)
+        }
       }
-    }
-    // The length of a digest is known, so the header's place is too: it is written first without it, and once more at the end.
-    await emit(encodeHeader(entries, strings))
-    for (const { name, dtype } of entries) {
-      await emit(toBytes(await snapshots.get(name) as Values, dtype))
-      snapshots.delete(name)
-    }
-    await write(encodeHeader(entries, { ...strings, [checksumKey]: hash.digest('hex') }), 0)
-  }, fs)
+      // The length of a digest is known, so the header's place is too: it is written first without it, and once more at the end.
+      await emit(encodeHeader(entries, strings))
+      for (const { name, dtype } of entries) {
+        await emit(toBytes((await snapshots.get(name)) as Values, dtype))
+        snapshots.delete(name)
+      }
+      await write(encodeHeader(entries, { ...strings, [checksumKey]: hash.digest('hex') }), 0)
+    },
+    fs,
+  )
 }
 
 /** Options of `loadSafetensors`. */
@@ -104,7 +113,10 @@ async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>):
   const file = await open(path, 'r')
   try {
     const stats = await file.stat()
-    if (!stats.isFile()) throw new FileFormatError(`safetensors: ${path} is ${stats.isDirectory() ? 'a folder' : 'no regular file'}; give the .safetensors file.`)
+    if (!stats.isFile())
+      throw new FileFormatError(
+        `safetensors: ${path} is ${stats.isDirectory() ? 'a folder' : 'no regular file'}; give the .safetensors file.`,
+      )
     return await use(file)
   } finally {
     await file.close()
@@ -116,7 +128,8 @@ async function readHeader(file: FileHandle, path: string): Promise<{ header: Hea
   const head = await readExactly(file, 0, Math.min(size, recogniseBytes), path)
   const length = head.length < 8 ? -1 : Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0, true))
   const brace = head[8] === 0x7b
-  if (length < 2 || length > size - 8 || length > maxHeaderBytes || !brace) throw new FileFormatError(`safetensors: ${path}: ${fault(head, length, size, path)}`)
+  if (length < 2 || length > size - 8 || length > maxHeaderBytes || !brace)
+    throw new FileFormatError(`safetensors: ${path}: ${fault(head, length, size, path)}`)
   const bytes = await readExactly(file, 8, length, path)
   const header = parseHeader(bytes, size - 8 - length, path)
   const digest = header.metadata[checksumKey]
@@ -135,18 +148,30 @@ function fault(head: Uint8Array, length: number, size: number, path: string): st
   const known = head[8] === 0x7b && length > 0 ? null : recognise(head, path)
   if (known !== null) return known
   if (size < 10) return `the file has ${size} bytes, too few for a header.\n  The download or the copy did not finish; get it again.`
-  if (head[8] !== 0x7b) return 'the file is no safetensors file: no header stands at its start.\n  Save the weights with safetensors.torch.save_file or model.save.'
-  if (length > maxHeaderBytes) return `the header claims ${length} bytes; at most ${maxHeaderBytes} are allowed.\n  The file is damaged; get it again.`
+  if (head[8] !== 0x7b)
+    return (
+      'the file is no safetensors file: no header stands at its start.\n' +
+      '  Save the weights with safetensors.torch.save_file or model.save.'
+    )
+  if (length > maxHeaderBytes)
+    return `the header claims ${length} bytes; at most ${maxHeaderBytes} are allowed.\n  The file is damaged; get it again.`
   return `the header claims ${length} bytes, the file has ${size}.\n  The file is truncated; get it again.`
 }
 
 /** Reads a range in chunks, hashing on the way. */
-async function readExactly(file: FileHandle, position: number, length: number, path: string, hash: Hash | null = null): Promise<Uint8Array> {
+async function readExactly(
+  file: FileHandle,
+  position: number,
+  length: number,
+  path: string,
+  hash: Hash | null = null,
+): Promise<Uint8Array> {
   // Its own memory, aligned for every element type (a Buffer from the pool is not).
   const bytes = new Uint8Array(length)
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const { bytesRead } = await file.read(bytes, done, Math.min(chunkBytes, length - done), position + done)
-    if (bytesRead === 0) throw new FileFormatError(`safetensors: ${path}: the file ends ${length - done} bytes early; it shrank while it was read.`)
+    if (bytesRead === 0)
+      throw new FileFormatError(`safetensors: ${path}: the file ends ${length - done} bytes early; it shrank while it was read.`)
     hash?.update(bytes.subarray(done, done + bytesRead))
     done += bytesRead
   }
@@ -156,9 +181,15 @@ async function readExactly(file: FileHandle, position: number, length: number, p
 function toTensor(bytes: Uint8Array, { dtype, shape }: Entry): Tensor {
   const { buffer } = bytes
   const values = {
-    float32: () => new Float32Array(buffer), float64: () => new Float64Array(buffer), int64: () => new BigInt64Array(buffer), int32: () => new Int32Array(buffer),
-    int8: () => new Int8Array(buffer), uint8: () => bytes, bool: () => bytes,
-    bfloat16: () => widen(new Uint16Array(buffer), fromBfloat16), float16: () => widen(new Uint16Array(buffer), fromFloat16),
+    float32: () => new Float32Array(buffer),
+    float64: () => new Float64Array(buffer),
+    int64: () => new BigInt64Array(buffer),
+    int32: () => new Int32Array(buffer),
+    int8: () => new Int8Array(buffer),
+    uint8: () => bytes,
+    bool: () => bytes,
+    bfloat16: () => widen(new Uint16Array(buffer), fromBfloat16),
+    float16: () => widen(new Uint16Array(buffer), fromFloat16),
   }[dtype]()
   return tensor(values, { dtype, shape, transfer: true })
 }
@@ -169,7 +200,8 @@ function toBytes(values: Values, dtype: DType): Uint8Array {
     const narrow = dtype === 'bfloat16' ? toBfloat16 : toFloat16
     return new Uint8Array(Uint16Array.from(values as Float32Array, narrow).buffer)
   }
-  if (values.byteLength !== values.length * itemBytes(dtype)) throw new FileFormatError(`safetensors: ${dtype} data came as ${values.constructor.name}`)
+  if (values.byteLength !== values.length * itemBytes(dtype))
+    throw new FileFormatError(`safetensors: ${dtype} data came as ${values.constructor.name}`)
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 }
 

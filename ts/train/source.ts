@@ -8,7 +8,8 @@ export type Batch = data.Batch
 /** Batches by epoch, with a place that can be saved. */
 export type Batches = data.DataLoader
 /** A `Dataset`, `{ inputs, labels }`, `[inputs, labels]`, `{ length, get(i) }`, a `DataLoader`, or an (async) iterable of batches. */
-export type TrainingData = data.Source | data.DataLoader | AsyncIterable<Batch> | Iterable<Batch> | readonly [inputs: data.ColumnSource, labels: data.ColumnSource]
+export type TrainingData =
+  data.Source | data.DataLoader | AsyncIterable<Batch> | Iterable<Batch> | readonly [inputs: data.ColumnSource, labels: data.ColumnSource]
 
 /** How data becomes batches. */
 export interface BatchOptions {
@@ -29,12 +30,19 @@ export function toBatches(source: TrainingData, { batchSize, shuffle, seed, augm
 }
 
 /** Training data without what is held out, and the validation data. */
-export async function holdOut(source: TrainingData, validation: number | TrainingData | undefined, seed: number): Promise<{ training: TrainingData; validation: TrainingData | null }> {
+export async function holdOut(
+  source: TrainingData,
+  validation: number | TrainingData | undefined,
+  seed: number,
+): Promise<{ training: TrainingData; validation: TrainingData | null }> {
   if (validation === undefined || validation === 0) return { training: source, validation: null }
   if (typeof validation !== 'number') return { training: source, validation }
   const given = fromPair(source)
   if (!(typeof given === 'object' && 'inputs' in given && 'labels' in given)) {
-    throw new ValueError('fit: a share for validation wants a data set in memory ({ inputs, labels }).\n  Split other sources yourself and give validation its own data.')
+    throw new ValueError(
+      'fit: a share for validation wants a data set in memory ({ inputs, labels }).\n' +
+        '  Split other sources yourself and give validation its own data.',
+    )
   }
   const parts = await data.split(given as data.DatasetSource, { validation, seed })
   return { training: parts.train, validation: parts.validation }
@@ -44,7 +52,8 @@ type Given = Exclude<TrainingData, readonly [unknown, unknown]>
 
 /** `[inputs, labels]`, as Keras takes them side by side, as a record. */
 function fromPair(source: TrainingData): Given {
-  if (!Array.isArray(source) || source.length !== 2 || (typeof source[0] === 'object' && source[0] !== null && 'labels' in source[0])) return source as Given
+  if (!Array.isArray(source) || source.length !== 2 || (typeof source[0] === 'object' && source[0] !== null && 'labels' in source[0]))
+    return source as Given
   return { inputs: source[0], labels: source[1] } as data.DatasetSource
 }
 
@@ -66,7 +75,9 @@ function rowsOf(inputs: Inputs): number {
 }
 
 /** A batch held beyond its loader's reach. */
-export interface Retained extends Batch { release(): void }
+export interface Retained extends Batch {
+  release(): void
+}
 
 /** Handles of one's own on a batch's tensors: the loader frees its own when the next batch is taken. */
 export function retain({ inputs, labels }: Batch): Retained {
@@ -77,14 +88,23 @@ export function retain({ inputs, labels }: Batch): Retained {
       held.push(alias)
       return alias
     }
-    return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).map(([name, item]) => [name, hold(item)])) : value
+    return typeof value === 'object' && value !== null
+      ? Object.fromEntries(Object.entries(value).map(([name, item]) => [name, hold(item)]))
+      : value
   }
-  return { inputs: hold(inputs), labels: hold(labels), release: () => { for (const alias of held) alias.dispose() } }
+  return {
+    inputs: hold(inputs),
+    labels: hold(labels),
+    release: () => {
+      for (const alias of held) alias.dispose()
+    },
+  }
 }
 
 /** Inputs in batches; each is freed when the next is taken. */
 export async function* inputBatches(source: unknown, batchSize: number): AsyncGenerator<Inputs, void, undefined> {
-  if (!(Number.isInteger(batchSize) && batchSize >= 1)) throw new ValueError(`predict: batchSize is ${batchSize}; it must be a whole number of at least 1.`)
+  if (!(Number.isInteger(batchSize) && batchSize >= 1))
+    throw new ValueError(`predict: batchSize is ${batchSize}; it must be a whole number of at least 1.`)
   if (source instanceof Tensor || isRecordOfTensors(source)) {
     yield* slices(source, batchSize)
   } else if (Array.isArray(source) && source.every((item) => item instanceof Tensor)) {
@@ -103,7 +123,11 @@ function* slices(inputs: Inputs, batchSize: number): Generator<Inputs, void, und
   const rows = rowsOf(inputs)
   for (let at = 0; at < rows; at += batchSize) {
     const part = (value: Tensor): Tensor => value.narrow(0, at, Math.min(batchSize, rows - at))
-    const batch = noGrad(() => scope(() => (inputs instanceof Tensor ? part(inputs) : Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, part(value)])))))
+    const batch = noGrad(() =>
+      scope(() =>
+        inputs instanceof Tensor ? part(inputs) : Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, part(value)])),
+      ),
+    )
     yield batch
     for (const value of batch instanceof Tensor ? [batch] : Object.values(batch)) value.dispose()
   }
@@ -112,5 +136,10 @@ function* slices(inputs: Inputs, batchSize: number): Generator<Inputs, void, und
 function isRecordOfTensors(source: unknown): source is Record<string, Tensor> {
   if (typeof source !== 'object' || source === null || Array.isArray(source)) return false
   const values = Object.values(source)
-  return values.length > 0 && Object.getPrototypeOf(source) === Object.prototype && !('labels' in source) && values.every((value) => value instanceof Tensor)
+  return (
+    values.length > 0 &&
+    Object.getPrototypeOf(source) === Object.prototype &&
+    !('labels' in source) &&
+    values.every((value) => value instanceof Tensor)
+  )
 }

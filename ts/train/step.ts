@@ -64,7 +64,9 @@ export class TrainStep {
 
   /** Begins a step; nothing is waited for. */
   run(inputs: Inputs, labels: unknown, { divisor, apply, norms }: StepPlan): StepResult {
-    const [loss, output, measured] = inMode(this.#modules, true, () => withGenerator(this.#settings.generator, () => this.#body(inputs, labels, divisor, apply, norms)))
+    const [loss, output, measured] = inMode(this.#modules, true, () =>
+      withGenerator(this.#settings.generator, () => this.#body(inputs, labels, divisor, apply, norms)),
+    )
     return { loss: loss as Tensor, output: output as Tensor, norms: measured ?? null }
   }
 
@@ -86,7 +88,14 @@ export class TrainStep {
     ;(divisor === 1 ? loss : loss.div(divisor)).backward()
     const results = [loss.detach(), logitsOf(output).detach()]
     // A parameter that took no part has no gradient; its norm counts as 0.
-    if (norms) results.push(noGrad(() => stack(parameters.map(({ grad }) => (grad === null ? run.mulScalar(loss.detach(), 0, 0) : run.gradNorm([grad], 2).to(loss.dtype))))))
+    if (norms)
+      results.push(
+        noGrad(() =>
+          stack(
+            parameters.map(({ grad }) => (grad === null ? run.mulScalar(loss.detach(), 0, 0) : run.gradNorm([grad], 2).to(loss.dtype))),
+          ),
+        ),
+      )
     if (apply) {
       optimizer.step(clip)
       optimizer.zeroGrad()
@@ -104,7 +113,8 @@ export class TrainStep {
     const { model, loss: objective } = this.#settings
     const output: unknown = model.forward(inputs)
     const loss = objective.call(output, labels)
-    if (loss.size !== 1) throw new ShapeError(`fit: the loss is [${loss.shape.join(', ')}], not one number.\n  End it with .mean() or .sum().`)
+    if (loss.size !== 1)
+      throw new ShapeError(`fit: the loss is [${loss.shape.join(', ')}], not one number.\n  End it with .mean() or .sum().`)
     return { loss: loss.shape.length === 0 ? loss : loss.reshape([]), output }
   }
 }
@@ -116,7 +126,9 @@ export function inMode<T>(modules: readonly nn.Module[], training: boolean, body
   try {
     return body()
   } finally {
-    modules.forEach((module, i) => { module.training = before[i] as boolean })
+    modules.forEach((module, i) => {
+      module.training = before[i] as boolean
+    })
   }
 }
 

@@ -1,13 +1,23 @@
 // Training, evaluation and prediction of a model, with the loop, the batches and the bookkeeping done.
-import { optim, type nn, type Tensor, ValueError } from '../index.js'
+import { data, optim, type nn, type Tensor, ValueError } from '../index.js'
+import { Stream } from '../internal.js'
 import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
 import type { History } from './history.js'
 import { type ResolvedLoss, resolveLoss } from './loss.js'
 import { type Metric, type MetricValue, toMetric } from './metrics/index.js'
-import { type FitOptions, fitOptionNames, normaliseOptions, toClassWeights, toOptimizer, type TrainerOptions, trainerOptionNames } from './options.js'
+import {
+  type FitOptions,
+  fitOptionNames,
+  normaliseOptions,
+  toClassWeights,
+  toOptimizer,
+  type TrainerOptions,
+  trainerOptionNames,
+} from './options.js'
 import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
 import { holdOut, toBatches, type TrainingData } from './source.js'
+import { inference } from './step.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
@@ -30,8 +40,8 @@ const busy = new WeakSet<nn.Module>()
  * console.log(await trainer.evaluate(test))
  * ```
  *
- * A batch is `{ inputs, labels }`; the trainer calls `model.forward(inputs)` and `loss(output, labels)`. The loss says what the outputs are: `'accuracy'`, probabilities
- * and classes follow it. Keras: `compile` and `fit` of `Model`.
+ * A batch is `{ inputs, labels }`; the trainer calls `model.forward(inputs)` and `loss(output, labels)`. The loss says what the outputs
+ * are: `'accuracy'`, probabilities and classes follow it. Keras: `compile` and `fit` of `Model`.
  */
 export class Trainer {
   readonly model: nn.Module
@@ -56,33 +66,45 @@ export class Trainer {
 
   /**
    * Trains. Nothing blocks the event loop: the arithmetic runs on the library's threads, and at most two steps are under way.
-   * Rejects at the first step that fails (a label out of range, say), naming op and layer; that step changed nothing, and training can go on with another `fit`.
-   * @throws CancelledError when `signal` aborts, CheckpointError for a checkpoint that does not fit, ValueError for a second `fit` of the same model meanwhile
+   * Rejects at the first step that fails (a label out of range, say), naming op and layer; that step changed nothing, and training can go
+   * on with another `fit`.
+   * @throws CancelledError when `signal` aborts, CheckpointError for a checkpoint that does not fit, ValueError for a second `fit` of the
+   * same model meanwhile
    */
-  async fit(data: TrainingData, options: FitOptions = {}): Promise<History> {
+  async fit(source: TrainingData, options: FitOptions = {}): Promise<History> {
     const chosen = normaliseOptions(options, fitOptionNames, 'fit')
     checkNumbers(chosen)
     if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
     busy.add(this.model)
     try {
-      return await this.#fit(data, chosen)
+      return await this.#fit(source, chosen)
     } finally {
       busy.delete(this.model)
     }
   }
 
-  async #fit(data: TrainingData, options: FitOptions): Promise<History> {
+  async #fit(source: TrainingData, options: FitOptions): Promise<History> {
     const { epochs = 1, seed = 0, shuffle = true, accumulate = 1 } = options
-    const { training, validation } = await holdOut(data, options.validation, seed)
+    const { training, validation } = await holdOut(source, options.validation, seed)
+    if (this.#optimizer === null) await materialise(this.model, training)
     const full = this.optimizer instanceof optim.GD
     const settings = typeof options.augment === 'object' ? { augment: options.augment } : {}
     const batches = toBatches(training, { batchSize: options.batchSize ?? (full ? Infinity : 32), shuffle, seed, ...settings })
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
-    const schedule = typeof options.schedule === 'function' ? options.schedule(this.optimizer, plan) : options.schedule ?? null
+    const schedule = typeof options.schedule === 'function' ? options.schedule(this.optimizer, plan) : (options.schedule ?? null)
+    const metadata = { ...describe(training), ...options.metadata }
     const run = new FitRun({
-      model: this.model, optimizer: this.optimizer, loss: this.#loss(toClassWeights(options.classWeights)), metrics: this.#metrics, batches, schedule, options, epochs,
-      validation: validation === null ? null : toBatches(validation, { batchSize: options.validationBatchSize ?? 256, shuffle: false, seed }),
+      model: this.model,
+      optimizer: this.optimizer,
+      loss: this.#loss(toClassWeights(options.classWeights)),
+      metrics: this.#metrics,
+      batches,
+      schedule,
+      epochs,
+      options: { ...options, metadata },
+      validation:
+        validation === null ? null : toBatches(validation, { batchSize: options.validationBatchSize ?? 256, shuffle: false, seed }),
     })
     try {
       return await run.run()
@@ -92,14 +114,26 @@ export class Trainer {
   }
 
   /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. */
-  async evaluate(data: TrainingData, { batchSize = 256, metrics, signal }: EvaluateOptions = {}): Promise<Record<string, MetricValue> & { loss: number }> {
-    const batches = toBatches(data, { batchSize, shuffle: false, seed: 0 })
+  async evaluate(
+    source: TrainingData,
+    { batchSize = 256, metrics, signal }: EvaluateOptions = {},
+  ): Promise<Record<string, MetricValue> & { loss: number }> {
+    const batches = toBatches(source, { batchSize, shuffle: false, seed: 0 })
     // Metrics of their own, so that a running fit keeps its sums.
     const own = (metrics ?? this.#options.metrics ?? []).map(toMetric)
-    return await evaluateBatches(this.model, batches, this.#loss(), own, signal) as Record<string, MetricValue> & { loss: number }
+    const stream = new Stream()
+    try {
+      return (await evaluateBatches(this.model, batches, this.#loss(), own, { signal, stream })) as Record<string, MetricValue> & {
+        loss: number
+      }
+    } finally {
+      stream.close()
+    }
   }
 
-  /** The raw outputs of all inputs, batch by batch, joined: a tensor, or a record of them where the model gives one. The caller owns them. */
+  /**
+   * The raw outputs of all inputs, batch by batch, joined: a tensor, or a record of them where the model gives one. The caller owns them.
+   */
   predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     return predictAll(this.model, inputs, options, (output) => output)
   }
@@ -115,14 +149,15 @@ export class Trainer {
     const { task } = this.#loss()
     const classes = await predictAll(this.model, inputs, options, (output) => classesOf(output, task))
     try {
-      return Array.from(await classes.data() as Int32Array)
+      return Array.from((await classes.data()) as Int32Array)
     } finally {
       classes.dispose()
     }
   }
 
   #loss(classWeights?: number[]): ResolvedLoss {
-    if (this.#options.loss === undefined) throw new ValueError("Trainer: no loss was given.\n  new Trainer(model, { loss: 'crossEntropy' }), for example.")
+    if (this.#options.loss === undefined)
+      throw new ValueError("Trainer: no loss was given.\n  new Trainer(model, { loss: 'crossEntropy' }), for example.")
     return resolveLoss(this.#lossSettings(), classWeights)
   }
 
@@ -132,10 +167,31 @@ export class Trainer {
   }
 }
 
+/** Runs one batch through a model whose lazy layers wait for their input's size, so that it has parameters to train. */
+async function materialise(model: nn.Module, source: TrainingData): Promise<void> {
+  if (!model.modules().some((module) => module.isLazy)) return
+  const batches = toBatches(source, { batchSize: 1, shuffle: false, seed: 0 })
+  const place = batches.state()
+  for await (const { inputs } of batches) {
+    inference(model.modules(), () => void model.forward(inputs))
+    break
+  }
+  batches.restore(place)
+}
+
+/** What a checkpoint should say of the data it was trained on, for whoever predicts with it. */
+function describe(training: TrainingData): Record<string, unknown> {
+  if (!(training instanceof data.Dataset)) return {}
+  const { classes, normalisation, scale, inputShape } = training
+  return { classes, normalisation, scale, inputShape }
+}
+
 /** Throws for counts that are none. */
 function checkNumbers({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery, checkpointDir, resume }: FitOptions): void {
   for (const [name, value] of Object.entries({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery })) {
-    if (typeof value === 'number' && !(Number.isInteger(value) && value >= 1)) throw new ValueError(`fit: ${name} is ${value}; it must be a whole number of at least 1.`)
+    if (typeof value === 'number' && !(Number.isInteger(value) && value >= 1))
+      throw new ValueError(`fit: ${name} is ${value}; it must be a whole number of at least 1.`)
   }
-  if (resume === true && checkpointDir === undefined) throw new ValueError('fit: resume: true wants checkpointDir; or give the checkpoint\'s path.')
+  if (resume === true && checkpointDir === undefined)
+    throw new ValueError("fit: resume: true wants checkpointDir; or give the checkpoint's path.")
 }

@@ -37,10 +37,15 @@ fn find<T: Element, const SMALLEST: bool>(cx: &mut Cx, x: &View, dim: i64, y: &m
     let x = ReadPtr(x.ptr::<T>());
     cx.par_chunks_mut(y, if group >= columns { group / columns * columns } else { columns.min(group.next_multiple_of(BLOCK)) }, |first, part| {
         let mut done = 0;
+        if width == 1 && kept.rank == 1 {
+            // SAFETY: rows `across` apart, from row `first` on.
+            let rows = Rows::<T, SMALLEST> { x: unsafe { x.get().offset(first as isize * across) }, across, n, step, y: part };
+            return if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) };
+        }
         while done < part.len() {
             let (row, c) = ((first + done) / columns, (first + done) % columns);
             let w = width.min(columns - c).min(part.len() - done);
-            kept.each_row(row..row + 1, |[base]| {
+            kept.each_row(row..row + 1, &mut |[base]| {
                 // SAFETY: column c of a row of the layout.
                 let x = unsafe { x.get().offset(base + c as isize * across) };
                 let search = Search::<T, SMALLEST> { x, n, step, y: &mut part[done..done + w] };
@@ -51,6 +56,32 @@ fn find<T: Element, const SMALLEST: bool>(cx: &mut Cx, x: &View, dim: i64, y: &m
         }
     });
     Ok(())
+}
+
+/// Rows of `n` elements, `step` apart, a result each.
+struct Rows<'a, T, const SMALLEST: bool> {
+    x: *const T,
+    across: isize,
+    n: usize,
+    step: isize,
+    y: &'a mut [i32],
+}
+
+impl<T: Element, const SMALLEST: bool> Kernel for Rows<'_, T, SMALLEST> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (i, y) in self.y.iter_mut().enumerate() {
+            // SAFETY: row i of the layout.
+            *y = unsafe { row::<T, SMALLEST>(self.x.offset(i as isize * self.across), self.n, self.step) };
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn row<T: Element, const SMALLEST: bool>(x: *const T, n: usize, step: isize) -> i32 {
+    // SAFETY: by the caller's promise, n elements `step` apart.
+    unsafe { if step == 1 && n >= 32 { along::<T, SMALLEST>(x, n) } else { one_by_one::<T, SMALLEST>(x, n, step) } }
 }
 
 /// `n` rows, `step` apart, of as many neighbouring columns as `y` is long (at most `BLOCK`).
@@ -76,7 +107,7 @@ impl<T: Element, const SMALLEST: bool> Kernel for Search<'_, T, SMALLEST> {
         // SAFETY: by whoever made the search: n rows of y.len() columns.
         unsafe {
             if y.len() == 1 {
-                y[0] = if step == 1 && n >= 64 { along::<T, SMALLEST>(x, n) } else { one_by_one::<T, SMALLEST>(x, n, step) };
+                y[0] = row::<T, SMALLEST>(x, n, step);
                 return;
             }
             let mut best = [T::default(); BLOCK];
@@ -105,9 +136,10 @@ unsafe fn one_by_one<T: Element, const SMALLEST: bool>(x: *const T, n: usize, st
         let (mut best, mut at) = (*x, 0);
         for i in 1..n {
             let v = *x.offset(i as isize * step);
-            if beats::<T, SMALLEST>(v, best) {
-                (best, at) = (v, i);
-            }
+            // Without a branch: which element wins cannot be foreseen.
+            let better = beats::<T, SMALLEST>(v, best);
+            best = if better { v } else { best };
+            at = if better { i } else { at };
         }
         at as i32
     }
@@ -116,7 +148,7 @@ unsafe fn one_by_one<T: Element, const SMALLEST: bool>(x: *const T, n: usize, st
 /// A contiguous row: first the value, in lanes, then the first place where it stands.
 #[inline(always)]
 unsafe fn along<T: Element, const SMALLEST: bool>(x: *const T, n: usize) -> i32 {
-    const LANES: usize = 32;
+    const LANES: usize = 16;
     // SAFETY: by the caller's promise, n >= LANES elements.
     unsafe {
         let mut lanes: [T; LANES] = *x.cast();

@@ -6,7 +6,9 @@ use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, SyncPtr, View, ViewMut, with_element};
 
 /// Channels a task.
-const WIDTH: usize = 256;
+const WIDTH: usize = 1024;
+/// Fewest rows in a chunk.
+const SHORT: usize = 64;
 /// Narrow rows are taken together up to this many columns.
 const FOLDED: usize = 64;
 
@@ -32,7 +34,7 @@ impl Size {
         Size { outer, rows: d[1..d.len().max(2) - 1].iter().product(), channels }
     }
     fn chunk(&self) -> usize {
-        (GRAIN / self.channels.clamp(1, WIDTH)).min(self.rows).max(1)
+        (GRAIN / self.channels.clamp(1, WIDTH)).max(SHORT).min(self.rows).max(1)
     }
     pub fn chunks(&self) -> usize {
         self.rows.div_ceil(self.chunk())

@@ -1,4 +1,5 @@
 //! contiguous, cast, assign, fill: elements from one layout into another.
+use crate::half_bits;
 use crate::strided::{GRAIN, Nest, ReadPtr, bytes, bytes_mut};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Error, Result, SyncPtr, View, ViewMut, rules, with_element};
@@ -89,21 +90,22 @@ pub(crate) fn for_pieces<const N: usize>(cx: &Cx, nest: &Nest<N>, f: &(dyn Fn([i
         return;
     }
     if rows * len <= GRAIN / 2 {
-        return nest.each_row(0..rows, |at| f(at, len));
+        return nest.each_row(0..rows, &mut |at| f(at, len));
     }
     if len >= GRAIN {
         // Long rows: a piece a task.
         let pieces = len.div_ceil(GRAIN);
         return cx.par(rows * pieces, |task| {
             let (row, start) = (task / pieces, task % pieces * GRAIN);
-            nest.each_row(row..row + 1, |at| {
+            nest.each_row(row..row + 1, &mut |at| {
                 f(std::array::from_fn(|k| at[k] + start as isize * steps[k]), GRAIN.min(len - start));
             });
         });
     }
-    cx.par_ranges(rows, GRAIN / len, |range| nest.each_row(range, |at| f(at, len)));
+    cx.par_ranges(rows, GRAIN / len, |range| nest.each_row(range, &mut |at| f(at, len)));
 }
 
+// SAFETY: every offset that `nest` gives must lie inside what `from` and `to` point to; no two of `to`'s are equal.
 unsafe fn copy_typed<T: Copy + Send + Sync>(cx: &Cx, nest: Nest<2>, from: *const T, to: *mut T) {
     let (len, [s, d]) = nest.inner();
     let (from, to) = (ReadPtr(from), SyncPtr(to));
@@ -130,7 +132,8 @@ unsafe fn copy_typed<T: Copy + Send + Sync>(cx: &Cx, nest: Nest<2>, from: *const
     });
 }
 
-const TILE: usize = 16;
+/// Side of a block: rows of it are long enough for the memory's prefetching, and the whole stays in the first cache.
+const SIDE: usize = 64;
 
 /// Copies planes of which one side is read and the other written in steps of 1.
 unsafe fn transpose<T: Copy + Send + Sync>(cx: &Cx, mut nest: Nest<2>, across: usize, from: ReadPtr<T>, to: SyncPtr<T>) {
@@ -139,22 +142,23 @@ unsafe fn transpose<T: Copy + Send + Sync>(cx: &Cx, mut nest: Nest<2>, across: u
     // `i` runs where reading steps by 1, `j` where writing does.
     let ((rows, [_, di]), (cols, [sj, _])) = if two.1[0] == 1 && one.1[1] == 1 { (two, one) } else { (one, two) };
     let planes = nest.turns();
-    let stripe = (GRAIN / cols.max(1)).next_multiple_of(TILE).clamp(TILE, rows.next_multiple_of(TILE));
+    let stripe = (GRAIN / cols.max(1)).next_multiple_of(SIDE).clamp(SIDE, rows.next_multiple_of(SIDE));
     let stripes = rows.div_ceil(stripe);
-    let together = (GRAIN / (stripe * cols).max(1)).max(1);
+    let together = (GRAIN / (stripe.min(rows) * cols).max(1)).max(1);
     cx.par_ranges(planes * stripes, together, |range| {
+        let mut block = Block([[std::mem::MaybeUninit::uninit(); SIDE]; SIDE]);
         for unit in range {
             let (plane, first) = (unit / stripes, unit % stripes * stripe);
-            nest.each_turn(plane..plane + 1, |[a, b]| {
-                for i0 in (first..(first + stripe).min(rows)).step_by(TILE) {
-                    let h = TILE.min(rows - i0);
-                    for j0 in (0..cols).step_by(TILE) {
-                        let w = TILE.min(cols - j0);
+            nest.each_turn(plane..plane + 1, &mut |[a, b]| {
+                for j0 in (0..cols).step_by(SIDE) {
+                    let w = SIDE.min(cols - j0);
+                    for i0 in (first..(first + stripe).min(rows)).step_by(SIDE) {
+                        let h = SIDE.min(rows - i0);
                         // SAFETY: i0 + h <= rows and j0 + w <= cols: elements of both layouts, each written once.
                         unsafe {
                             let p = from.get().offset(a + i0 as isize + j0 as isize * sj);
                             let q = to.get().offset(b + i0 as isize * di + j0 as isize);
-                            tile(p, sj, q, di, h, w);
+                            block.turn(p, sj, q, di, h, w);
                         }
                     }
                 }
@@ -163,25 +167,33 @@ unsafe fn transpose<T: Copy + Send + Sync>(cx: &Cx, mut nest: Nest<2>, across: u
     });
 }
 
-#[inline(always)]
-unsafe fn tile<T: Copy>(p: *const T, sj: isize, q: *mut T, di: isize, h: usize, w: usize) {
-    // SAFETY: by the caller's promise: h x w elements on either side.
-    unsafe {
-        if h == TILE && w == TILE {
-            let mut block = [[std::mem::MaybeUninit::<T>::uninit(); TILE]; TILE];
-            for j in 0..TILE {
-                let column = p.offset(j as isize * sj);
-                for i in 0..TILE {
-                    block[i][j].write(*column.add(i));
+#[repr(align(64))]
+struct Block<T>([[std::mem::MaybeUninit<T>; SIDE]; SIDE]);
+
+impl<T: Copy> Block<T> {
+    /// Reads `w` columns of `h` elements, `sj` apart, and writes them as `h` rows of `w`, `di` apart.
+    unsafe fn turn(&mut self, p: *const T, sj: isize, q: *mut T, di: isize, h: usize, w: usize) {
+        // SAFETY: by the caller's promise, with h and w at most SIDE; what is copied out has been written before.
+        unsafe {
+            if h == SIDE && w == SIDE {
+                for j in 0..SIDE {
+                    let column = p.offset(j as isize * sj);
+                    for i in 0..SIDE {
+                        self.0[i][j].write(*column.add(i));
+                    }
                 }
-            }
-            for i in 0..TILE {
-                std::ptr::copy_nonoverlapping(block[i].as_ptr().cast::<T>(), q.offset(i as isize * di), TILE);
-            }
-        } else {
-            for i in 0..h {
+                for i in 0..SIDE {
+                    std::ptr::copy_nonoverlapping(self.0[i].as_ptr().cast::<T>(), q.offset(i as isize * di), SIDE);
+                }
+            } else {
                 for j in 0..w {
-                    *q.offset(i as isize * di).add(j) = *p.offset(j as isize * sj).add(i);
+                    let column = p.offset(j as isize * sj);
+                    for i in 0..h {
+                        self.0[i][j].write(*column.add(i));
+                    }
+                }
+                for i in 0..h {
+                    std::ptr::copy_nonoverlapping(self.0[i].as_ptr().cast::<T>(), q.offset(i as isize * di), w);
                 }
             }
         }
@@ -193,12 +205,37 @@ unsafe fn tile<T: Copy>(p: *const T, sj: isize, q: *mut T, di: isize, h: usize, 
 pub(crate) fn convert_one<A: Element, B: Element>(x: A) -> B {
     let float = |d: DType| matches!(d, DType::F32 | DType::F64 | DType::BF16 | DType::F16);
     match (float(A::DTYPE), float(B::DTYPE)) {
-        (true, true) if A::DTYPE.size() >= 4 && B::DTYPE.size() >= 4 => B::from_f64(x.to_f64()),
-        (true, true) => B::from_f32(x.to_f32()),
-        (true, false) => B::from_f64(x.to_f64()),
-        (false, true) if matches!(B::DTYPE, DType::F64) => B::from_f64(x.to_i64() as f64),
-        (false, true) => B::from_f32(x.to_i64() as f32),
+        (true, true) if size_of::<A>() >= 4 && size_of::<B>() >= 4 => B::from_f64(x.to_f64()),
+        (true, true) => narrow(wide(x)),
+        (true, false) if A::DTYPE == DType::F64 => B::from_f64(x.to_f64()),
+        (true, false) => B::from_f32(wide(x)),
+        (false, true) if B::DTYPE == DType::F64 => B::from_f64(x.to_i64() as f64),
+        (false, true) => narrow(x.to_i64() as f32),
         (false, false) => B::from_i64(x.to_i64()),
+    }
+}
+
+/// A float's float32 value.
+#[inline(always)]
+fn wide<A: Element>(x: A) -> f32 {
+    match A::DTYPE {
+        // SAFETY: both half types are transparent u16.
+        DType::BF16 => half_bits::bf16_to_f32(unsafe { std::mem::transmute_copy(&x) }),
+        // SAFETY: as above.
+        DType::F16 => half_bits::f16_to_f32(unsafe { std::mem::transmute_copy(&x) }),
+        _ => x.to_f32(),
+    }
+}
+
+/// A float32 in a float type.
+#[inline(always)]
+fn narrow<B: Element>(x: f32) -> B {
+    match B::DTYPE {
+        // SAFETY: both half types are transparent u16.
+        DType::BF16 => unsafe { std::mem::transmute_copy(&half_bits::f32_to_bf16(x)) },
+        // SAFETY: as above.
+        DType::F16 => unsafe { std::mem::transmute_copy(&half_bits::f32_to_f16(x)) },
+        _ => B::from_f32(x),
     }
 }
 
@@ -229,6 +266,7 @@ impl<A: Element, B: Element> Kernel for Convert<A, B> {
     }
 }
 
+// SAFETY: as for `copy_typed`.
 unsafe fn convert<A: Element, B: Element>(cx: &Cx, nest: &Nest<2>, from: *const A, to: *mut B) {
     let (from, to) = (ReadPtr(from), SyncPtr(to));
     let steps = nest.inner().1;

@@ -21,7 +21,14 @@ fn check(labels: &[i32], classes: usize, ignore: i64) -> Result {
 /// The loss of each row of `logits` [N, C] against `labels` [N], `lse` = log(sum exp x), and the weight of the row's label.
 /// Rows labelled `ignore_index` have loss and weight 0. Fails (kind Index) on a label outside of 0..C.
 pub fn cross_entropy(
-    cx: &mut Cx, logits: &View, labels: &View, class_weight: Option<&View>, ignore_index: i64, smoothing: f64, loss: &mut ViewMut, lse: &mut ViewMut,
+    cx: &mut Cx,
+    logits: &View,
+    labels: &View,
+    class_weight: Option<&View>,
+    ignore_index: i64,
+    smoothing: f64,
+    loss: &mut ViewMut,
+    lse: &mut ViewMut,
     weight: &mut ViewMut,
 ) -> Result {
     let [rows, classes] = [logits.dims()[0], logits.dims()[1]];
@@ -58,7 +65,14 @@ pub fn cross_entropy(
 
 /// dlogits[c] = dloss ((1 - e) w[y] (p[c] - [c = y]) + e / C (p[c] sum w - w[c])); 0 in ignored rows.
 pub fn cross_entropy_grad(
-    cx: &mut Cx, dloss: &View, logits: &View, labels: &View, lse: &View, class_weight: Option<&View>, ignore_index: i64, smoothing: f64,
+    cx: &mut Cx,
+    dloss: &View,
+    logits: &View,
+    labels: &View,
+    lse: &View,
+    class_weight: Option<&View>,
+    ignore_index: i64,
+    smoothing: f64,
     dlogits: &mut ViewMut,
 ) -> Result {
     let [rows, classes] = [logits.dims()[0], logits.dims()[1]];
@@ -169,7 +183,9 @@ impl<T: Element> Gradient<'_, T> {
         } else {
             for (c, to) in to.iter_mut().enumerate() {
                 let w = self.class_weight.map_or(1.0, |w| w[c].to_f64());
-                *to = T::from_f64((self.x[c].to_f64() - self.lse).exp() * self.scale - self.less * w - if c == self.label { self.own } else { 0.0 });
+                *to = T::from_f64(
+                    (self.x[c].to_f64() - self.lse).exp() * self.scale - self.less * w - if c == self.label { self.own } else { 0.0 },
+                );
             }
             return;
         }
@@ -249,10 +265,28 @@ mod tests {
             let mut dx = vec![T::default(); n * c];
             run(0, |cx| {
                 let (logits, labels) = (View::of(&x, &[n, c]), View::of(&self.labels, &[n]));
-                cross_entropy(cx, &logits, &labels, w_view.as_ref(), -100, self.smoothing, &mut ViewMut::of(&mut loss, &[n]),
-                    &mut ViewMut::of(&mut lse, &[n]), &mut ViewMut::of(&mut weight, &[n]))?;
-                cross_entropy_grad(cx, &View::of(&dloss, &[n]), &logits, &labels, &View::of(&lse, &[n]), w_view.as_ref(), -100, self.smoothing,
-                    &mut ViewMut::of(&mut dx, &[n, c]))
+                cross_entropy(
+                    cx,
+                    &logits,
+                    &labels,
+                    w_view.as_ref(),
+                    -100,
+                    self.smoothing,
+                    &mut ViewMut::of(&mut loss, &[n]),
+                    &mut ViewMut::of(&mut lse, &[n]),
+                    &mut ViewMut::of(&mut weight, &[n]),
+                )?;
+                cross_entropy_grad(
+                    cx,
+                    &View::of(&dloss, &[n]),
+                    &logits,
+                    &labels,
+                    &View::of(&lse, &[n]),
+                    w_view.as_ref(),
+                    -100,
+                    self.smoothing,
+                    &mut ViewMut::of(&mut dx, &[n, c]),
+                )
             })
             .unwrap();
             let x = back(&x);
@@ -298,8 +332,17 @@ mod tests {
         for labels in [[0, 3], [-1, 0], [i32::MIN, 1]] {
             let [mut a, mut b, mut c] = [[0f32; 2]; 3];
             let error = run(0, |cx| {
-                cross_entropy(cx, &View::of(&x, &[2, 3]), &View::of(&labels, &[2]), None, -100, 0.0, &mut ViewMut::of(&mut a, &[2]),
-                    &mut ViewMut::of(&mut b, &[2]), &mut ViewMut::of(&mut c, &[2]))
+                cross_entropy(
+                    cx,
+                    &View::of(&x, &[2, 3]),
+                    &View::of(&labels, &[2]),
+                    None,
+                    -100,
+                    0.0,
+                    &mut ViewMut::of(&mut a, &[2]),
+                    &mut ViewMut::of(&mut b, &[2]),
+                    &mut ViewMut::of(&mut c, &[2]),
+                )
             })
             .unwrap_err();
             assert!(error.kind == ErrorKind::Index && error.message.contains("3 classes"), "{}", error.message);

@@ -96,29 +96,34 @@ struct Rows<'a, T: Float> {
 
 const LANES: usize = 16;
 
-/// Sum of `f` over the elements, in float64 lanes.
+/// The two sums of `f` over the places below `n`, in float64 lanes.
 #[inline(always)]
-fn lane_sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
-    let mut lanes = [0f64; LANES];
+fn lane_sums(n: usize, f: impl Fn(usize) -> (f64, f64)) -> (f64, f64) {
+    let (mut a, mut b) = ([0f64; LANES], [0f64; LANES]);
     let whole = n / LANES * LANES;
     let mut i = 0;
     while i < whole {
         for l in 0..LANES {
-            lanes[l] += f(i + l);
+            let (p, q) = f(i + l);
+            a[l] += p;
+            b[l] += q;
         }
         i += LANES;
     }
     for (l, i) in (whole..n).enumerate() {
-        lanes[l] += f(i);
+        let (p, q) = f(i);
+        a[l] += p;
+        b[l] += q;
     }
     let mut width = LANES / 2;
     while width > 0 {
         for l in 0..width {
-            lanes[l] += lanes[l + width];
+            a[l] += a[l + width];
+            b[l] += b[l + width];
         }
         width /= 2;
     }
-    lanes[0]
+    (a[0], b[0])
 }
 
 impl<T: Float> Kernel for Rows<'_, T> {
@@ -127,9 +132,16 @@ impl<T: Float> Kernel for Rows<'_, T> {
     fn run<S: Simd>(self, _: S) {
         let n = self.w.len();
         for (r, (x, y)) in self.x.chunks_exact(n).zip(self.y.chunks_exact_mut(n)).enumerate() {
-            let m = lane_sum(n, |i| x[i].to_f64()) / n as f64;
-            let v = lane_sum(n, |i| (x[i].to_f64() - m) * (x[i].to_f64() - m)) / n as f64;
-            let rstd = 1.0 / (v + self.eps).sqrt();
+            // Shifted by the first element, the squares stay near the variance: one pass is as good as two.
+            let shift = x[0].to_f64();
+            let (a, b) = lane_sums(n, |i| {
+                // SAFETY: i < n, the length of the row.
+                let d = unsafe { *x.get_unchecked(i) }.to_f64() - shift;
+                (d, d * d)
+            });
+            let m = shift + a / n as f64;
+            let v = (b - a * (a / n as f64)) / n as f64;
+            let rstd = 1.0 / (if v < 0.0 { 0.0 } else { v } + self.eps).sqrt();
             // SAFETY: one statistic a row; rows belong to one task.
             unsafe {
                 self.mean.set(self.first + r, m);
@@ -213,8 +225,12 @@ impl<T: Float> Kernel for GradRows<'_, T> {
         let w = self.w;
         for (r, ((dy, x), dx)) in self.dy.chunks_exact(n).zip(self.x.chunks_exact(n)).zip(self.dx.chunks_exact_mut(n)).enumerate() {
             let (m, rstd) = (self.mean.at(self.first + r), self.rstd.at(self.first + r));
-            let c1 = lane_sum(n, |i| dy[i].to_f64() * w[i].to_f64()) / n as f64;
-            let c2 = lane_sum(n, |i| dy[i].to_f64() * w[i].to_f64() * (x[i].to_f64() - m)) * rstd / n as f64;
+            let (c1, c2) = lane_sums(n, |i| {
+                // SAFETY: i < n, the length of the rows and of w.
+                let (dy, x, w) = unsafe { (dy.get_unchecked(i).to_f64(), x.get_unchecked(i).to_f64(), w.get_unchecked(i).to_f64()) };
+                (dy * w, dy * w * (x - m))
+            });
+            let (c1, c2) = (c1 / n as f64, c2 * rstd / n as f64);
             let a = |v: f64| <T::Acc>::from_f64(v);
             let (m, rstd, c1, c2) = (a(m), a(rstd), a(c1), a(c2 * rstd));
             for (((&dy, &x), dx), &w) in dy.iter().zip(x).zip(dx).zip(w) {

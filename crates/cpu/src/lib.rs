@@ -22,6 +22,7 @@ mod cumulative;
 mod flip;
 mod fold;
 mod group_norm;
+mod half_bits;
 mod index;
 mod layer_norm;
 mod nonzero;

@@ -41,7 +41,15 @@ mod tests {
     use crate::testing::{assert_close, each_isa, noise};
     use ferrograd_tensor::{Element, bf16};
 
-    fn run<T: Element>(threads: usize, x: &[f64], xd: &[usize], w: &[f64], wd: [usize; 2], bias: Option<&[f64]>, activation: i64) -> Vec<f64> {
+    fn run<T: Element>(
+        threads: usize,
+        x: &[f64],
+        xd: &[usize],
+        w: &[f64],
+        wd: [usize; 2],
+        bias: Option<&[f64]>,
+        activation: i64,
+    ) -> Vec<f64> {
         let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
         let (x, w, b) = (cast(x), cast(w), bias.map(cast));
         let (xv, wv) = (View::of(&x, xd), View::of(&w, &wd));
@@ -57,9 +65,14 @@ mod tests {
 
     #[test]
     fn bias_and_relu_on_every_path_and_dtype() {
-        for (xd, wd) in [(vec![32, 1024], [64, 1024]), (vec![2, 3, 5], [7, 5]), (vec![5], [3, 5]), (vec![4, 0], [3, 0]), (vec![0, 4], [3, 4]),
-            (vec![7, 129], [1, 129])]
-        {
+        for (xd, wd) in [
+            (vec![32, 1024], [64, 1024]),
+            (vec![2, 3, 5], [7, 5]),
+            (vec![5], [3, 5]),
+            (vec![4, 0], [3, 0]),
+            (vec![0, 4], [3, 4]),
+            (vec![7, 129], [1, 129]),
+        ] {
             let (x, w, b) = (noise(1, xd.iter().product()), noise(2, wd[0] * wd[1]), noise(3, wd[0]));
             let plain: Vec<f64> = (0..xd.iter().product::<usize>().checked_div(wd[1]).unwrap_or(xd[0]) * wd[0])
                 .map(|i| {
@@ -73,7 +86,9 @@ mod tests {
             each_isa(|isa| {
                 let what = format!("{} {xd:?} {wd:?}", isa.name());
                 for (activation, want) in [(0, &plain), (1, &relu)] {
-                    let got = same_bits(0, &what, |cx| run::<f32>(cx.pool().threads(), &x, &xd, &w, wd, Some(&b), activation).iter().map(|&v| v as f32).collect());
+                    let got = same_bits(0, &what, |cx| {
+                        run::<f32>(cx.pool().threads(), &x, &xd, &w, wd, Some(&b), activation).iter().map(|&v| v as f32).collect()
+                    });
                     assert_close(&got.iter().map(|&v| v as f64).collect::<Vec<_>>(), want, 1e-5, 2e-5, &what);
                 }
                 let half = run::<bf16>(2, &x, &xd, &w, wd, Some(&b), 0);
@@ -94,7 +109,10 @@ mod tests {
             // SAFETY: elements 0 and 2 of three.
             let bias = unsafe { View::of(&wide, &[3]).with_layout(Layout::strided(Shape::new(&[2]).unwrap(), &[2], 0)) };
             let mut y = [0f32; 2];
-            on_threads(1, linear_scratch(xv.meta(), wv.meta()), |cx| linear(cx, &xv, &wv, Some(&bias), 0, &mut ViewMut::of(&mut y, &[1, 2]))).unwrap();
+            on_threads(1, linear_scratch(xv.meta(), wv.meta()), |cx| {
+                linear(cx, &xv, &wv, Some(&bias), 0, &mut ViewMut::of(&mut y, &[1, 2]))
+            })
+            .unwrap();
             assert_eq!(y, [11.0, 22.0]);
         });
     }

@@ -30,9 +30,8 @@ impl Stack {
         let b_rs = b_str[br.max(2) - 2];
         let (a_lead, b_lead) = (ar.max(2) - 2, br.max(2) - 2);
         let rank = a_lead.max(b_lead);
-        let mut stack = Stack {
-            m, n, k, dims: [1; MAX_RANK], rank, a_steps: [0; MAX_RANK], b_steps: [0; MAX_RANK], a: (a_rs, a_cs), b: (b_rs, b_cs),
-        };
+        let mut stack =
+            Stack { m, n, k, dims: [1; MAX_RANK], rank, a_steps: [0; MAX_RANK], b_steps: [0; MAX_RANK], a: (a_rs, a_cs), b: (b_rs, b_cs) };
         for i in 0..rank {
             let size = |dims: &[usize], strides: &[isize], lead: usize| match (i + lead).checked_sub(rank) {
                 Some(at) if dims[at] != 1 => (dims[at], strides[at]),
@@ -75,6 +74,10 @@ impl Stack {
         }
         at
     }
+    /// Scratch of one product in float32.
+    fn scratch_len(&self) -> usize {
+        scratch_len(self.m, self.n, self.k, self.a, self.b).next_multiple_of(16)
+    }
     /// Products done side by side, each with scratch of its own: all of them in order where each is large enough to share out itself.
     fn slots(&self) -> usize {
         if self.m * self.n * self.k >= 1 << 22 { 1 } else { self.count().clamp(1, 16) }
@@ -95,7 +98,7 @@ pub(crate) fn stack_scratch(a: &Meta, b: &Meta, dtype: DType) -> usize {
     for metas in [(*a, *b), (packed(a), packed(b))] {
         let s = Stack::new(&metas.0, &metas.1);
         let bytes = match dtype {
-            DType::F32 | DType::BF16 | DType::F16 => 4 * s.slots() * scratch_len(s.m, s.n, s.k).next_multiple_of(16),
+            DType::F32 | DType::BF16 | DType::F16 => 4 * s.slots() * s.scratch_len(),
             other => other.size() * s.slots() * plain_scratch_len(s.n, s.k).next_multiple_of(16),
         };
         let wide = 4 * (a.numel() + 16 + b.numel() + 16 + s.count() * s.m * s.n + 16);
@@ -138,7 +141,7 @@ pub(crate) fn products(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, rel
 fn float(cx: &mut Cx, a: (&Meta, *const f32), b: (&Meta, *const f32), bias: *const f32, relu: bool, y: &mut [f32]) {
     let s = Stack::new(a.0, b.0);
     let tiles = Tiles::of(isa());
-    let each = scratch_len(s.m, s.n, s.k).next_multiple_of(16);
+    let each = s.scratch_len();
     let c = SyncPtr(y.as_mut_ptr());
     let bias = SyncPtr(bias.cast_mut());
     let (a, b) = (SyncPtr(a.1.cast_mut()), SyncPtr(b.1.cast_mut()));
@@ -147,10 +150,15 @@ fn float(cx: &mut Cx, a: (&Meta, *const f32), b: (&Meta, *const f32), bias: *con
         // SAFETY: starts of matrices inside the operands.
         unsafe {
             Gemm {
-                m: s.m, n: s.n, k: s.k,
+                m: s.m,
+                n: s.n,
+                k: s.k,
                 a: Mat { ptr: a.get().offset(at), rs: s.a.0, cs: s.a.1 },
                 b: Mat { ptr: b.get().offset(bt), rs: s.b.0, cs: s.b.1 },
-                c: SyncPtr(c.get().add(i * s.m * s.n)), ldc: s.n, bias, relu,
+                c: SyncPtr(c.get().add(i * s.m * s.n)),
+                ldc: s.n,
+                bias,
+                relu,
             }
         }
     };
@@ -171,10 +179,15 @@ fn plain<T: Number>(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, relu: 
         // SAFETY: as in `float`.
         unsafe {
             Plain {
-                m: s.m, n: s.n, k: s.k,
+                m: s.m,
+                n: s.n,
+                k: s.k,
                 a: Mat { ptr: a.get().offset(at), rs: s.a.0, cs: s.a.1 },
                 b: Mat { ptr: b.get().offset(bt), rs: s.b.0, cs: s.b.1 },
-                c: SyncPtr(c.get().add(i * s.m * s.n)), ldc: s.n, bias, relu,
+                c: SyncPtr(c.get().add(i * s.m * s.n)),
+                ldc: s.n,
+                bias,
+                relu,
             }
             .run(pool, scratch)
         }
@@ -252,8 +265,22 @@ mod tests {
     #[test]
     fn every_transposition_and_size_on_every_path() {
         let sizes = [
-            (1, 1, 1), (1, 5, 3), (5, 1, 7), (3, 4, 0), (12, 32, 16), (13, 33, 17), (37, 70, 65), (100, 130, 70), (7, 200, 300), (64, 10, 1024),
-            (130, 64, 512), (3, 2, 5000), (1, 300, 129), (2, 65, 64), (3, 600, 33), (4, 130, 70),
+            (1, 1, 1),
+            (1, 5, 3),
+            (5, 1, 7),
+            (3, 4, 0),
+            (12, 32, 16),
+            (13, 33, 17),
+            (37, 70, 65),
+            (100, 130, 70),
+            (7, 200, 300),
+            (64, 10, 1024),
+            (130, 64, 512),
+            (3, 2, 5000),
+            (1, 300, 129),
+            (2, 65, 64),
+            (3, 600, 33),
+            (4, 130, 70),
         ];
         each_isa(|isa| {
             for (m, n, k) in sizes {
@@ -261,7 +288,10 @@ mod tests {
                     let (ta, tb, gap) = (case & 1 > 0, case & 2 > 0, if case & 4 > 0 { 3 } else { 0 });
                     let (a, b) = (floats(1, (m + gap) * (k + gap)), floats(2, (k + gap) * (n + gap)));
                     let (a, b) = (view(&a, m, k, ta, gap), view(&b, k, n, tb, gap));
-                    let at = |v: &View, i: usize, j: usize| unsafe { *v.ptr::<f32>().offset(i as isize * v.strides()[0] + j as isize * v.strides()[1]) } as f64;
+                    // SAFETY: i and j lie inside the view.
+                    let at = |v: &View, i: usize, j: usize| unsafe {
+                        *v.ptr::<f32>().offset(i as isize * v.strides()[0] + j as isize * v.strides()[1])
+                    } as f64;
                     let want = reference(m, n, k, |i, j| at(&a, i, j), |i, j| at(&b, i, j));
                     let what = format!("{} {m} {n} {k} case {case}", isa.name());
                     let got = same_bits(matmul_scratch(a.meta(), b.meta()), &what, |cx| {
@@ -295,8 +325,16 @@ mod tests {
     #[test]
     fn stacks_vectors_and_repeated_operands() {
         let cases: [(&[usize], &[usize]); 10] = [
-            (&[3], &[3]), (&[2, 3], &[3]), (&[3], &[3, 4]), (&[5, 1, 2, 3], &[7, 3, 4]), (&[3], &[7, 3, 4]), (&[6, 2, 3], &[3]),
-            (&[0, 3], &[3, 4]), (&[2, 0], &[0, 4]), (&[4, 5, 6], &[6, 7]), (&[20, 5, 6], &[20, 6, 33]),
+            (&[3], &[3]),
+            (&[2, 3], &[3]),
+            (&[3], &[3, 4]),
+            (&[5, 1, 2, 3], &[7, 3, 4]),
+            (&[3], &[7, 3, 4]),
+            (&[6, 2, 3], &[3]),
+            (&[0, 3], &[3, 4]),
+            (&[2, 0], &[0, 4]),
+            (&[4, 5, 6], &[6, 7]),
+            (&[20, 5, 6], &[20, 6, 33]),
         ];
         each_isa(|isa| {
             for (ad, bd) in cases {
@@ -304,13 +342,19 @@ mod tests {
                 let (av, bv) = (View::of(&a, ad), View::of(&b, bd));
                 let meta = rules::matmul(av.meta(), bv.meta()).unwrap();
                 let mut want = vec![0f64; meta.numel()];
-                on_threads(2, matmul_scratch(av.meta(), bv.meta()), |cx| matmul(cx, &av, &bv, &mut ViewMut::of(&mut want, meta.dims()))).unwrap();
+                on_threads(2, matmul_scratch(av.meta(), bv.meta()), |cx| matmul(cx, &av, &bv, &mut ViewMut::of(&mut want, meta.dims())))
+                    .unwrap();
                 // The stack by the definition: one product for each index.
                 let s = Stack::new(av.meta(), bv.meta());
                 for i in 0..s.count() {
                     let (at, bt) = s.at(i);
-                    let plain = reference(s.m, s.n, s.k, |r, c| a[(at + r as isize * s.a.0 + c as isize * s.a.1) as usize],
-                        |r, c| b[(bt + r as isize * s.b.0 + c as isize * s.b.1) as usize]);
+                    let plain = reference(
+                        s.m,
+                        s.n,
+                        s.k,
+                        |r, c| a[(at + r as isize * s.a.0 + c as isize * s.a.1) as usize],
+                        |r, c| b[(bt + r as isize * s.b.0 + c as isize * s.b.1) as usize],
+                    );
                     assert_close(&want[i * s.m * s.n..][..s.m * s.n], &plain, 1e-12, 1e-13, &format!("{ad:?} {bd:?}"));
                 }
                 let (af, bf): (Vec<f32>, Vec<f32>) = (a.iter().map(|&v| v as f32).collect(), b.iter().map(|&v| v as f32).collect());
@@ -320,7 +364,13 @@ mod tests {
                     matmul(cx, &av, &bv, &mut ViewMut::of(&mut y, meta.dims())).unwrap();
                     y
                 });
-                assert_close(&got.iter().map(|&v| v as f64).collect::<Vec<_>>(), &want, 1e-5, 1e-6, &format!("{} {ad:?} {bd:?}", isa.name()));
+                assert_close(
+                    &got.iter().map(|&v| v as f64).collect::<Vec<_>>(),
+                    &want,
+                    1e-5,
+                    1e-6,
+                    &format!("{} {ad:?} {bd:?}", isa.name()),
+                );
             }
         });
     }
@@ -349,7 +399,8 @@ mod tests {
         let (m, n, k) = (9, 21, 130);
         let (a, b) = (noise(9, m * k), noise(10, k * n));
         each_isa(|isa| {
-            let (ab, bb): (Vec<bf16>, Vec<bf16>) = (a.iter().map(|&v| bf16::from_f64(v)).collect(), b.iter().map(|&v| bf16::from_f64(v)).collect());
+            let (ab, bb): (Vec<bf16>, Vec<bf16>) =
+                (a.iter().map(|&v| bf16::from_f64(v)).collect(), b.iter().map(|&v| bf16::from_f64(v)).collect());
             let mut y = vec![bf16::ZERO; m * n];
             let (av, bv) = (View::of(&ab, &[m, k]), view(&bb, k, n, true, 0));
             on_threads(2, matmul_scratch(av.meta(), bv.meta()), |cx| matmul(cx, &av, &bv, &mut ViewMut::of(&mut y, &[m, n]))).unwrap();

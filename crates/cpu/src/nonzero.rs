@@ -55,7 +55,7 @@ pub fn masked_select(_cx: &mut Cx, x: &View, mask: &View, _size: i64, fill: f64,
         let mut to = to.iter_mut();
         let (px, pm) = (x.ptr::<T>(), mask.ptr::<B8>());
         if shape.numel() != 0 {
-            nest.each_turn(0..nest.turns(), |[a, b]| {
+            nest.each_turn(0..nest.turns(), &mut |[a, b]| {
                 // SAFETY: offsets of the two broadcast layouts.
                 let (v, keep) = unsafe { (*px.offset(a), (*pm.offset(b)).get()) };
                 if keep && let Some(y) = to.next() {

@@ -114,7 +114,15 @@ impl Kernel for Normal {
 /// Normally distributed, but only between `low` and `high` (in the same unit as `mean`): the inverse of the distribution function at an evenly
 /// distributed point. `dims` and `dtype` are `y`'s.
 pub fn truncated_normal(
-    cx: &mut Cx, key: &View, _dims: &[i64], _dtype: i64, mean: f64, std: f64, low: f64, high: f64, y: &mut ViewMut,
+    cx: &mut Cx,
+    key: &View,
+    _dims: &[i64],
+    _dtype: i64,
+    mean: f64,
+    std: f64,
+    low: f64,
+    high: f64,
+    y: &mut ViewMut,
 ) -> Result {
     if low >= high || low.is_nan() || high.is_nan() || std <= 0.0 || std.is_nan() {
         return Err(Error::value(format!("the range is empty.\n  std {std}, low {low}, high {high}\n  Give std > 0 and low < high.")));
@@ -161,7 +169,7 @@ pub fn randint(cx: &mut Cx, key: &View, _dims: &[i64], _dtype: i64, low: f64, hi
     let stream = Stream::new(key);
     let (low, count) = (low as i64, (high - low) as u128);
     with_element!(y.dtype(), T => {
-        fill(cx, y.slice_mut::<T>(), |group| stream.longs(group).map(|u| T::from_i64(low.wrapping_add((u as u128 * count >> 64) as i64))));
+        fill(cx, y.slice_mut::<T>(), |group| stream.longs(group).map(|u| T::from_i64(low.wrapping_add(((u as u128 * count) >> 64) as i64))));
     });
     Ok(())
 }
@@ -178,7 +186,7 @@ pub fn permutation(_: &mut Cx, key: &View, _len: i64, y: &mut ViewMut) -> Result
         if drawn % longs.len() == 0 {
             longs = stream.longs((drawn / longs.len()) as u64);
         }
-        let j = (longs[drawn % longs.len()] as u128 * (i as u128 + 1) >> 64) as usize;
+        let j = ((longs[drawn % longs.len()] as u128 * (i as u128 + 1)) >> 64) as usize;
         out.swap(i, j);
     }
     Ok(())
@@ -272,7 +280,10 @@ mod tests {
         assert!(x.iter().all(|v| v.abs() <= 2.0) && mean.abs() < 0.02 && (std - 0.8796).abs() < 0.01, "{mean} {std}");
         let tail = draw::<f64>(1000, |cx, key, y| truncated_normal(cx, key, &[], 1, 0.0, 1.0, 6.0, 9.0, y));
         assert!(tail.iter().all(|v| (6.0..=9.0).contains(v)) && (moments(&tail).0 - 6.158).abs() < 0.02, "{}", moments(&tail).0);
-        assert!(run(0, |cx| truncated_normal(cx, &View::of(&KEY, &[2]), &[], 0, 0.0, 1.0, 2.0, 2.0, &mut ViewMut::of(&mut [0f32], &[1]))).is_err());
+        assert!(
+            run(0, |cx| truncated_normal(cx, &View::of(&KEY, &[2]), &[], 0, 0.0, 1.0, 2.0, 2.0, &mut ViewMut::of(&mut [0f32], &[1])))
+                .is_err()
+        );
     }
 
     #[test]

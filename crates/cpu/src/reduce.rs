@@ -52,9 +52,9 @@ pub fn all(cx: &mut Cx, x: &View, dims: &[i64], _keepdim: bool, y: &mut ViewMut)
 /// Accumulators of a row's elements take turns in this number.
 const LANES: usize = 32;
 /// Accumulators of a block of columns.
-const WIDTH: usize = 256;
+const WIDTH: usize = 1024;
 /// Fewest rows in a chunk of columns.
-const SHORT: usize = GRAIN / WIDTH;
+const SHORT: usize = 64;
 
 /// Scratch of the reductions in bytes: partial results, bounded by the shape alone (the walk depends on strides too).
 pub fn reduce_scratch(x: &Meta, dims: &[i64]) -> usize {
@@ -134,7 +134,7 @@ fn fold_rows<F: Fold>(cx: &mut Cx, x: ReadPtr<F::T>, walk: &Walk, y: &mut [F::Y]
                 return on_path::<F, _>(Rows::<F> { x, across, len, step, divisor: walk.divisor, y: part });
             }
             let mut at = 0;
-            walk.kept.each_turn(first..first + part.len(), |[offset]| {
+            walk.kept.each_turn(first..first + part.len(), &mut |[offset]| {
                 // SAFETY: an offset of the layout.
                 let a = unsafe { fold_range::<F>(x.get().offset(offset), &walk.reduced, 0, n) };
                 part[at] = F::finish(a, walk.divisor);
@@ -147,7 +147,7 @@ fn fold_rows<F: Fold>(cx: &mut Cx, x: ReadPtr<F::T>, walk: &Walk, y: &mut [F::Y]
     let (partial, cx) = cx.split_scratch::<F::A>(outputs * chunks);
     cx.par_chunks_mut(partial, 1, |i, part| {
         let (output, start) = (i / chunks, i % chunks * GRAIN);
-        walk.kept.each_turn(output..output + 1, |[offset]| {
+        walk.kept.each_turn(output..output + 1, &mut |[offset]| {
             // SAFETY: an offset of the layout; the range ends at n.
             part[0] = unsafe { fold_range::<F>(x.get().offset(offset), &walk.reduced, start, (start + GRAIN).min(n)) };
         });
@@ -162,7 +162,7 @@ unsafe fn fold_range<F: Fold>(x: *const F::T, over: &Nest<1>, start: usize, end:
     let (len, [step]) = over.inner();
     let mut a = F::start();
     let mut at = start;
-    over.each_row(start / len..end.div_ceil(len), |[offset]| {
+    over.each_row(start / len..end.div_ceil(len), &mut |[offset]| {
         let skip = at % len;
         let take = (len - skip).min(end - at);
         // SAFETY: by the caller's promise, elements of one layout.
@@ -257,9 +257,9 @@ fn fold_columns<F: Fold>(cx: &mut Cx, x: ReadPtr<F::T>, walk: &Walk, columns: us
         let acc = &mut acc[..w.max(FOLDED.min(WIDTH))];
         let mut at = chunk * rows;
         let end = (at + rows).min(n);
-        walk.kept.each_row(group..group + 1, |[base]| {
+        walk.kept.each_row(group..group + 1, &mut |[base]| {
             let (len, [step]) = walk.reduced.inner();
-            walk.reduced.each_row(at / len..end.div_ceil(len), |[offset]| {
+            walk.reduced.each_row(at / len..end.div_ceil(len), &mut |[offset]| {
                 let skip = at % len;
                 let take = (len - skip).min(end - at);
                 // SAFETY: `take` rows of `w` columns inside the layout.

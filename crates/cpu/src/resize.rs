@@ -25,9 +25,9 @@ fn neighbours(i: usize, from: usize, to: usize) -> (usize, usize, f64) {
     (low, (low + 1).min(from - 1), at - low as f64)
 }
 
-fn scale<T: Element, A: Float<Acc = A>>(cx: &Cx, images: &View, y: &mut ViewMut)
+fn scale<T: Element, A>(cx: &Cx, images: &View, y: &mut ViewMut)
 where
-    A: std::ops::Add<Output = A> + std::ops::Sub<Output = A> + std::ops::Mul<Output = A>,
+    A: Float<Acc = A> + std::ops::Add<Output = A> + std::ops::Sub<Output = A> + std::ops::Mul<Output = A>,
 {
     let (d, to) = (images.layout().shape, y.layout().shape);
     let (h, w, c) = (d.dims()[1], d.dims()[2], d.dims()[3]);

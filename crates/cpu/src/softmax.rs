@@ -175,9 +175,7 @@ impl Line {
     #[inline(always)]
     pub(crate) unsafe fn store<S: Simd>(&self, s: S, p: *mut f32, i: usize, v: S::F) {
         // SAFETY: by the caller's promise.
-        unsafe {
-            if i < self.full { s.store(p.add(i * self.stride), v) } else { s.store_partial(p.add(i * self.stride), self.tail, v) }
-        }
+        unsafe { if i < self.full { s.store(p.add(i * self.stride), v) } else { s.store_partial(p.add(i * self.stride), self.tail, v) } }
     }
     #[inline(always)]
     pub(crate) fn steps(&self) -> std::ops::Range<usize> {

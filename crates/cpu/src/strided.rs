@@ -49,8 +49,8 @@ impl<const N: usize> Nest<N> {
         self.dims[..self.rank - 1].iter().product()
     }
     /// The operands' offsets at the start of each row of `range`.
-    pub fn each_row(&self, range: Range<usize>, mut f: impl FnMut([isize; N])) {
-        each_index(&self.dims[..self.rank - 1], &self.strides[..self.rank - 1], range, |offsets| f(offsets));
+    pub fn each_row(&self, range: Range<usize>, f: &mut dyn FnMut([isize; N])) {
+        each_index(&self.dims[..self.rank - 1], &self.strides[..self.rank - 1], range, f);
     }
     /// Takes dimension `i` out of the loops: its size and steps.
     pub fn take(&mut self, i: usize) -> (usize, [isize; N]) {
@@ -65,13 +65,13 @@ impl<const N: usize> Nest<N> {
         self.dims[..self.rank].iter().product()
     }
     /// The operands' offsets at each turn of all loops.
-    pub fn each_turn(&self, range: Range<usize>, f: impl FnMut([isize; N])) {
+    pub fn each_turn(&self, range: Range<usize>, f: &mut dyn FnMut([isize; N])) {
         each_index(&self.dims[..self.rank], &self.strides[..self.rank], range, f);
     }
 }
 
-/// Offsets of the flat indices `range` of loops over `dims`, counted up like an odometer.
-fn each_index<const N: usize>(dims: &[usize], strides: &[[isize; N]], range: Range<usize>, mut f: impl FnMut([isize; N])) {
+/// Offsets of the flat indices `range` of loops over `dims`, counted up like an odometer. (Not generic over `f`: it would be compiled hundreds of times.)
+fn each_index<const N: usize>(dims: &[usize], strides: &[[isize; N]], range: Range<usize>, f: &mut dyn FnMut([isize; N])) {
     if range.is_empty() {
         return;
     }
@@ -157,9 +157,9 @@ mod tests {
     fn odometer_starts_anywhere() {
         let n = Nest::new(&[2, 3, 5], [&[100, 10, 1], &[1, 2, 10]]);
         let mut all = vec![];
-        n.each_turn(0..30, |o| all.push(o));
+        n.each_turn(0..30, &mut |o| all.push(o));
         let mut tail = vec![];
-        n.each_turn(17..30, |o| tail.push(o));
+        n.each_turn(17..30, &mut |o| tail.push(o));
         assert_eq!(all[17..], tail[..]);
         assert_eq!(all[29], [124, 45]);
     }

@@ -24,6 +24,7 @@ pub fn where_(cx: &mut Cx, condition: &View, a: &View, b: &View, y: &mut ViewMut
     Ok(())
 }
 
+// SAFETY: every offset that `nest` gives must lie inside what the pointers point to, seen as `T`; no two of `y`'s are equal.
 unsafe fn choose<T: Copy>(cx: &Cx, nest: &Nest<4>, condition: *const B8, a: *const u8, b: *const u8, y: *mut u8) {
     let (c, a, b, y) = (ReadPtr(condition), ReadPtr(a.cast::<T>()), ReadPtr(b.cast::<T>()), SyncPtr(y.cast::<T>()));
     let steps = nest.inner().1;

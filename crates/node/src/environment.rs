@@ -134,6 +134,12 @@ impl Environment {
         }
         Ok(())
     }
+    /// Answers with the number of a completion to come, and whether unread failures wait for `unseenFailures`.
+    pub fn announce(&mut self, id: u32) -> Result<()> {
+        self.commands.set(0, 1)?;
+        self.commands.set(1, id as i32)?;
+        self.commands.set(2, ferrograd_runtime::has_unseen() as i32)
+    }
     /// Notes an error for `takeError`; the answer's count is -1.
     pub fn refuse(&mut self, op: &'static str, error: Error) {
         self.error = Some(CallError { op, error });

@@ -128,8 +128,7 @@ pub fn read(slot: i32, generation: i32, mut target: Uint8Array) -> napi::Result<
             e.completions.delivered(1);
             return Err(error);
         }
-        e.commands.set(0, 1)?;
-        e.commands.set(1, id as i32)
+        e.announce(id)
     })
 }
 
@@ -174,8 +173,7 @@ pub fn sync() -> napi::Result<()> {
             e.completions.delivered(1);
             return Err(error);
         }
-        e.commands.set(0, 1)?;
-        e.commands.set(1, id as i32)
+        e.announce(id)
     })
 }
 

@@ -16,6 +16,7 @@ pub struct Failure {
 
 /// Messages of failures that were dropped without ever reaching anyone, for the process warning.
 static UNSEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static ANY_UNSEEN: AtomicBool = AtomicBool::new(false);
 
 impl Failure {
     pub fn new(kind: ErrorKind, op: &'static str, message: String, module: u32, sequence: u64) -> Failure {
@@ -36,13 +37,20 @@ impl Drop for Failure {
             let mut unseen = UNSEEN.lock().unwrap_or_else(|e| e.into_inner());
             // A loop that never reads would grow this without end; the first few tell the story.
             if unseen.len() < 16 {
+                ANY_UNSEEN.store(true, Ordering::Relaxed);
                 unseen.push(format!("{}: {} (command {})", self.op, self.message, self.sequence));
             }
         }
     }
 }
 
+/// True while there are failures for `take_unseen`.
+pub fn has_unseen() -> bool {
+    ANY_UNSEEN.load(Ordering::Relaxed)
+}
+
 /// The failures nobody read since the last call.
 pub fn take_unseen() -> Vec<String> {
+    ANY_UNSEEN.store(false, Ordering::Relaxed);
     std::mem::take(&mut *UNSEEN.lock().unwrap_or_else(|e| e.into_inner()))
 }

@@ -16,7 +16,7 @@ mod stream;
 pub use allocator::{MemoryStats, memory_stats, set_memory_limit, trim};
 pub use command::Tensors;
 pub use dispatch::Op;
-pub use failure::{Failure, take_unseen};
+pub use failure::{Failure, has_unseen, take_unseen};
 pub use limits::Limits;
 pub use pool::Pool;
 pub use program::Program;

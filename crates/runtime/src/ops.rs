@@ -24,9 +24,10 @@ macro_rules! op_table {
             // `logic`: the result is bool.
             unary {
                 float: exp expm1 log log1p log2 sin cos tan tanh atan sqrt rsqrt reciprocal sigmoid erf softplus gelu gelu_tanh silu mish
-                       log_sigmoid selu elu leaky_relu hardswish hardsigmoid softsign;
+                       log_sigmoid selu elu leaky_relu hardswish hardsigmoid softsign
+                       div_scalar rdiv_scalar;
                 same: neg abs sign square relu floor ceil round trunc clamp;
-                number: add_scalar sub_scalar rsub_scalar mul_scalar div_scalar rdiv_scalar pow_scalar rpow_scalar maximum_scalar minimum_scalar
+                number: add_scalar sub_scalar rsub_scalar mul_scalar pow_scalar rpow_scalar maximum_scalar minimum_scalar
                         remainder_scalar;
                 logic: isnan isinf isfinite logical_not eq_scalar ne_scalar lt_scalar le_scalar gt_scalar ge_scalar;
             }
@@ -88,10 +89,10 @@ macro_rules! op_table {
                 // -- random numbers: a generator is an int64 tensor [seed, counter]; `rng_next` hands out a key and raises the counter,
                 //    and everything random is a pure function of its key (Philox: seed, counter, element)
                 [] rng_next (state: Mut) {} -> (key: rules::rng_key(state)?);
-                [] uniform (key: In) { dims: Dims, dtype: i64, low: f64, high: f64 } -> (y: rules::random(key, dims, dtype)?);
+                [fallible] uniform (key: In) { dims: Dims, dtype: i64, low: f64, high: f64 } -> (y: rules::random(key, dims, dtype)?);
                 [] normal (key: In) { dims: Dims, dtype: i64, mean: f64, std: f64 } -> (y: rules::random(key, dims, dtype)?);
-                [] truncated_normal (key: In) { dims: Dims, dtype: i64, mean: f64, std: f64, low: f64, high: f64 } -> (y: rules::random(key, dims, dtype)?);
-                [] randint (key: In) { dims: Dims, dtype: i64, low: f64, high: f64 } -> (y: rules::random_integer(key, dims, dtype)?);
+                [fallible] truncated_normal (key: In) { dims: Dims, dtype: i64, mean: f64, std: f64, low: f64, high: f64 } -> (y: rules::random(key, dims, dtype)?);
+                [fallible] randint (key: In) { dims: Dims, dtype: i64, low: f64, high: f64 } -> (y: rules::random_integer(key, dims, dtype)?);
                 [] permutation (key: In) { len: i64 } -> (y: rules::random_integer(key, &[len], DType::I32 as i64)?);
                 [] dropout (x: In, key: In) { p: f64 } -> (y: rules::dropout(x, key, p)?);
                 [] orthogonal (x: In) {} -> (y: rules::orthogonal(x)?) scratch(cpu::orthogonal_scratch(x));
@@ -186,7 +187,7 @@ macro_rules! op_table {
                 // hyper: lr, weight_decay, l1, lr_decay, eps
                 [] adagrad (grads: List, scale: Opt, hyper: In, params: MutList, sum: MutList, step: Mut) { maximize: bool } -> ();
                 // the p-norm of all elements of all tensors (p may be Infinity), float32, or float64 if any is
-                [] grad_norm (xs: List) { p: f64 } -> (norm: rules::grad_norm(xs)?) scratch(cpu::grad_norm_scratch(xs));
+                [fallible] grad_norm (xs: List) { p: f64 } -> (norm: rules::grad_norm(xs)?) scratch(cpu::grad_norm_scratch(xs));
                 // min(1, max / (norm + 1e-6))
                 [] clip_coefficient (norm: In) { max: f64 } -> (scale: rules::like(norm));
                 // 1; poisoned if any of `xs` is

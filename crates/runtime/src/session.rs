@@ -278,7 +278,9 @@ impl Session {
         let stream = self.stream();
         let job = move || {
             let failure = stream.take_failure();
-            failure.iter().for_each(|f| drop(f.mark_seen()));
+            if let Some(failure) = &failure {
+                failure.mark_seen();
+            }
             task(failure)
         };
         Ok(self.push(Job::Host(Box::new(job)), 0))

@@ -275,11 +275,19 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn reduce_add(self, a: Self::F) -> f32 {
         // SAFETY: the features are there (see the token).
-        unsafe { let x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a)); let x = _mm_add_ps(x, _mm_movehl_ps(x, x)); _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x))) }
+        unsafe {
+            let x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+        }
     }
     #[inline(always)]
     fn reduce_max(self, a: Self::F) -> f32 {
         // SAFETY: the features are there (see the token).
-        unsafe { let x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a)); let x = _mm_max_ps(x, _mm_movehl_ps(x, x)); _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x))) }
+        unsafe {
+            let x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)))
+        }
     }
 }

@@ -73,9 +73,10 @@ fn choose(asked: Option<&str>) -> Choice {
             let below = Isa::ALL.into_iter().skip_while(|&i| i != isa).find(|i| i.is_available()).unwrap_or(Isa::Scalar);
             Choice { isa: below, note: Some(format!("FERROGRAD_ISA={asked}: this CPU lacks it; {} is used instead", below.name())) }
         }
-        None => {
-            Choice { isa: best, note: Some(format!("FERROGRAD_ISA={asked} is not one of avx512, avx2, neon, scalar; {} is used", best.name())) }
-        }
+        None => Choice {
+            isa: best,
+            note: Some(format!("FERROGRAD_ISA={asked} is not one of avx512, avx2, neon, scalar; {} is used", best.name())),
+        },
     }
 }
 

@@ -9,12 +9,12 @@ pub mod reference;
 mod scalar;
 mod simd;
 
-#[cfg(target_arch = "aarch64")]
-mod neon;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 pub use isa::{Isa, isa, isa_note, with_isa};
 pub use scalar::Scalar;

@@ -172,8 +172,8 @@ pub fn normal_cdf<S: Simd>(s: S, x: S::F) -> S::F {
 fn trig_parts<S: Simd>(s: S, x: S::F) -> (S::I, S::F, S::F) {
     let n = s.round(s.mul(x, s.splat(std::f32::consts::FRAC_2_PI)));
     // pi/2 in three parts of which each product with n is fused
-    let r = s.fnma(n, s.splat(1.570_796_4), x);
-    let r = s.fnma(n, s.splat(-4.371_138_8e-8), r);
+    let r = s.fnma(n, s.splat(std::f32::consts::FRAC_PI_2), x);
+    let r = s.fnma(n, s.splat(-4.371_139e-8), r);
     let r = s.fnma(n, s.splat(-1.715_124_5e-15), r);
     let z = s.mul(r, r);
     // (sin r - r) / r^3 in r^2
@@ -203,38 +203,32 @@ fn odd<S: Simd>(s: S, n: S::I) -> S::M {
 #[inline(always)]
 pub fn sin<S: Simd>(s: S, x: S::F) -> S::F {
     let far = s.not(s.le(s.abs(x), s.splat(TRIG_RANGE)));
-    if s.any(far) {
-        return s.each(x, |v| (v as f64).sin() as f32);
-    }
     let (n, sin, cos) = trig_parts(s, x);
     let y = negate_where(s, 2, n, s.select(odd(s, n), cos, sin));
-    s.select(s.eq(x, s.zero()), x, y)
+    let y = s.select(s.eq(x, s.zero()), x, y);
+    if s.any(far) { s.select(far, s.each(x, |v| (v as f64).sin() as f32), y) } else { y }
 }
 
 /// Cosine; at most 2 ULP.
 #[inline(always)]
 pub fn cos<S: Simd>(s: S, x: S::F) -> S::F {
     let far = s.not(s.le(s.abs(x), s.splat(TRIG_RANGE)));
-    if s.any(far) {
-        return s.each(x, |v| (v as f64).cos() as f32);
-    }
     let (n, sin, cos) = trig_parts(s, x);
     let y = s.select(odd(s, n), sin, cos);
-    negate_where(s, 2, s.add_i(n, s.splat_i(1)), y)
+    let y = negate_where(s, 2, s.add_i(n, s.splat_i(1)), y);
+    if s.any(far) { s.select(far, s.each(x, |v| (v as f64).cos() as f32), y) } else { y }
 }
 
 /// Tangent; at most 4 ULP.
 #[inline(always)]
 pub fn tan<S: Simd>(s: S, x: S::F) -> S::F {
     let far = s.not(s.le(s.abs(x), s.splat(TRIG_RANGE)));
-    if s.any(far) {
-        return s.each(x, |v| (v as f64).tan() as f32);
-    }
     let (n, sin, cos) = trig_parts(s, x);
     let swap = odd(s, n);
     let y = s.div(s.select(swap, cos, sin), s.select(swap, sin, cos));
     let y = negate_where(s, 1, n, y);
-    s.select(s.eq(x, s.zero()), x, y)
+    let y = s.select(s.eq(x, s.zero()), x, y);
+    if s.any(far) { s.select(far, s.each(x, |v| (v as f64).tan() as f32), y) } else { y }
 }
 
 /// Arc tangent; at most 3 ULP.

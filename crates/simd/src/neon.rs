@@ -44,12 +44,20 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, n: usize) -> Self::F {
         // SAFETY: the features are there (see the token) and memory is as the caller promised.
-        unsafe { let mut lanes = [0f32; 4]; std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n); vld1q_f32(lanes.as_ptr()) }
+        unsafe {
+            let mut lanes = [0f32; 4];
+            std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+            vld1q_f32(lanes.as_ptr())
+        }
     }
     #[inline(always)]
     unsafe fn store_partial(self, p: *mut f32, n: usize, x: Self::F) {
         // SAFETY: the features are there (see the token) and memory is as the caller promised.
-        unsafe { let mut lanes = [0f32; 4]; vst1q_f32(lanes.as_mut_ptr(), x); std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n) }
+        unsafe {
+            let mut lanes = [0f32; 4];
+            vst1q_f32(lanes.as_mut_ptr(), x);
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n)
+        }
     }
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {

@@ -17,7 +17,10 @@ export interface FitContext {
   saveCheckpoint(path: string): Promise<void>
   /** Shows a remark without breaking the progress bar. */
   note(text: string): void
-  /** Runs a batch's forward and backward once more, eagerly, with every result tested; gives the error that names the layer and op of the first NaN or infinity, or null. */
+  /**
+   * Runs a batch's forward and backward once more, eagerly, with every result tested; gives the error that names the layer and op of the
+   * first NaN or infinity, or null.
+   */
   findNonFinite(batch: BatchLog): Promise<Error | null>
 }
 
@@ -38,8 +41,8 @@ export interface BatchLog {
 }
 
 /**
- * Something that listens to a training run. Every method may be async and is awaited; what it throws ends the run and rejects `fit`, after the
- * running steps have finished and the model's modes are restored.
+ * Something that listens to a training run. Every method may be async and is awaited; what it throws ends the run and rejects `fit`, after
+ * the running steps have finished and the model's modes are restored.
  */
 export interface Callback {
   /** Batches between two measurements of `gradientNorms`; without it none are taken. */

@@ -40,28 +40,33 @@ export class EarlyStopping implements Callback {
       this.#bad = 0
       this.bestEpoch = log.epoch
       if (restoreBest) this.#remember(context)
-    } else if (++this.#bad >= patience) context.stop(`${monitor} has not improved for ${patience} epochs (best ${this.#best} in epoch ${this.bestEpoch + 1})`)
+    } else if (++this.#bad >= patience)
+      context.stop(`${monitor} has not improved for ${patience} epochs (best ${this.#best} in epoch ${this.bestEpoch + 1})`)
   }
 
   onFitEnd(context: FitContext): void {
     const weights = this.#weights
     if (weights === null) return
     const state = context.model.stateDict()
-    noGrad(() => { for (const [key, value] of Object.entries(weights)) if (state[key] !== undefined) run.assign(state[key], value) })
+    noGrad(() => {
+      for (const [key, value] of Object.entries(weights)) if (state[key] !== undefined) run.assign(state[key], value)
+    })
     for (const value of Object.values(weights)) value.dispose()
     this.#weights = null
   }
 
   /** Copies the weights on the device. */
   #remember({ model }: FitContext): void {
-    noGrad(() => scope(() => {
-      const state = model.stateDict()
-      if (this.#weights === null) {
-        this.#weights = Object.fromEntries(Object.entries(state).map(([key, value]) => [key, unscoped(() => value.clone())]))
-        return
-      }
-      for (const [key, value] of Object.entries(state)) if (this.#weights[key] !== undefined) run.assign(this.#weights[key], value)
-    }))
+    noGrad(() =>
+      scope(() => {
+        const state = model.stateDict()
+        if (this.#weights === null) {
+          this.#weights = Object.fromEntries(Object.entries(state).map(([key, value]) => [key, unscoped(() => value.clone())]))
+          return
+        }
+        for (const [key, value] of Object.entries(state)) if (this.#weights[key] !== undefined) run.assign(this.#weights[key], value)
+      }),
+    )
   }
 
   stateDict(): unknown {
@@ -76,7 +81,8 @@ export class EarlyStopping implements Callback {
     this.#best = best ?? this.#best
     this.#bad = bad
     this.bestEpoch = bestEpoch
-    if (Object.keys(weights).length > 0) this.#weights = Object.fromEntries(Object.entries(weights).map(([key, value]) => [key, value.clone()]))
+    if (Object.keys(weights).length > 0)
+      this.#weights = Object.fromEntries(Object.entries(weights).map(([key, value]) => [key, value.clone()]))
   }
 }
 
@@ -85,5 +91,7 @@ export function monitored(log: EpochLog, name: string): number {
   const value = log[name]
   if (typeof value === 'number') return value
   const there = Object.keys(log).filter((key) => key !== 'epoch' && key !== 'seconds')
-  throw new ValueError(`callback: the epoch has no figure '${name}'.\n  There are ${there.join(', ')}; give validation data or another monitor.`)
+  throw new ValueError(
+    `callback: the epoch has no figure '${name}'.\n  There are ${there.join(', ')}; give validation data or another monitor.`,
+  )
 }

@@ -36,7 +36,10 @@ export class GradientNorms implements Callback {
       const fault = norm < this.#vanish ? 'vanishes' : norm > this.#explode || Number.isNaN(norm) ? 'explodes' : null
       if (fault === null || this.#warned.has(name + fault)) continue
       this.#warned.add(name + fault)
-      const way = fault === 'vanishes' ? 'try ReLU, normalisation, another initialiser or a residual connection' : 'try clipNorm, a lower learning rate or normalisation'
+      const way =
+        fault === 'vanishes'
+          ? 'try ReLU, normalisation, another initialiser or a residual connection'
+          : 'try clipNorm, a lower learning rate or normalisation'
       const text = `the gradient of ${name} ${fault} (norm ${norm.toExponential(1)} in batch ${index}): ${way}`
       this.warnings.push(text)
       context.note(text)
@@ -44,7 +47,10 @@ export class GradientNorms implements Callback {
   }
 }
 
-/** Remarks once when the validation loss exceeds the training loss by more than `limit` (a share of the training loss, default 0.5), and logs the gap. */
+/**
+ * Remarks once when the validation loss exceeds the training loss by more than `limit` (a share of the training loss, default 0.5), and
+ * logs the gap.
+ */
 export class OverfittingGap implements Callback {
   readonly #limit: number
   /** The remark, when it was made. */
@@ -59,14 +65,16 @@ export class OverfittingGap implements Callback {
     if (typeof valLoss !== 'number') return
     log.overfittingGap = valLoss - loss
     if (this.warning !== null || !(valLoss - loss > this.#limit * Math.abs(loss))) return
-    this.warning = `the model overfits: validation loss ${valLoss.toFixed(4)}, training loss ${loss.toFixed(4)} in epoch ${log.epoch + 1}; try dropout, weight decay, augmentation or early stopping`
+    this.warning =
+      `the model overfits: validation loss ${valLoss.toFixed(4)}, training loss ${loss.toFixed(4)} in epoch ${log.epoch + 1}; ` +
+      'try dropout, weight decay, augmentation or early stopping'
     context.note(this.warning)
   }
 }
 
 /**
- * Ends training at the first NaN or infinite loss, and names the layer and op it came from: the step leaves the weights as they were, and its batch is run once
- * more, eagerly, with every result tested.
+ * Ends training at the first NaN or infinite loss, and names the layer and op it came from: the step leaves the weights as they were, and
+ * its batch is run once more, eagerly, with every result tested.
  */
 export class StopOnNaN implements Callback {
   readonly guardNonFinite = true
@@ -74,7 +82,14 @@ export class StopOnNaN implements Callback {
   async onBatchEnd(context: FitContext, batch: BatchLog): Promise<void> {
     if (Number.isFinite(batch.loss)) return
     const found = await context.findNonFinite(batch)
-    const where = found === null ? 'A second run of the batch was finite: it came from chance (dropout) or from weights that have changed since.' : `First in: ${found.message}`
-    throw new NonFiniteError(`fit: the loss is ${batch.loss} in batch ${batch.batch} of epoch ${batch.epoch + 1}.\n  ${where}\n  The weights are those before the step. Check the inputs, lower the learning rate, or clip gradients.`)
+    const where =
+      found === null
+        ? 'A second run of the batch was finite: it came from chance (dropout) or from weights that have changed since.'
+        : `First in: ${found.message}`
+    throw new NonFiniteError(
+      `fit: the loss is ${batch.loss} in batch ${batch.batch} of epoch ${batch.epoch + 1}.\n` +
+        `  ${where}\n` +
+        `  The weights are those before the step. Check the inputs, lower the learning rate, or clip gradients.`,
+    )
   }
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from '../../index.js'
+import { stack, type Tensor } from '../../index.js'
 import { alignedLabels, classLabels, Metric, predictedClasses, requireClasses, type Task } from './metric.js'
 
 /** The share of correct predictions: largest output for [N, K] (labels below 0 are left out), threshold for yes-or-no outputs. */
@@ -9,17 +9,14 @@ export class Accuracy extends Metric {
     const predicted = predictedClasses(output, task, 'accuracy')
     if (task.kind === 'binary') {
       const truth = alignedLabels(output, labels).gt(0.5).to('int32')
-      this.add('correct', predicted.eq(truth).sum())
-      this.add('count', truth.ge(0).sum())
-      return
+      return this.add('counts', stack([predicted.eq(truth).sum(), truth.ge(0).sum()]))
     }
     const truth = classLabels(output, labels)
-    this.add('correct', predicted.eq(truth).sum())
-    this.add('count', truth.ge(0).sum())
+    this.add('counts', stack([predicted.eq(truth).sum(), truth.ge(0).sum()]))
   }
 
   async compute(): Promise<number> {
-    return ratio(await this.read('correct'), await this.read('count'))
+    return ratio(await this.read('counts'))
   }
 }
 
@@ -38,16 +35,15 @@ export class TopK extends Metric {
     requireClasses(output, { ...task, kind: task.kind === 'binary' ? 'multiclass' : task.kind }, this.name)
     const truth = classLabels(output, labels)
     const best = output.topk(Math.min(this.#k, output.shape.at(-1) as number), -1).indices
-    this.add('correct', best.eq(truth.to('int32').unsqueeze(-1)).sum())
-    this.add('count', truth.ge(0).sum())
+    this.add('counts', stack([best.eq(truth.to('int32').unsqueeze(-1)).sum(), truth.ge(0).sum()]))
   }
 
   async compute(): Promise<number> {
-    return ratio(await this.read('correct'), await this.read('count'))
+    return ratio(await this.read('counts'))
   }
 }
 
-/** a / b, or NaN where nothing was counted. */
-export function ratio([a = 0]: number[], [b = 0]: number[]): number {
+/** a / b of a pair kept in one tensor (so that a failed batch is in neither), or NaN where nothing was counted. */
+export function ratio([a = 0, b = 0]: number[]): number {
   return b === 0 ? NaN : a / b
 }

@@ -12,7 +12,7 @@ export class ConfusionMatrix extends Metric {
     this.binary = task.kind === 'binary'
     const predicted = predictedClasses(output, task, this.name).reshape([-1]).to('int32')
     const truth = (this.binary ? alignedLabels(output, labels).gt(0.5) : classLabels(output, labels)).reshape([-1]).to('int32')
-    this.#classes = this.binary ? 2 : output.shape.at(-1) as number
+    this.#classes = this.binary ? 2 : (output.shape.at(-1) as number)
     if (this.#classes > 4096) throw new ValueError(`${this.name}: ${this.#classes} classes make too large a table; at most 4096.`)
     // Sums of ones, exact in float32 for any batch below 16 million.
     const rows = truth.oneHot(this.#classes)
@@ -35,7 +35,11 @@ export class ConfusionMatrix extends Metric {
 /** How figures of single classes are joined: over all samples, as the mean over classes, of the positive class, or not at all. */
 export type Average = 'micro' | 'macro' | 'binary' | 'none'
 
-interface Counts { hit: number; predicted: number; actual: number }
+interface Counts {
+  hit: number
+  predicted: number
+  actual: number
+}
 
 /** Precision, recall or F1 from the confusion matrix. */
 abstract class ClassFigure extends ConfusionMatrix {
@@ -58,7 +62,12 @@ abstract class ClassFigure extends ConfusionMatrix {
       if (counts.length !== 2) throw new ValueError(`${this.name}: average 'binary' wants two classes, there are ${counts.length}.`)
       return this.figure(counts[1] as Counts)
     }
-    if (average === 'micro') return this.figure({ hit: sum(counts.map(({ hit }) => hit)), predicted: sum(counts.map((one) => one.predicted)), actual: sum(counts.map((one) => one.actual)) })
+    if (average === 'micro')
+      return this.figure({
+        hit: sum(counts.map(({ hit }) => hit)),
+        predicted: sum(counts.map((one) => one.predicted)),
+        actual: sum(counts.map((one) => one.actual)),
+      })
     // As scikit-learn: classes that neither occur nor are predicted do not count.
     const present = counts.filter(({ actual, predicted }) => actual + predicted > 0)
     return present.length === 0 ? NaN : sum(present.map((one) => this.figure(one))) / present.length
@@ -85,7 +94,7 @@ export class Recall extends ClassFigure {
 export class F1 extends ClassFigure {
   override readonly name = 'f1'
   protected figure({ hit, predicted, actual }: Counts): number {
-    return predicted + actual === 0 ? 0 : 2 * hit / (predicted + actual)
+    return predicted + actual === 0 ? 0 : (2 * hit) / (predicted + actual)
   }
 }
 

@@ -31,8 +31,23 @@ export const mse = (): Metric => new MeanSquaredError()
 
 // Keras' spellings beside ours.
 const byName: Record<string, () => Metric> = {
-  accuracy, acc: accuracy, precision, recall, f1, f1Score: f1, confusionMatrix, rocAuc, auc: rocAuc, mae, meanAbsoluteError: mae, mse, meanSquaredError: mse,
-  sparseCategoricalAccuracy: accuracy, categoricalAccuracy: accuracy, binaryAccuracy: accuracy, topKCategoricalAccuracy: () => topK(5),
+  accuracy,
+  acc: accuracy,
+  precision,
+  recall,
+  f1,
+  f1Score: f1,
+  confusionMatrix,
+  rocAuc,
+  auc: rocAuc,
+  mae,
+  meanAbsoluteError: mae,
+  mse,
+  meanSquaredError: mse,
+  sparseCategoricalAccuracy: accuracy,
+  categoricalAccuracy: accuracy,
+  binaryAccuracy: accuracy,
+  topKCategoricalAccuracy: () => topK(5),
 }
 
 /** A metric by its name ('accuracy', 'top5', 'f1' ...), or the given one. */
@@ -43,6 +58,10 @@ export function toMetric(metric: string | Metric | (() => Metric)): Metric {
   const top = /^top(\d+)$/.exec(name)
   if (top !== null) return topK(Number(top[1]))
   const make = Object.hasOwn(byName, name) ? byName[name] : undefined
-  if (make === undefined) throw new ValueError(`metrics: no metric is named '${metric}'.\n  There are ${['accuracy', 'topK', 'precision', 'recall', 'f1', 'confusionMatrix', 'rocAuc', 'mae', 'mse'].join(', ')}; or pass a Metric.`)
+  if (make === undefined)
+    throw new ValueError(
+      `metrics: no metric is named '${metric}'.\n` +
+        '  There are accuracy, top5 (any number), precision, recall, f1, confusionMatrix, rocAuc, mae, mse; or pass a Metric.',
+    )
   return make()
 }

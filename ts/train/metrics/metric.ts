@@ -13,8 +13,8 @@ export interface Task {
 export type MetricValue = number | number[] | number[][]
 
 /**
- * A figure gathered batch by batch on the device; nothing is read back before `compute`. To write one, keep sums in tensors: `this.add('correct', correct)`
- * in `update`, `await this.read('correct')` in `compute`.
+ * A figure gathered batch by batch on the device; nothing is read back before `compute`. To write one, keep sums in tensors:
+ * `this.add('correct', correct)` in `update`, `await this.read('correct')` in `compute`.
  */
 export abstract class Metric {
   /** Its name in logs and histories. */
@@ -44,7 +44,7 @@ export abstract class Metric {
   /** A sum's values; `[0]` before the first batch. */
   protected async read(name: string): Promise<number[]> {
     const sum = this.#sums[name]
-    return sum === undefined ? [0] : Array.from(await sum.data() as ArrayLike<number | bigint>, Number)
+    return sum === undefined ? [0] : Array.from((await sum.data()) as ArrayLike<number | bigint>, Number)
   }
 
   /** The sums so far, for a checkpoint in the middle of an epoch. */
@@ -84,12 +84,20 @@ export function predictedClasses(output: Tensor, task: Task, metric: string): Te
 
 /** Throws unless the task is a classification that fits the outputs' shape. */
 export function requireClasses(output: Tensor, task: Task, metric: string): void {
-  if (task.kind === 'regression') throw new ValueError(`${metric}: the loss is one of regression, which knows no classes.\n  Use 'mae' or 'mse', or a classification loss.`)
+  if (task.kind === 'regression')
+    throw new ValueError(
+      `${metric}: the loss is one of regression, which knows no classes.\n  Use 'mae' or 'mse', or a classification loss.`,
+    )
   if (task.kind === 'other') {
-    throw new ValueError(`${metric}: a loss of your own does not say what the outputs are.\n  Pass task: 'multiclass' or 'binary' to the Trainer.`)
+    throw new ValueError(
+      `${metric}: a loss of your own does not say what the outputs are.\n  Pass task: 'multiclass' or 'binary' to the Trainer.`,
+    )
   }
   if (task.kind === 'multiclass' && (output.shape.at(-1) ?? 1) < 2) {
-    throw new ValueError(`${metric}: the outputs [${output.shape.join(', ')}] have one column, but the loss chooses among classes.\n  Use the loss 'binaryCrossEntropy' for [N, 1], or give the model an output a class.`)
+    throw new ValueError(
+      `${metric}: the outputs [${output.shape.join(', ')}] have one column, but the loss chooses among classes.\n` +
+        `  Use the loss 'bceWithLogits' for [N, 1], or give the model an output a class.`,
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '../../index.js'
+import { stack, type Tensor } from '../../index.js'
 import { ratio } from './accuracy.js'
 import { alignedLabels, Metric, type Task } from './metric.js'
 
@@ -7,13 +7,12 @@ abstract class MeanError extends Metric {
   protected abstract of(error: Tensor): Tensor
 
   update(output: Tensor, labels: Tensor, _task: Task): void {
-    const wide = output.to('float64')
-    this.add('sum', this.of(wide.sub(alignedLabels(output, labels).to('float64'))).sum())
-    this.add('count', tensor(output.size, { dtype: 'float64', device: output.device }))
+    const error = this.of(output.to('float64').sub(alignedLabels(output, labels).to('float64')))
+    this.add('sums', stack([error.sum(), error.isnan().to('float64').mul(0).add(1).sum()]))
   }
 
   async compute(): Promise<number> {
-    return ratio(await this.read('sum'), await this.read('count'))
+    return ratio(await this.read('sums'))
   }
 }
 

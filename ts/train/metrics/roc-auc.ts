@@ -3,8 +3,8 @@ import { unscoped } from '../../internal.js'
 import { alignedLabels, classLabels, Metric, requireClasses, type Task } from './metric.js'
 
 /**
- * The area under the ROC curve, exact: the chance that a positive sample scores above a negative one, ties counting half. Several classes: the mean of each
- * against the rest. All scores are kept until `reset`.
+ * The area under the ROC curve, exact: the chance that a positive sample scores above a negative one, ties counting half. Several classes:
+ * the mean of each against the rest. All scores are kept until `reset`.
  */
 export class RocAuc extends Metric {
   readonly name = 'rocAuc'
@@ -30,13 +30,20 @@ export class RocAuc extends Metric {
   async compute(): Promise<number> {
     if (this.#scores.length === 0) return NaN
     const [scores, labels] = noGrad(() => scope(() => [concat(this.#scores, 0).data(), concat(this.#labels, 0).data()] as const))
-    const values = await scores as Float32Array
-    const truth = await labels as Int32Array
+    const values = (await scores) as Float32Array
+    const truth = (await labels) as Int32Array
     const columns = values.length / truth.length
-    if (columns === 1) return area(values, truth.map((label) => (label === 1 ? 1 : 0)))
+    if (columns === 1)
+      return area(
+        values,
+        truth.map((label) => (label === 1 ? 1 : 0)),
+      )
     const areas = Array.from({ length: columns }, (_, column) => {
       const own = Float32Array.from(truth, (_label, row) => values[row * columns + column] as number)
-      return area(own, truth.map((label) => (label === column ? 1 : 0)))
+      return area(
+        own,
+        truth.map((label) => (label === column ? 1 : 0)),
+      )
     }).filter((value) => !Number.isNaN(value))
     return areas.length === 0 ? NaN : areas.reduce((a, b) => a + b, 0) / areas.length
   }
@@ -50,7 +57,10 @@ export class RocAuc extends Metric {
 
   override stateDict(): Record<string, Tensor> {
     if (this.#scores.length === 0) return {}
-    return noGrad(() => ({ scores: concat(this.#scores, 0), labels: concat(this.#labels, 0) }))
+    const [scores, labels] = [joined(this.#scores), joined(this.#labels)]
+    this.#scores = [scores]
+    this.#labels = [labels]
+    return { scores, labels }
   }
 
   override loadStateDict({ scores, labels }: Record<string, Tensor>): void {
@@ -61,22 +71,30 @@ export class RocAuc extends Metric {
   }
 }
 
+/** One tensor of all parts, which are freed. */
+function joined(parts: Tensor[]): Tensor {
+  if (parts.length === 1) return parts[0] as Tensor
+  const whole = unscoped(() => noGrad(() => concat(parts, 0)))
+  for (const part of parts) part.dispose()
+  return whole
+}
+
 /** The area by ranks (Mann and Whitney); NaN where one of the two sides is empty. */
 function area(scores: Float32Array, positive: Int32Array): number {
   if (scores.length !== positive.length) throw new ValueError('rocAuc: as many labels as scores are needed.')
   const order = Uint32Array.from(scores.keys()).sort((a, b) => (scores[a] as number) - (scores[b] as number))
   let ranks = 0
   let positives = 0
-  for (let start = 0; start < order.length; ) {
+  for (let start = 0; start < order.length;) {
     let end = start
     let here = 0
     const value = scores[order[start] as number]
     for (; end < order.length && scores[order[end] as number] === value; end++) here += positive[order[end] as number] as number
-    if (end === start) return NaN   // a NaN score equals nothing
-    ranks += here * (start + 1 + end) / 2
+    if (end === start) return NaN // a NaN score equals nothing
+    ranks += (here * (start + 1 + end)) / 2
     positives += here
     start = end
   }
   const negatives = order.length - positives
-  return positives === 0 || negatives === 0 ? NaN : (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+  return positives === 0 || negatives === 0 ? NaN : (ranks - (positives * (positives + 1)) / 2) / (positives * negatives)
 }

@@ -167,7 +167,14 @@ impl Correlation<'_> {
 
     /// `count` pixels from the start of row `y`, over some of the tap rows.
     unsafe fn run_of_pixels(
-        &self, tiles: &Tiles, image: usize, y: usize, count: usize, taps: std::ops::Range<usize>, plane: *const f32, pitch: isize,
+        &self,
+        tiles: &Tiles,
+        image: usize,
+        y: usize,
+        count: usize,
+        taps: std::ops::Range<usize>,
+        plane: *const f32,
+        pitch: isize,
     ) {
         let nr = tiles.nr();
         let pixel = self.src_c as isize;

@@ -19,8 +19,16 @@ pub fn conv2d_scratch(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], 
 /// x [N, H, W, I], weight [O, KH, KW, I / groups], bias [O] -> y [N, OH, OW, O]; padding [top, bottom, left, right];
 /// `activation` 1 is ReLU, NaN kept.
 pub fn conv2d(
-    cx: &mut Cx, x: &View, weight: &View, bias: Option<&View>, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
-    activation: i64, y: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    weight: &View,
+    bias: Option<&View>,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+    activation: i64,
+    y: &mut ViewMut,
 ) -> Result {
     let g = Geometry::forward(x.meta(), weight.meta(), stride, padding, dilation, groups);
     if y.numel() == 0 {
@@ -67,7 +75,15 @@ fn packed_len(g: &Geometry) -> usize {
 }
 
 fn correlation<'a>(
-    g: &Geometry, group: usize, x: &[f32], weight: &[f32], nr: usize, rows: &'a [i64], cols: &'a [i64], bias: Option<&[f32]>, relu: bool,
+    g: &Geometry,
+    group: usize,
+    x: &[f32],
+    weight: &[f32],
+    nr: usize,
+    rows: &'a [i64],
+    cols: &'a [i64],
+    bias: Option<&[f32]>,
+    relu: bool,
     y: SyncPtr<f32>,
 ) -> Correlation<'a> {
     let (cg, og) = (g.cg(), g.og());

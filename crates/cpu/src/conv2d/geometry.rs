@@ -37,7 +37,14 @@ impl Geometry {
     }
     /// Of the gradient with respect to an input of `height` x `width`.
     pub fn input_grad(
-        dy: &Meta, weight: &Meta, height: i64, width: i64, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+        dy: &Meta,
+        weight: &Meta,
+        height: i64,
+        width: i64,
+        stride: &[i64],
+        padding: &[i64],
+        dilation: &[i64],
+        groups: i64,
     ) -> Geometry {
         let ([n, oh, ow, o], [_, kh, kw, c]) = (four(dy), four(weight));
         let (h, w, c) = (height as usize, width as usize, c * groups as usize);
@@ -52,9 +59,22 @@ impl Geometry {
     fn attributes(stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64) -> Geometry {
         let size = |v: i64| v as usize;
         Geometry {
-            n: 0, h: 0, w: 0, c: 0, o: 0, kh: 0, kw: 0, oh: 0, ow: 0,
-            sh: size(stride[0]), sw: size(stride[1]), top: size(padding[0]), left: size(padding[2]),
-            dh: size(dilation[0]), dw: size(dilation[1]), groups: size(groups),
+            n: 0,
+            h: 0,
+            w: 0,
+            c: 0,
+            o: 0,
+            kh: 0,
+            kw: 0,
+            oh: 0,
+            ow: 0,
+            sh: size(stride[0]),
+            sw: size(stride[1]),
+            top: size(padding[0]),
+            left: size(padding[2]),
+            dh: size(dilation[0]),
+            dw: size(dilation[1]),
+            groups: size(groups),
         }
     }
     /// Input channels of a group.

@@ -1,6 +1,6 @@
-//! dx = dy correlated with the weight turned by half a circle: dx[iy, ix, c] = sum over (kh, kw, o) with iy = oy * stride - top + kh * dilation
-//! of dy[oy, ox, o] weight[o, kh, kw, c]. A stride above 1 splits dx into phases, each a correlation with its own taps.
-//! Where that would multiply many zeros (dy narrower than dx), rows of dx are summed kernel column by kernel column instead ([`Spread`]).
+//! dx = dy correlated with the weight turned by half a circle: dx[iy, ix, c] = sum over (kh, kw, o) with iy = oy * stride - top + kh *
+//! dilation of dy[oy, ox, o] weight[o, kh, kw, c]. A stride above 1 splits dx into phases, each a correlation with its own taps. Where
+//! that would multiply many zeros (dy narrower than dx), rows of dx are summed kernel column by kernel column instead ([`Spread`]).
 use super::correlate::Correlation;
 use super::geometry::Geometry;
 use super::spread::Spread;
@@ -11,7 +11,14 @@ use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
 
 /// Bytes that [`conv2d_input_grad`] wants.
 pub fn conv2d_input_grad_scratch(
-    dy: &Meta, weight: &Meta, height: i64, width: i64, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    dy: &Meta,
+    weight: &Meta,
+    height: i64,
+    width: i64,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
 ) -> usize {
     let g = Geometry::input_grad(dy, weight, height, width, stride, padding, dilation, groups);
     if dy.dtype == DType::F64 {
@@ -23,7 +30,15 @@ pub fn conv2d_input_grad_scratch(
 
 /// The gradient of [`super::conv2d`] with respect to x [N, height, width, I] (and the forward pass of a transposed convolution).
 pub fn conv2d_input_grad(
-    cx: &mut Cx, dy: &View, weight: &View, height: i64, width: i64, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    cx: &mut Cx,
+    dy: &View,
+    weight: &View,
+    height: i64,
+    width: i64,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
     dx: &mut ViewMut,
 ) -> Result {
     let g = Geometry::input_grad(dy.meta(), weight.meta(), height, width, stride, padding, dilation, groups);
@@ -117,8 +132,17 @@ fn ends(phase: &Phase, k: usize, dilation: usize, stride: usize) -> ([i64; 2], u
 }
 
 fn correlation<'a>(
-    g: &Geometry, group: usize, rows: &Phase, cols: &Phase, row_shifts: &'a [i64], col_shifts: &'a [i64], taps: usize, dy: &[f32],
-    weight: &[f32], nr: usize, dx: SyncPtr<f32>,
+    g: &Geometry,
+    group: usize,
+    rows: &Phase,
+    cols: &Phase,
+    row_shifts: &'a [i64],
+    col_shifts: &'a [i64],
+    taps: usize,
+    dy: &[f32],
+    weight: &[f32],
+    nr: usize,
+    dx: SyncPtr<f32>,
 ) -> Correlation<'a> {
     let (cg, og) = (g.cg(), g.og());
     Correlation {
@@ -170,8 +194,7 @@ fn float(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32]) 
             let cn = cols.shifts(g.kw, g.dw, g.sw, col_shifts);
             pack(&cx, g, &rows, &cols, rn * cn, tiles.nr(), weight, packed);
             for group in 0..g.groups {
-                let one =
-                    correlation(g, group, &rows, &cols, &row_shifts[..rn], &col_shifts[..cn], rn * cn, dy, packed, tiles.nr(), dx);
+                let one = correlation(g, group, &rows, &cols, &row_shifts[..rn], &col_shifts[..cn], rn * cn, dy, packed, tiles.nr(), dx);
                 let (strips, cx) = cx.split_scratch::<f32>(one.scratch_len());
                 // SAFETY: slices of the sizes in `g`, scratch of the size asked for; phases and groups write different elements of dx.
                 unsafe { one.run(&cx, tiles, strips) };

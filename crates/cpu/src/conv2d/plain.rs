@@ -17,8 +17,8 @@ pub(super) fn input_grad_scratch_len(g: &Geometry) -> usize {
     g.groups * g.kh * g.kw * g.og() * g.cg().next_multiple_of(NARROW)
 }
 
-pub(super) fn weight_grad_scratch_len(_: &Geometry) -> usize {
-    0
+pub(super) fn weight_grad_scratch_len(g: &Geometry) -> usize {
+    g.depth() * g.o
 }
 
 /// A plane of outputs, each a sum over taps of source channels times a matrix [taps, depth, width].
@@ -117,7 +117,18 @@ pub(super) fn forward<T: Number>(cx: &mut Cx, g: &Geometry, x: &[T], weight: &[T
         (iy < g.h && ix < g.w).then(|| (image * g.h + iy) * g.w + ix)
     };
     Gather {
-        source: x, src_c: g.c, depth: g.cg(), weight: packed, groups: g.groups, width: og, bias, relu, kh: g.kh, kw: g.kw, out_w: g.ow, pixel,
+        source: x,
+        src_c: g.c,
+        depth: g.cg(),
+        weight: packed,
+        groups: g.groups,
+        width: og,
+        bias,
+        relu,
+        kh: g.kh,
+        kw: g.kw,
+        out_w: g.ow,
+        pixel,
     }
     .run(&cx, y);
 }
@@ -139,67 +150,82 @@ pub(super) fn input_grad<T: Number>(cx: &mut Cx, g: &Geometry, dy: &[T], weight:
         (y % g.sh == 0 && x % g.sw == 0 && oy < g.oh && ox < g.ow).then(|| (image * g.oh + oy) * g.ow + ox)
     };
     Gather {
-        source: dy, src_c: g.o, depth: og, weight: packed, groups: g.groups, width: cg, bias: None, relu: false, kh: g.kh, kw: g.kw,
-        out_w: g.w, pixel,
+        source: dy,
+        src_c: g.o,
+        depth: og,
+        weight: packed,
+        groups: g.groups,
+        width: cg,
+        bias: None,
+        relu: false,
+        kh: g.kh,
+        kw: g.kw,
+        out_w: g.w,
+        pixel,
     }
     .run(&cx, dx);
 }
 
-/// One row [o] of the weight gradient: a group's tap and input channel.
-struct WeightRow<'a, T> {
+/// Input channels of a task, all of which share the reading of dy.
+const CHANNELS: usize = 8;
+
+/// Rows [output channel] of the weight gradient for some input channels of a group's tap.
+struct WeightRows<'a, T> {
     g: &'a Geometry,
     x: &'a [T],
     dy: &'a [T],
-    row: usize,
-    dw: SyncPtr<T>,
+    group: usize,
+    tap: usize,
+    channels: std::ops::Range<usize>,
+    sums: &'a mut [T],
 }
 
 pub(super) fn weight_grad<T: Number>(cx: &mut Cx, g: &Geometry, x: &[T], dy: &[T], dw: &mut [T]) {
     if dw.is_empty() {
         return;
     }
-    let dw = SyncPtr(dw.as_mut_ptr());
-    cx.par(g.groups * g.depth(), |row| vectorize(WeightRow { g, x, dy, row, dw }));
+    let (taps, og, cg) = (g.kh * g.kw, g.og(), g.cg());
+    let blocks = cg.div_ceil(CHANNELS);
+    let (sums, cx) = cx.split_scratch::<T>(weight_grad_scratch_len(g));
+    let (sums, dw) = (SyncPtr(sums.as_mut_ptr()), SyncPtr(dw.as_mut_ptr()));
+    cx.par(g.groups * taps * blocks, |task| {
+        let (group, tap, from) = (task / blocks / taps, task / blocks % taps, task % blocks * CHANNELS);
+        let channels = from..cg.min(from + CHANNELS);
+        let row = group * g.depth() + tap * cg + from;
+        // SAFETY: each row of the sums has one owner.
+        let sums = unsafe { std::slice::from_raw_parts_mut(sums.get().add(row * og), channels.len() * og) };
+        vectorize(WeightRows { g, x, dy, group, tap, channels, sums: &mut *sums });
+        for (i, sum) in sums.iter().enumerate() {
+            // SAFETY: the same elements, transposed.
+            unsafe { *dw.get().add((group * og + i % og) * g.depth() + tap * cg + from + i / og) = *sum };
+        }
+    });
 }
 
-impl<T: Number> Kernel for WeightRow<'_, T> {
+impl<T: Number> Kernel for WeightRows<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let og = self.g.og();
-        let (wide, narrow) = (og / WIDE * WIDE, og / NARROW * NARROW);
-        (0..wide).step_by(WIDE).for_each(|o| self.block::<WIDE>(o));
-        (wide..narrow).step_by(NARROW).for_each(|o| self.block::<NARROW>(o));
-        (narrow..og).for_each(|o| self.block::<1>(o));
-    }
-}
-
-impl<T: Number> WeightRow<'_, T> {
-    #[inline(always)]
-    fn block<const B: usize>(&self, first: usize) {
-        let (g, depth) = (self.g, self.g.depth());
-        let (group, k) = (self.row / depth, self.row % depth);
-        let (kh, kw, c) = (k / g.cg() / g.kw, k / g.cg() % g.kw, k % g.cg());
+        let (g, og) = (self.g, self.g.og());
+        let (kh, kw) = (self.tap / g.kw, self.tap % g.kw);
         let rows = Geometry::valid(kh, g.dh, g.top, g.sh, g.h, g.oh);
         let cols = Geometry::valid(kw, g.dw, g.left, g.sw, g.w, g.ow);
-        let mut sums = [T::default(); B];
+        self.sums.fill(T::default());
         for image in 0..g.n {
             for oy in rows.clone() {
                 let iy = oy * g.sh + kh * g.dh - g.top;
                 for ox in cols.clone() {
                     let ix = ox * g.sw + kw * g.dw - g.left;
-                    let x = self.x[((image * g.h + iy) * g.w + ix) * g.c + group * g.cg() + c];
-                    let at = ((image * g.oh + oy) * g.ow + ox) * g.o + group * g.og() + first;
-                    let dy: &[T; B] = self.dy[at..at + B].try_into().expect("B elements");
-                    for i in 0..B {
-                        sums[i] = sums[i].mul_add(x, dy[i]);
+                    let at = ((image * g.h + iy) * g.w + ix) * g.c + self.group * g.cg();
+                    let x = &self.x[at + self.channels.start..at + self.channels.end];
+                    let dy = &self.dy[((image * g.oh + oy) * g.ow + ox) * g.o + self.group * og..][..og];
+                    for (sums, x) in self.sums.chunks_exact_mut(og).zip(x) {
+                        for (sum, dy) in sums.iter_mut().zip(dy) {
+                            *sum = sum.mul_add(*x, *dy);
+                        }
                     }
                 }
             }
-        }
-        for (i, sum) in sums.into_iter().enumerate() {
-            // SAFETY: each row of the gradient has one owner.
-            unsafe { *self.dw.get().add((group * g.og() + first + i) * depth + k) = sum };
         }
     }
 }

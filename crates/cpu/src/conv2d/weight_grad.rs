@@ -1,16 +1,16 @@
 //! dweight[o, kh, kw, c] = sum over images and pixels of x[oy * stride - top + kh * dilation, ..., c] dy[oy, ox, o].
 //!
-//! For a fixed pixel the channels of x (and of neighbouring columns) and those of dy are contiguous, so the `cols` tiles read both in place,
-//! pixels being the reduction and image rows its taps. Pixels whose tap falls into the padding are left out.
-//! The batch is cut into a number of parts that the shapes fix; their sums are added in order.
+//! For a fixed pixel the channels of x (and of neighbouring columns) and those of dy are contiguous, so the `cols` tiles read both in
+//! place, pixels being the reduction and image rows its taps. Pixels whose tap falls into the padding are left out. The batch is cut into
+//! a number of parts that the shapes fix; their sums are added in order.
 use super::geometry::Geometry;
 use super::{depthwise, plain};
 use crate::gemm::{Job, Tap, Tiles, even_cut, narrow, widen};
 use ferrograd_simd::isa;
 use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
 
-/// The batch is cut into parts of about this many elements of x and dy (512 KiB, which L2 holds), at most `PARTS` of them and as long as all
-/// their sums stay under `SUMS` elements (8 MiB).
+/// The batch is cut into parts of about this many elements of x and dy (512 KiB, which L2 holds), at most `PARTS` of them and as long as
+/// all their sums stay under `SUMS` elements (8 MiB).
 const PART: usize = 1 << 17;
 const PARTS: usize = 8;
 const SUMS: usize = 1 << 21;
@@ -21,7 +21,13 @@ const TAPS: usize = 64;
 
 /// Bytes that [`conv2d_weight_grad`] wants.
 pub fn conv2d_weight_grad_scratch(
-    x: &Meta, dy: &Meta, kernel: &[i64], stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    x: &Meta,
+    dy: &Meta,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
 ) -> usize {
     let g = Geometry::weight_grad(x, dy, kernel, stride, padding, dilation, groups);
     if x.dtype == DType::F64 {
@@ -34,7 +40,15 @@ pub fn conv2d_weight_grad_scratch(
 
 /// The gradient of [`super::conv2d`] with respect to its weight [O, kernel[0], kernel[1], I / groups].
 pub fn conv2d_weight_grad(
-    cx: &mut Cx, x: &View, dy: &View, kernel: &[i64], stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64, dw: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    dy: &View,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+    dw: &mut ViewMut,
 ) -> Result {
     let g = Geometry::weight_grad(x.meta(), dy.meta(), kernel, stride, padding, dilation, groups);
     match x.dtype() {
@@ -102,7 +116,14 @@ fn float(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
 
 /// One run over some images: out[i, o] = sum of x[.., i] dy[.., o], with rows of `og`.
 unsafe fn sum(
-    tiles: &Tiles, g: &Geometry, x: &[f32], dy: &[f32], images: (usize, usize), group: usize, run: &Run, tile_range: (usize, usize),
+    tiles: &Tiles,
+    g: &Geometry,
+    x: &[f32],
+    dy: &[f32],
+    images: (usize, usize),
+    group: usize,
+    run: &Run,
+    tile_range: (usize, usize),
     out: *mut f32,
 ) {
     let (og, nr) = (g.og(), tiles.nr());

@@ -45,11 +45,32 @@ impl Parallel for Inline {
     }
 }
 
-/// Elements of scratch that [`Gemm::run`] may want, whatever the strides and the vector path.
-pub(crate) fn scratch_len(m: usize, n: usize, k: usize) -> usize {
+/// Elements of scratch that [`Gemm::run`] may want on any vector path, for operands with these strides (rows, columns).
+pub(crate) fn scratch_len(m: usize, n: usize, k: usize, a: (isize, isize), b: (isize, isize)) -> usize {
     let parts = split(m, n, k);
     let partial = if parts > 1 { parts * m * n } else { 0 };
-    (m * k).next_multiple_of(16) + k * n.next_multiple_of(32) + partial
+    // The smallest tiles of any path, 4 by 8, make the most tiles and panels, and so pack the most.
+    let a = if a_in_place(m, k, a, n.div_ceil(8)).is_some() { 0 } else { m * k };
+    let b = if b_in_place(n, b, m.div_ceil(4)) { 0 } else { k * n };
+    a.next_multiple_of(16) + b.next_multiple_of(16) + partial
+}
+
+/// K-contiguous rows and m-contiguous columns are read in place where that is kind to the caches, anything else is packed (`None`).
+fn a_in_place(m: usize, k: usize, (rs, cs): (isize, isize), panels: usize) -> Option<Source> {
+    // Rows a multiple of 2 KiB apart share few L1 sets, so that a tile's rows evict each other: fine once, not panel after panel.
+    let aliased = rs % 512 == 0 && m > 1;
+    if (cs == 1 || k == 1) && !(aliased && panels > 2 && k >= 64) {
+        Some(Source::Rows)
+    } else if rs == 1 && (panels <= 4 || k < 64) {
+        Some(Source::Cols)
+    } else {
+        None
+    }
+}
+
+/// Row-major B is read in place where few tiles share it.
+fn b_in_place(n: usize, (_, cs): (isize, isize), m_tiles: usize) -> bool {
+    (cs == 1 || n == 1) && m_tiles <= DIRECT_TILES
 }
 
 /// How tiles read A.
@@ -73,10 +94,12 @@ impl Gemm {
             return unsafe { self.run_thin(pool) };
         }
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
-        let (a_scratch, rest) = scratch.split_at_mut((m * k).next_multiple_of(16));
-        let (b_scratch, partial) = rest.split_at_mut(k * n.next_multiple_of(32));
-        let a = self.a_source(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles, panels);
-        let b = self.b_source(tiles, pool, SyncPtr(b_scratch.as_mut_ptr()), m_tiles, panels);
+        let a_direct = a_in_place(m, k, (self.a.rs, self.a.cs), panels);
+        let (a_scratch, rest) = scratch.split_at_mut(if a_direct.is_some() { 0 } else { (m * k).next_multiple_of(16) });
+        let b_direct = b_in_place(n, (self.b.rs, self.b.cs), m_tiles);
+        let (b_scratch, partial) = rest.split_at_mut(if b_direct { 0 } else { (k * n).next_multiple_of(16) });
+        let a = a_direct.unwrap_or_else(|| self.pack_a(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles));
+        let b = if b_direct { Source::Rows } else { self.pack_b(tiles, pool, SyncPtr(b_scratch.as_mut_ptr()), panels) };
         let parts = split(m, n, k);
         if parts == 1 {
             // SAFETY: the caller's promises; the sources were packed above.
@@ -93,33 +116,23 @@ impl Gemm {
         unsafe { self.add_parts(std::slice::from_raw_parts(sums.get(), parts * m * n)) };
     }
 
-    /// K-contiguous rows and m-contiguous columns are read in place where that is kind to the caches, anything else is packed.
-    fn a_source(&self, pool: &dyn Parallel, scratch: SyncPtr<f32>, m_tiles: usize, panels: usize) -> Source {
+    /// A as `[tile][k][rows of the tile]`.
+    fn pack_a(&self, pool: &dyn Parallel, scratch: SyncPtr<f32>, m_tiles: usize) -> Source {
         let (m, k) = (self.m, self.k);
-        // Rows a multiple of 2 KiB apart share few L1 sets, so that a tile's rows evict each other: fine once, not panel after panel.
-        let aliased = self.a.rs % 512 == 0 && m > 1;
-        if (self.a.cs == 1 || k == 1) && !(aliased && panels > 2 && k >= 64) {
-            return Source::Rows;
-        }
-        if self.a.rs == 1 && (panels <= 4 || k < 64) {
-            return Source::Cols;
-        }
         each(pool, m_tiles, |t| {
             let (first, rows) = even_cut(m, m_tiles, t);
             // SAFETY: inside A and inside the tile's own part of the scratch.
             unsafe {
                 let src = self.a.ptr.offset(first as isize * self.a.rs);
-                Panel { src, len: k, width: rows, k_stride: self.a.cs, stride: self.a.rs, dst: scratch.get().add(first * k), ld: rows }.pack();
+                Panel { src, len: k, width: rows, k_stride: self.a.cs, stride: self.a.rs, dst: scratch.get().add(first * k), ld: rows }
+                    .pack();
             }
         });
         Source::Packed(scratch)
     }
 
-    /// Row-major B is read in place where few tiles share it.
-    fn b_source(&self, tiles: &Tiles, pool: &dyn Parallel, scratch: SyncPtr<f32>, m_tiles: usize, panels: usize) -> Source {
-        if (self.b.cs == 1 || self.n == 1) && m_tiles <= DIRECT_TILES {
-            return Source::Rows;
-        }
+    /// B as `[panel][k][columns of the panel]`.
+    fn pack_b(&self, tiles: &Tiles, pool: &dyn Parallel, scratch: SyncPtr<f32>, panels: usize) -> Source {
         let (k, nr) = (self.k, tiles.nr());
         // A task packs a stretch of one panel.
         let stretch = 512;
@@ -130,8 +143,9 @@ impl Gemm {
             // SAFETY: inside B and inside the stretch's own part of the scratch.
             unsafe {
                 let src = self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs);
-                let dst = scratch.get().add((panel * k + from) * nr);
-                Panel { src, len, width: nr.min(self.n - first), k_stride: self.b.rs, stride: self.b.cs, dst, ld: nr }.pack();
+                let cols = nr.min(self.n - first);
+                let dst = scratch.get().add(first * k + from * cols);
+                Panel { src, len, width: cols, k_stride: self.b.rs, stride: self.b.cs, dst, ld: cols }.pack();
             }
         });
         Source::Packed(scratch)
@@ -139,7 +153,15 @@ impl Gemm {
 
     /// C over one range of K, tasks being blocks of tiles.
     unsafe fn product(
-        &self, tiles: &Tiles, pool: &dyn Parallel, a: Source, b: Source, ks: std::ops::Range<usize>, c: SyncPtr<f32>, ldc: usize, last: bool,
+        &self,
+        tiles: &Tiles,
+        pool: &dyn Parallel,
+        a: Source,
+        b: Source,
+        ks: std::ops::Range<usize>,
+        c: SyncPtr<f32>,
+        ldc: usize,
+        last: bool,
     ) {
         let (m, n, nr) = (self.m, self.n, tiles.nr());
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(nr));
@@ -157,7 +179,7 @@ impl Gemm {
                     // SAFETY: the panel lies inside B or its packed copy.
                     let (bp, ldb) = unsafe {
                         match b {
-                            Source::Packed(p) => (p.get().add((panel * self.k + from) * nr).cast_const(), nr as isize),
+                            Source::Packed(p) => (p.get().add(first * self.k + from * cols).cast_const(), cols as isize),
                             _ => (self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs), self.b.rs),
                         }
                     };

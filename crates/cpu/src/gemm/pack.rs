@@ -44,6 +44,7 @@ impl Kernel for Panel {
 }
 
 impl Panel {
+    // SAFETY: as in `pack`: the ranges lie inside the panel.
     #[inline(always)]
     unsafe fn each(&self, ks: std::ops::Range<usize>, js: std::ops::Range<usize>) {
         for k in ks {

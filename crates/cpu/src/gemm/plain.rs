@@ -116,6 +116,7 @@ impl<T: Number> Kernel for Rows<T> {
 }
 
 impl<T: Number> Rows<T> {
+    // SAFETY: rows i..i + R and columns j..j + C lie inside the product, and no other thread writes them.
     #[inline(always)]
     unsafe fn block<const R: usize, const C: usize>(&self, i: usize, j: usize) {
         let g = &self.whole;

@@ -1,5 +1,5 @@
-//! Products of a few rows: B is read once, so that reading it well is all that counts. Where its columns are contiguous (a Linear's weight),
-//! dot products of several columns at a time; where its rows are, wide runs of a row at a time.
+//! Products of a few rows: B is read once, so that reading it well is all that counts. Where its columns are contiguous (a Linear's
+//! weight), dot products of several columns at a time; where its rows are, wide runs of a row at a time.
 use super::loops::Gemm;
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::Parallel;

@@ -4,7 +4,14 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 /// Adagrad, in place (torch.optim.Adagrad). hyper: lr, weight_decay, l1, lr_decay, eps.
 /// sum += g^2; p -= lr / (1 + step lr_decay) g / (sqrt(sum) + eps).
 pub fn adagrad(
-    cx: &mut Cx, grads: &[View], scale: Option<&View>, hyper_: &View, params: &mut [ViewMut], sum: &mut [ViewMut], step: &mut ViewMut, maximize: bool,
+    cx: &mut Cx,
+    grads: &[View],
+    scale: Option<&View>,
+    hyper_: &View,
+    params: &mut [ViewMut],
+    sum: &mut [ViewMut],
+    step: &mut ViewMut,
+    maximize: bool,
 ) -> Result {
     let [lr, weight_decay, l1, lr_decay, eps] = hyper(hyper_)?;
     let lr = lr / (1.0 + steps_done(step)? as f64 * lr_decay);

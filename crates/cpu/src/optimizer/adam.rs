@@ -5,8 +5,18 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 /// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps).
 /// `amsgrad` takes the largest v so far (`max_exp_avg_sq`, else that may be empty); `decoupled` decays p by lr weight_decay and leaves g alone.
 pub fn adam(
-    cx: &mut Cx, grads: &[View], scale: Option<&View>, hyper_: &View, params: &mut [ViewMut], exp_avg: &mut [ViewMut], exp_avg_sq: &mut [ViewMut],
-    max_exp_avg_sq: &mut [ViewMut], step: &mut ViewMut, decoupled: bool, amsgrad: bool, maximize: bool,
+    cx: &mut Cx,
+    grads: &[View],
+    scale: Option<&View>,
+    hyper_: &View,
+    params: &mut [ViewMut],
+    exp_avg: &mut [ViewMut],
+    exp_avg_sq: &mut [ViewMut],
+    max_exp_avg_sq: &mut [ViewMut],
+    step: &mut ViewMut,
+    decoupled: bool,
+    amsgrad: bool,
+    maximize: bool,
 ) -> Result {
     let [lr, decay, l1, beta1, beta2, eps] = hyper(hyper_)?;
     let t = steps_done(step)? as f64 + 1.0;

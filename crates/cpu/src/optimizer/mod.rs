@@ -161,7 +161,11 @@ impl Gradient {
 /// The first `N` numbers of `hyper`, a float64 vector.
 fn hyper<const N: usize>(hyper: &View) -> Result<[f64; N]> {
     if hyper.dtype() != DType::F64 || hyper.numel() < N {
-        return Err(Error::value(format!("hyper must be a float64 vector of {N} numbers.\n  hyper {} {}", hyper.layout().shape, hyper.dtype())));
+        return Err(Error::value(format!(
+            "hyper must be a float64 vector of {N} numbers.\n  hyper {} {}",
+            hyper.layout().shape,
+            hyper.dtype()
+        )));
     }
     let mut values = [0.0; N];
     values.copy_from_slice(&hyper.slice::<f64>()[..N]);

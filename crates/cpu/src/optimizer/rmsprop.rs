@@ -5,8 +5,17 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 /// v = alpha v + (1 - alpha) g^2; step = g / (sqrt(v) + eps), with `centered` sqrt(v - mean^2); p -= lr step, or with momentum
 /// buf = momentum buf + step; p -= lr buf. `grad_avg` and `momentum` may be empty where they are not used.
 pub fn rmsprop(
-    cx: &mut Cx, grads: &[View], scale: Option<&View>, hyper_: &View, params: &mut [ViewMut], square_avg: &mut [ViewMut], grad_avg: &mut [ViewMut],
-    momentum: &mut [ViewMut], step: &mut ViewMut, centered: bool, maximize: bool,
+    cx: &mut Cx,
+    grads: &[View],
+    scale: Option<&View>,
+    hyper_: &View,
+    params: &mut [ViewMut],
+    square_avg: &mut [ViewMut],
+    grad_avg: &mut [ViewMut],
+    momentum: &mut [ViewMut],
+    step: &mut ViewMut,
+    centered: bool,
+    maximize: bool,
 ) -> Result {
     let [lr, weight_decay, l1, alpha, eps, rate] = hyper(hyper_)?;
     steps_done(step)?;

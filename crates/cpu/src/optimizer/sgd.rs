@@ -5,7 +5,14 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 /// buf = momentum buf + (1 - dampening) g (the first time g itself); p -= lr buf, or with Nesterov's form p -= lr (g + momentum buf).
 /// `momentum` may be empty where hyper's momentum is 0.
 pub fn sgd(
-    cx: &mut Cx, grads: &[View], scale: Option<&View>, hyper_: &View, params: &mut [ViewMut], momentum: &mut [ViewMut], step: &mut ViewMut, nesterov: bool,
+    cx: &mut Cx,
+    grads: &[View],
+    scale: Option<&View>,
+    hyper_: &View,
+    params: &mut [ViewMut],
+    momentum: &mut [ViewMut],
+    step: &mut ViewMut,
+    nesterov: bool,
     maximize: bool,
 ) -> Result {
     let [lr, weight_decay, l1, rate, dampening] = hyper(hyper_)?;

@@ -8,20 +8,50 @@ type Step<'a> = &'a dyn Fn(&mut Cx, &[View], Option<&View>, &View, &mut [ViewMut
 /// Three steps from p = sin(i + 1) with g = cos(0.7 (i + 1) + t), over tensors of these sizes that take i on.
 fn three_steps<T: Element>(sizes: &[usize], hyper: &[f64], scale: f64, step: Step) -> Vec<f64> {
     let mut at = 0;
-    let split: Vec<Vec<f64>> = sizes.iter().map(|&n| { at += n; (at - n..at).map(|i| i as f64 + 1.0).collect() }).collect();
+    let split: Vec<Vec<f64>> = sizes
+        .iter()
+        .map(|&n| {
+            at += n;
+            (at - n..at).map(|i| i as f64 + 1.0).collect()
+        })
+        .collect();
     let mut params: Vec<Vec<T>> = split.iter().map(|v| v.iter().map(|i| T::from_f64(i.sin())).collect()).collect();
     let mut states: Vec<Vec<Vec<T>>> = (0..3).map(|_| sizes.iter().map(|&n| vec![T::default(); n]).collect()).collect();
     let mut count = [0i64];
     for t in 0..3 {
-        let grads: Vec<Vec<T>> = split.iter().map(|v| v.iter().map(|i| T::from_f64((0.7 * i + t as f64).cos() / scale)).collect()).collect();
+        let grads: Vec<Vec<T>> =
+            split.iter().map(|v| v.iter().map(|i| T::from_f64((0.7 * i + t as f64).cos() / scale)).collect()).collect();
         let grads: Vec<View> = grads.iter().map(|g| View::of(g, &[g.len()])).collect();
-        let mut params: Vec<ViewMut> = params.iter_mut().map(|p| { let n = p.len(); ViewMut::of(p, &[n]) }).collect();
-        let mut lists: Vec<Vec<ViewMut>> =
-            states.iter_mut().map(|list| list.iter_mut().map(|s| { let n = s.len(); ViewMut::of(s, &[n]) }).collect()).collect();
+        let mut params: Vec<ViewMut> = params
+            .iter_mut()
+            .map(|p| {
+                let n = p.len();
+                ViewMut::of(p, &[n])
+            })
+            .collect();
+        let mut lists: Vec<Vec<ViewMut>> = states
+            .iter_mut()
+            .map(|list| {
+                list.iter_mut()
+                    .map(|s| {
+                        let n = s.len();
+                        ViewMut::of(s, &[n])
+                    })
+                    .collect()
+            })
+            .collect();
         let [a, b, c] = &mut lists[..] else { unreachable!() };
         let scale = [scale];
         run(0, |cx| {
-            step(cx, &grads, Some(&View::of(&scale, &[])), &View::of(hyper, &[hyper.len()]), &mut params, [a, b, c], &mut ViewMut::of(&mut count, &[1]))
+            step(
+                cx,
+                &grads,
+                Some(&View::of(&scale, &[])),
+                &View::of(hyper, &[hyper.len()]),
+                &mut params,
+                [a, b, c],
+                &mut ViewMut::of(&mut count, &[1]),
+            )
         })
         .unwrap();
     }
@@ -56,7 +86,9 @@ fn sgd_is_pytorchs() {
         check("sgd", &hyper, want, &|cx, g, scale, h, p, [m, _, _], step| sgd(cx, g, scale, h, p, m, step, nesterov, maximize));
     }
     // Momentum of 0 wants no buffers.
-    let plain = three_steps::<f64>(&[3], &[0.1, 0.0, 0.0, 0.0, 0.0], 1.0, &|cx, g, scale, h, p, _, step| sgd(cx, g, scale, h, p, &mut [], step, false, false));
+    let plain = three_steps::<f64>(&[3], &[0.1, 0.0, 0.0, 0.0, 0.0], 1.0, &|cx, g, scale, h, p, _, step| {
+        sgd(cx, g, scale, h, p, &mut [], step, false, false)
+    });
     assert!((plain[0] - 0.8682784297107062).abs() < 1e-12);
 }
 
@@ -81,7 +113,9 @@ fn rmsprop_is_pytorchs() {
         ([0.01, 0.1, 0.0, 0.9, 1e-6, 0.9], true, false, [0.7780900611559471, 0.9032573532228484, 0.308270950403326]),
         ([0.01, 0.0, 0.0, 0.99, 1e-8, 0.5], false, true, [0.9152167967735735, 0.8591891690080987, -0.21379401084058883]),
     ] {
-        check("rmsprop", &hyper, want, &|cx, g, scale, h, p, [a, b, c], step| rmsprop(cx, g, scale, h, p, a, b, c, step, centered, maximize));
+        check("rmsprop", &hyper, want, &|cx, g, scale, h, p, [a, b, c], step| {
+            rmsprop(cx, g, scale, h, p, a, b, c, step, centered, maximize)
+        });
     }
 }
 
@@ -112,9 +146,21 @@ fn misfits_are_refused_before_anything_is_written() {
     let mut call = |h: &[f64], grads: &[View], with_state: bool| {
         let mut state = [ViewMut::of(&mut m, &[2])];
         let state: &mut [ViewMut] = if with_state { &mut state } else { &mut [] };
-        run(0, |cx| sgd(cx, grads, None, &View::of(h, &[h.len()]), &mut [ViewMut::of(&mut p, &[3])], state, &mut ViewMut::of(&mut count, &[1]), false, false))
-            .unwrap_err()
-            .message
+        run(0, |cx| {
+            sgd(
+                cx,
+                grads,
+                None,
+                &View::of(h, &[h.len()]),
+                &mut [ViewMut::of(&mut p, &[3])],
+                state,
+                &mut ViewMut::of(&mut count, &[1]),
+                false,
+                false,
+            )
+        })
+        .unwrap_err()
+        .message
     };
     let grads = [View::of(&g, &[3])];
     assert!(call(&hyper, &grads, true).contains("state 0"));

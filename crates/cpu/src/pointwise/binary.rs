@@ -132,6 +132,7 @@ pub fn binary(cx: &mut Cx, op: Binary, x: &View, y: &View, a: f64, b: f64, out: 
         return Err(Error::internal(format!("operands {} and {} do not broadcast to {shape}", x.layout().shape, y.layout().shape)));
     };
     let operands = [Operand::new(x, x_layout), Operand::new(y, y_layout)];
-    drive(cx, op.compiled(), operands, a, b, out)
-        .map_err(|_| Error::dtype(format!("has no meaning for integers.\n  x {} {}\n  Convert with .to('float32').", x.layout().shape, x.dtype())))
+    drive(cx, op.compiled(), operands, a, b, out).map_err(|_| {
+        Error::dtype(format!("has no meaning for integers.\n  x {} {}\n  Convert with .to('float32').", x.layout().shape, x.dtype()))
+    })
 }

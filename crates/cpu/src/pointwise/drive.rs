@@ -59,7 +59,12 @@ pub(super) struct Meaningless;
 
 /// Runs a row of a table over its operands (one or two), all of one dtype, into the contiguous `out`.
 pub(super) fn drive<const N: usize>(
-    cx: &Cx, row: Compiled, operands: [Operand; N], a: f64, b: f64, out: &mut ViewMut,
+    cx: &Cx,
+    row: Compiled,
+    operands: [Operand; N],
+    a: f64,
+    b: f64,
+    out: &mut ViewMut,
 ) -> Result<(), Meaningless> {
     match operands[0].dtype {
         DType::F32 | DType::BF16 | DType::F16 => all(cx, row.single, operands, a, b, out),

@@ -81,10 +81,12 @@ impl<R: Row> Kernel for Vectors<'_, R> {
     }
 }
 
+// SAFETY: `run` gives `len` readable elements of each operand and as many writable ones of the output.
 unsafe fn single<R: Row>(run: &Run<f32>) {
     vectorize(Vectors::<R>(run, std::marker::PhantomData));
 }
 
+// SAFETY: as for `single`.
 unsafe fn double<R: Row>(run: &Run<f64>) {
     for i in 0..run.len {
         // SAFETY: by the caller's promise.

@@ -4,13 +4,47 @@ use ferrograd_tensor::{B8, DType, Element, Layout, Meta, Shape, View, ViewMut, b
 use rules::Category;
 
 const SPECIAL: [f64; 22] = [
-    0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.0, -3.0, 20.0, 21.0, -21.0, 88.0, -90.0, 1e-30, -1e-30, 1e30, -1e30, f64::INFINITY,
-    f64::NEG_INFINITY, f64::NAN,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1.5,
+    2.5,
+    -2.5,
+    3.0,
+    -3.0,
+    20.0,
+    21.0,
+    -21.0,
+    88.0,
+    -90.0,
+    1e-30,
+    -1e-30,
+    1e30,
+    -1e30,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
 ];
 
 fn is_logic(name: &str) -> bool {
-    matches!(name, "isnan" | "isinf" | "isfinite" | "logical_not" | "logical_and" | "logical_or" | "logical_xor" | "eq" | "ne" | "lt" | "le" | "gt" | "ge")
-        || (name.ends_with("_scalar") && name.len() == 9)
+    matches!(
+        name,
+        "isnan"
+            | "isinf"
+            | "isfinite"
+            | "logical_not"
+            | "logical_and"
+            | "logical_or"
+            | "logical_xor"
+            | "eq"
+            | "ne"
+            | "lt"
+            | "le"
+            | "gt"
+            | "ge"
+    ) || (name.ends_with("_scalar") && name.len() == 9)
 }
 
 /// Agreement for f32 against float64: 3e-6 relative; where the formula cancels or the result underflows, an absolute 1e-6 of its scale.
@@ -41,7 +75,10 @@ fn samples(len: usize) -> Vec<f64> {
 /// Infinity times zero and the like: the two formulas may take different ways to NaN or a limit.
 fn undefined(op: &str, x: f64) -> bool {
     (!x.is_finite() || x.abs() >= 1e30)
-        && matches!(op, "gelu" | "gelu_tanh" | "silu" | "mish" | "hardswish" | "gelu_grad" | "gelu_tanh_grad" | "silu_grad" | "mish_grad" | "softsign")
+        && matches!(
+            op,
+            "gelu" | "gelu_tanh" | "silu" | "mish" | "hardswish" | "gelu_grad" | "gelu_tanh_grad" | "silu_grad" | "mish_grad" | "softsign"
+        )
 }
 
 #[test]
@@ -52,11 +89,17 @@ fn unary_rows_agree_with_float64_on_every_path() {
             let x = samples(len);
             let single: Vec<f32> = x.iter().map(|&v| v as f32).collect();
             for &op in Unary::ALL {
-                let got = if is_logic(op.name()) { call_unary::<f32, B8>(op, &single, a, 2.0) } else { call_unary::<f32, f32>(op, &single, a, 2.0) };
-                let pick = |v: &[f64]| -> Vec<f64> { v.iter().zip(&x).filter(|(_, x)| !undefined(op.name(), **x)).map(|(v, _)| *v).collect() };
+                let got = if is_logic(op.name()) {
+                    call_unary::<f32, B8>(op, &single, a, 2.0)
+                } else {
+                    call_unary::<f32, f32>(op, &single, a, 2.0)
+                };
+                let pick =
+                    |v: &[f64]| -> Vec<f64> { v.iter().zip(&x).filter(|(_, x)| !undefined(op.name(), **x)).map(|(v, _)| *v).collect() };
                 let want: Vec<f64> = x.iter().map(|&x| op.reference(x, x, a, 2.0)).collect();
                 close(&format!("{} on {}", op.name(), isa.name()), &pick(&got), &pick(&want));
-                let double = if is_logic(op.name()) { call_unary::<f64, B8>(op, &x, a, 2.0) } else { call_unary::<f64, f64>(op, &x, a, 2.0) };
+                let double =
+                    if is_logic(op.name()) { call_unary::<f64, B8>(op, &x, a, 2.0) } else { call_unary::<f64, f64>(op, &x, a, 2.0) };
                 assert_close(&double, &want, 0.0, 0.0, op.name());
             }
         }
@@ -77,7 +120,8 @@ fn binary_rows_agree_with_float64_on_every_path() {
     each_isa(|isa| {
         for &op in Binary::ALL {
             let logic = is_logic(op.name());
-            let got = if logic { call_binary::<f32, B8>(op, &x32, &y32, 0.5, 2.0) } else { call_binary::<f32, f32>(op, &x32, &y32, 0.5, 2.0) };
+            let got =
+                if logic { call_binary::<f32, B8>(op, &x32, &y32, 0.5, 2.0) } else { call_binary::<f32, f32>(op, &x32, &y32, 0.5, 2.0) };
             let want: Vec<f64> = x.iter().zip(&y).map(|(&x, &y)| op.reference(x, y, 0.5, 2.0)).collect();
             let keep: Vec<usize> = (0..x.len())
                 .filter(|&i| {
@@ -197,20 +241,18 @@ fn integers_follow_pytorch() {
     assert_eq!(call_unary::<i32, i32>(Unary::rpow_scalar, &[3, -1], 2.0, 0.0), [8.0, 0.0]);
     assert_eq!(call_unary::<i32, B8>(Unary::lt_scalar, &[2, 3], 2.5, 0.0), [1.0, 0.0]);
     assert_eq!(call_unary::<i64, B8>(Unary::eq_scalar, &[i64::MAX], i64::MAX as f64, 0.0), [0.0]);
-    assert_eq!(call_binary::<i32, i32>(Binary::floor_divide, &[-7, 7, 7, i32::MIN, 5], &[2, 2, -2, -1, 0], 0.0, 0.0), [
-        -4.0,
-        3.0,
-        -4.0,
-        i32::MIN as f64,
-        0.0
-    ]);
+    assert_eq!(
+        call_binary::<i32, i32>(Binary::floor_divide, &[-7, 7, 7, i32::MIN, 5], &[2, 2, -2, -1, 0], 0.0, 0.0),
+        [-4.0, 3.0, -4.0, i32::MIN as f64, 0.0]
+    );
     assert_eq!(call_binary::<i64, i64>(Binary::remainder, &[-7, 7, i64::MIN, 5], &[2, -2, -1, 0], 0.0, 0.0), [1.0, -1.0, 0.0, 0.0]);
     assert_eq!(call_binary::<i64, i64>(Binary::mul, &[i64::MAX], &[2], 0.0, 0.0), [-2.0]);
     let bools = [B8(1), B8(1), B8(0)];
     assert_eq!(call_binary::<B8, B8>(Binary::add, &bools, &[B8(9), B8(0), B8(0)], 0.0, 0.0), [1.0, 1.0, 0.0]);
     assert_eq!(call_binary::<B8, B8>(Binary::eq, &[B8(1)], &[B8(9)], 0.0, 0.0), [1.0]);
     let mut y = [B8(0); 3];
-    let refused = run(0, |cx| binary(cx, Binary::sub, &View::of(&bools, &[3]), &View::of(&bools, &[3]), 0.0, 0.0, &mut ViewMut::of(&mut y, &[3])));
+    let refused =
+        run(0, |cx| binary(cx, Binary::sub, &View::of(&bools, &[3]), &View::of(&bools, &[3]), 0.0, 0.0, &mut ViewMut::of(&mut y, &[3])));
     assert!(refused.is_err());
     let mut y = [0i32; 1];
     let refused = run(0, |cx| unary(cx, Unary::div_scalar, &View::of(&[1i32], &[1]), 2.0, 0.0, &mut ViewMut::of(&mut y, &[1])));

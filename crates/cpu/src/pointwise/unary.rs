@@ -194,10 +194,8 @@ fn plain_power(a: f64) -> Option<Unary> {
 pub fn unary(cx: &mut Cx, op: Unary, x: &View, a: f64, b: f64, y: &mut ViewMut) -> Result {
     let plain = if op == Unary::pow_scalar && x.dtype().is_float() { plain_power(a) } else { None };
     let op = plain.unwrap_or(op);
-    let compares = matches!(
-        op,
-        Unary::eq_scalar | Unary::ne_scalar | Unary::lt_scalar | Unary::le_scalar | Unary::gt_scalar | Unary::ge_scalar
-    );
+    let compares =
+        matches!(op, Unary::eq_scalar | Unary::ne_scalar | Unary::lt_scalar | Unary::le_scalar | Unary::gt_scalar | Unary::ge_scalar);
     // A scalar is compared in the tensor's dtype; f32 rounds it where it is used.
     let a = match x.dtype() {
         ferrograd_tensor::DType::BF16 if compares => bf16::from_f64(a).to_f64(),
@@ -205,5 +203,6 @@ pub fn unary(cx: &mut Cx, op: Unary, x: &View, a: f64, b: f64, y: &mut ViewMut) 
         _ => a,
     };
     let operand = Operand::new(x, *x.layout());
-    drive(cx, op.compiled(), [operand], a, b, y).map_err(|_| Error::dtype(format!("has no meaning for integers.\n  x {} {}", x.layout().shape, x.dtype())))
+    drive(cx, op.compiled(), [operand], a, b, y)
+        .map_err(|_| Error::dtype(format!("has no meaning for integers.\n  x {} {}", x.layout().shape, x.dtype())))
 }

@@ -8,7 +8,14 @@ use ferrograd_tensor::{Cx, Element, Float, Result, View, ViewMut, with_float};
 /// y [N, OH, OW, C] = the sum over each window of x [N, H, W, C] divided by its size, counting padding only where `count_include_pad`
 /// (and never what `ceil` adds beyond it).
 pub fn avg_pool2d(
-    cx: &mut Cx, x: &View, kernel: &[i64], stride: &[i64], padding: &[i64], _ceil: bool, count_include_pad: bool, y: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    _ceil: bool,
+    count_include_pad: bool,
+    y: &mut ViewMut,
 ) -> Result {
     let axes = Axis::sliding(plane(x.dims()), plane(y.dims()), kernel, stride, padding, &[1, 1]);
     mean(cx, x, axes, count_include_pad, y)
@@ -21,7 +28,15 @@ pub fn adaptive_avg_pool2d(cx: &mut Cx, x: &View, height: i64, width: i64, y: &m
 
 /// The gradient of [`avg_pool2d`] over an input of `height` x `width`.
 pub fn avg_pool2d_grad(
-    cx: &mut Cx, dy: &View, height: i64, width: i64, kernel: &[i64], stride: &[i64], padding: &[i64], count_include_pad: bool, dx: &mut ViewMut,
+    cx: &mut Cx,
+    dy: &View,
+    height: i64,
+    width: i64,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    count_include_pad: bool,
+    dx: &mut ViewMut,
 ) -> Result {
     let axes = Axis::sliding([height as usize, width as usize], plane(dy.dims()), kernel, stride, padding, &[1, 1]);
     spread(cx, dy, axes, count_include_pad, dx)

@@ -9,7 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// y [N, OH, OW, C] = the maximum over each window of x [N, H, W, C]; `index` int32: row * W + column of it in the input plane
 /// (-1 where a window holds padding alone).
 pub fn max_pool2d(
-    cx: &mut Cx, x: &View, kernel: &[i64], stride: &[i64], padding: &[i64], dilation: &[i64], _ceil: bool, y: &mut ViewMut, index: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    _ceil: bool,
+    y: &mut ViewMut,
+    index: &mut ViewMut,
 ) -> Result {
     let axes = Axis::sliding(plane(x.dims()), plane(y.dims()), kernel, stride, padding, dilation);
     pool(cx, x, axes, y, index)
@@ -35,9 +43,9 @@ fn pool(cx: &mut Cx, x: &View, axes: [Axis; 2], y: &mut ViewMut, index: &mut Vie
         cx.par_ranges(rows, rows_of_task(row), |rows| {
             for r in rows {
                 // SAFETY: each row of outputs has one owner.
-                let (y, index) = unsafe {
-                    (std::slice::from_raw_parts_mut(y.get().add(r * row), row), std::slice::from_raw_parts_mut(index.get().add(r * row), row))
-                };
+                let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(r * row), row) };
+                // SAFETY: as above.
+                let index = unsafe { std::slice::from_raw_parts_mut(index.get().add(r * row), row) };
                 vectorize(Row { x, axes, c, row: r, y, index });
             }
         });
@@ -131,7 +139,12 @@ pub fn max_pool2d_grad(cx: &mut Cx, dy: &View, index: &View, _height: i64, _widt
 
 /// A task has one image and some of its channels, so that every sum has one owner and one order.
 fn scatter<T: Float, A: Float>(
-    cx: &mut Cx, dy: &View, index: &View, [n, h, w, c]: [usize; 4], dx: &mut [A], convert: impl Fn(T) -> A + Sync,
+    cx: &mut Cx,
+    dy: &View,
+    index: &View,
+    [n, h, w, c]: [usize; 4],
+    dx: &mut [A],
+    convert: impl Fn(T) -> A + Sync,
 ) -> Result {
     const CHANNELS: usize = 128;
     let plane = dy.dims()[1] * dy.dims()[2];
@@ -161,7 +174,9 @@ fn scatter<T: Float, A: Float>(
         }
     });
     if outside.into_inner() {
-        return Err(Error::index(format!("a position lies outside of the {h} x {w} plane.\n  Use the index that max_pool2d gave for this size.")));
+        return Err(Error::index(format!(
+            "a position lies outside of the {h} x {w} plane.\n  Use the index that max_pool2d gave for this size."
+        )));
     }
     Ok(())
 }

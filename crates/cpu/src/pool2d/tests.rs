@@ -155,7 +155,9 @@ fn ties_take_the_first_and_nan_wins() {
         for channels in [1usize, 32, 37] {
             let plane = |values: [f32; 4]| values.iter().flat_map(|&v| std::iter::repeat_n(v, channels)).collect::<Vec<f32>>();
             let inf = f32::NEG_INFINITY;
-            for (values, place) in [([1.0, 2.0, 2.0, 0.0], 1), ([inf; 4], 0), ([1.0, f32::NAN, 5.0, f32::NAN], 1), ([-0.0, 0.0, 0.0, -0.0], 0)] {
+            for (values, place) in
+                [([1.0, 2.0, 2.0, 0.0], 1), ([inf; 4], 0), ([1.0, f32::NAN, 5.0, f32::NAN], 1), ([-0.0, 0.0, 0.0, -0.0], 0)]
+            {
                 let x = plane(values);
                 let (mut y, mut index) = (vec![0f32; channels], vec![-9i32; channels]);
                 on_threads(1, 0, |cx| {
@@ -190,7 +192,8 @@ fn adaptive_windows_share_the_input_out() {
             }
         }
         let (h, w) = (out[0] as i64, out[1] as i64);
-        let (mut y, mut dx, mut top, mut index) = (vec![0f64; dy.len()], vec![0f64; data.len()], vec![0f64; dy.len()], vec![0i32; dy.len()]);
+        let (mut y, mut dx, mut top, mut index) =
+            (vec![0f64; dy.len()], vec![0f64; data.len()], vec![0f64; dy.len()], vec![0i32; dy.len()]);
         on_threads(2, 0, |cx| {
             let view = View::of(&data, &x);
             adaptive_avg_pool2d(cx, &view, h, w, &mut ViewMut::of(&mut y, &yd)).unwrap();
@@ -211,6 +214,8 @@ fn a_position_outside_of_the_plane_is_an_error() {
     let (dy, index) = ([1f32, 1.0], [0i32, 4]);
     let mut dx = [0f32; 4];
     let d = [1, 1, 2, 1];
-    let result = on_threads(1, 0, |cx| max_pool2d_grad(cx, &View::of(&dy, &d), &View::of(&index, &d), 2, 2, &mut ViewMut::of(&mut dx, &[1, 2, 2, 1])));
+    let result = on_threads(1, 0, |cx| {
+        max_pool2d_grad(cx, &View::of(&dy, &d), &View::of(&index, &d), 2, 2, &mut ViewMut::of(&mut dx, &[1, 2, 2, 1]))
+    });
     assert!(result.unwrap_err().message.contains("2 x 2 plane"));
 }

@@ -10,7 +10,13 @@ pub(super) struct Axis {
 
 #[derive(Clone, Copy)]
 enum Rule {
-    Sliding { kernel: usize, stride: usize, before: usize, after: usize, dilation: usize },
+    Sliding {
+        kernel: usize,
+        stride: usize,
+        before: usize,
+        after: usize,
+        dilation: usize,
+    },
     /// Output o sees from floor(o * len / out) to ceil((o + 1) * len / out).
     Adaptive,
 }

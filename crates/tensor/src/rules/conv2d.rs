@@ -51,7 +51,8 @@ impl Conv {
         let ow = window_outputs(w, left + right, kw, self.dilation[1], self.stride[1]);
         if oh < 1 || ow < 1 || kh == 0 || kw == 0 {
             return Err(Error::shape(format!(
-                "the kernel does not fit the input.\n  input {h} x {w}, padding {:?} (top bottom left right), kernel {kh} x {kw}, dilation {:?}\n  \
+                "the kernel does not fit the input.\n  input {h} x {w}, padding {:?} (top bottom left right), \
+                 kernel {kh} x {kw}, dilation {:?}\n  \
                  Use a smaller kernel, or more padding.",
                 self.padding, self.dilation
             )));
@@ -66,7 +67,12 @@ fn same_dtype(x_name: &str, x: &Meta, name: &str, other: &Meta) -> Result {
     }
     Err(Error::dtype(format!(
         "{x_name} is {}, {name} is {}.\n  {}, {}\n  Use {name}.to('{}'), or bring {x_name} to {}.",
-        x.dtype, other.dtype, show(x_name, x), show(name, other), x.dtype, other.dtype
+        x.dtype,
+        other.dtype,
+        show(x_name, x),
+        show(name, other),
+        x.dtype,
+        other.dtype
     )))
 }
 
@@ -87,7 +93,13 @@ fn groups_divide(groups: usize, inputs: usize, outputs: usize) -> Result {
 
 /// x [N, H, W, I], weight [O, KH, KW, I / groups], bias [O] -> [N, OH, OW, O].
 pub fn conv2d(
-    x: &Meta, weight: &Meta, bias: Option<&Meta>, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    x: &Meta,
+    weight: &Meta,
+    bias: Option<&Meta>,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
 ) -> Result<Meta> {
     need_float("input", x)?;
     let conv = Conv::new(stride, padding, dilation, groups)?;
@@ -102,7 +114,9 @@ pub fn conv2d(
         return Err(Error::shape(format!(
             "input has {c} {plural}, weight expects {wanted}.\n  input {} (N H W C), weight {} (O KH KW I), groups {groups}\n  \
              Use new Conv2d({c}, {o}, {}{group_option}){hint}.{note}",
-            x.shape(), weight.shape(), if kh == kw { kh.to_string() } else { format!("[{kh}, {kw}]") }
+            x.shape(),
+            weight.shape(),
+            if kh == kw { kh.to_string() } else { format!("[{kh}, {kw}]") }
         )));
     }
     groups_divide(conv.groups, c, o)?;
@@ -110,7 +124,9 @@ pub fn conv2d(
         same_dtype("input", x, "bias", bias)?;
         if bias.dims() != [o] {
             return Err(Error::shape(format!(
-                "bias does not fit {o} output channels.\n  {}, {} (O KH KW I)\n  Use a bias [{o}].", show("bias", bias), show("weight", weight)
+                "bias does not fit {o} output channels.\n  {}, {} (O KH KW I)\n  Use a bias [{o}].",
+                show("bias", bias),
+                show("weight", weight)
             )));
         }
     }
@@ -118,10 +134,17 @@ pub fn conv2d(
     Meta::new(x.dtype, &[n, oh, ow, o])
 }
 
-/// dy [N, OH, OW, O], weight [O, KH, KW, I / groups] -> [N, height, width, I]. `height` and `width` must be sizes that the convolution takes
-/// to OH and OW (with a stride, several are: `outputPadding` of a transposed convolution chooses).
+/// dy [N, OH, OW, O], weight [O, KH, KW, I / groups] -> [N, height, width, I]. `height` and `width` must be sizes that the convolution
+/// takes to OH and OW (with a stride, several are: `outputPadding` of a transposed convolution chooses).
 pub fn conv2d_input_grad(
-    dy: &Meta, weight: &Meta, height: i64, width: i64, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    dy: &Meta,
+    weight: &Meta,
+    height: i64,
+    width: i64,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
 ) -> Result<Meta> {
     need_float("input", dy)?;
     let conv = Conv::new(stride, padding, dilation, groups)?;
@@ -131,7 +154,8 @@ pub fn conv2d_input_grad(
         return Err(Error::shape(format!(
             "input has {channels} channels, weight expects {o}.\n  input {} (N H W C), weight {} (O KH KW I), groups {groups}\n  \
              The first size of the weight must be the channels of the input.",
-            dy.shape(), weight.shape()
+            dy.shape(),
+            weight.shape()
         )));
     }
     groups_divide(conv.groups, per_group * conv.groups, o)?;
@@ -140,9 +164,13 @@ pub fn conv2d_input_grad(
     if back != [oh, ow] {
         return Err(Error::shape(format!(
             "an output of {height} x {width} does not go with an input of {oh} x {ow}: the convolution takes it to {} x {}.\n  \
-             input {} (N H W C), weight {} (O KH KW I), stride {stride:?}, padding {padding:?} (top bottom left right), dilation {dilation:?}\n  \
+             input {} (N H W C), weight {} (O KH KW I), stride {stride:?}, \
+             padding {padding:?} (top bottom left right), dilation {dilation:?}\n  \
              Use an output padding from 0 to stride - 1.",
-            back[0], back[1], dy.shape(), weight.shape()
+            back[0],
+            back[1],
+            dy.shape(),
+            weight.shape()
         )));
     }
     Meta::new(dy.dtype, &[n, height, width, per_group * conv.groups])
@@ -150,7 +178,13 @@ pub fn conv2d_input_grad(
 
 /// x [N, H, W, I], dy [N, OH, OW, O] -> [O, kernel[0], kernel[1], I / groups].
 pub fn conv2d_weight_grad(
-    x: &Meta, dy: &Meta, kernel: &[i64], stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64,
+    x: &Meta,
+    dy: &Meta,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
 ) -> Result<Meta> {
     need_float("input", x)?;
     let conv = Conv::new(stride, padding, dilation, groups)?;
@@ -161,8 +195,12 @@ pub fn conv2d_weight_grad(
     let plane = conv.plane(h, w, kh, kw)?;
     if dn != n || plane != [oh, ow] {
         return Err(Error::shape(format!(
-            "the gradient does not fit the convolution's output [{n}, {}, {}, {o}].\n  input {} (N H W C), gradient {} (N H W C), kernel {kh} x {kw}",
-            plane[0], plane[1], x.shape(), dy.shape()
+            "the gradient does not fit the convolution's output [{n}, {}, {}, {o}].\n  \
+             input {} (N H W C), gradient {} (N H W C), kernel {kh} x {kw}",
+            plane[0],
+            plane[1],
+            x.shape(),
+            dy.shape()
         )));
     }
     Meta::new(x.dtype, &[o, kh, kw, c / conv.groups])
@@ -223,7 +261,10 @@ mod tests {
     fn gradients_take_only_the_sizes_of_their_forward() {
         let (dy, w) = (meta(&[2, 4, 4, 6]), meta(&[6, 3, 3, 4]));
         for size in [9, 10] {
-            assert_eq!(conv2d_input_grad(&dy, &w, size, size, &[2, 2], &[0; 4], &[1, 1], 1).unwrap().dims(), &[2, size as usize, size as usize, 4]);
+            assert_eq!(
+                conv2d_input_grad(&dy, &w, size, size, &[2, 2], &[0; 4], &[1, 1], 1).unwrap().dims(),
+                &[2, size as usize, size as usize, 4]
+            );
         }
         assert!(conv2d_input_grad(&dy, &w, 11, 10, &[2, 2], &[0; 4], &[1, 1], 1).is_err());
         let x = meta(&[2, 9, 9, 4]);

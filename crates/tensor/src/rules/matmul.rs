@@ -8,7 +8,14 @@ fn same_dtype(a: (&str, &Meta), b: (&str, &Meta)) -> Result {
     }
     Err(Error::dtype(format!(
         "{} is {}, {} is {}.\n  {}, {}\n  Bring both to one dtype, for instance with {}.to('{}').",
-        a.0, a.1.dtype, b.0, b.1.dtype, show(a.0, a.1), show(b.0, b.1), b.0, a.1.dtype
+        a.0,
+        a.1.dtype,
+        b.0,
+        b.1.dtype,
+        show(a.0, a.1),
+        show(b.0, b.1),
+        b.0,
+        a.1.dtype
     )))
 }
 
@@ -28,7 +35,9 @@ pub fn matmul(a: &Meta, b: &Meta) -> Result<Meta> {
     if ad.is_empty() || bd.is_empty() {
         let which = if ad.is_empty() { "left" } else { "right" };
         return Err(Error::shape(format!(
-            "the {which} operand is a scalar.\n  {}, {}\n  Use a.mul(b) for a product with a number.", show("left", a), show("right", b)
+            "the {which} operand is a scalar.\n  {}, {}\n  Use a.mul(b) for a product with a number.",
+            show("left", a),
+            show("right", b)
         )));
     }
     let k = ad[ad.len() - 1];
@@ -42,7 +51,9 @@ pub fn matmul(a: &Meta, b: &Meta) -> Result<Meta> {
             "The last size of the left operand must be the last but one of the right."
         };
         return Err(Error::shape(format!(
-            "left has {k} columns, right has {inner} rows.\n  {} (... M K), {} (... K N)\n  {hint}", show("left", a), show("right", b)
+            "left has {k} columns, right has {inner} rows.\n  {} (... M K), {} (... K N)\n  {hint}",
+            show("left", a),
+            show("right", b)
         )));
     }
     let (a_lead, b_lead) = (ad.len().max(2) - 2, bd.len().max(2) - 2);
@@ -54,7 +65,9 @@ pub fn matmul(a: &Meta, b: &Meta) -> Result<Meta> {
         *dim = if x == 1 { y } else { x };
         if x != y && x != 1 && y != 1 {
             return Err(Error::shape(format!(
-                "stacks of {x} and {y} matrices do not broadcast.\n  {}, {}\n  Leading sizes must be equal, or 1.", show("left", a), show("right", b)
+                "stacks of {x} and {y} matrices do not broadcast.\n  {}, {}\n  Leading sizes must be equal, or 1.",
+                show("left", a),
+                show("right", b)
             )));
         }
     }
@@ -89,14 +102,18 @@ pub fn linear(x: &Meta, weight: &Meta, bias: Option<&Meta>) -> Result<Meta> {
             format!("Use new Linear({last}, {out}).")
         };
         return Err(Error::shape(format!(
-            "x has {last} features, weight expects {features}.\n  {}, {} (out in)\n  {hint}", show("x", x), show("weight", weight)
+            "x has {last} features, weight expects {features}.\n  {}, {} (out in)\n  {hint}",
+            show("x", x),
+            show("weight", weight)
         )));
     }
     if let Some(bias) = bias {
         same_dtype(("x", x), ("bias", bias))?;
         if bias.dims() != [out] {
             return Err(Error::shape(format!(
-                "bias does not fit {out} outputs.\n  {}, {} (out in)\n  Use a bias [{out}].", show("bias", bias), show("weight", weight)
+                "bias does not fit {out} outputs.\n  {}, {} (out in)\n  Use a bias [{out}].",
+                show("bias", bias),
+                show("weight", weight)
             )));
         }
     }

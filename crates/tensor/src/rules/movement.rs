@@ -37,7 +37,7 @@ pub fn concat(xs: &[Meta], dim: i64) -> Result<Meta> {
 
 /// `pads` as PyTorch's `F.pad`: before and after the last dimension, then the one before it, and so on. Negative ones crop.
 pub fn pad(x: &Meta, pads: &[i64]) -> Result<Meta> {
-    if pads.len() % 2 != 0 || pads.len() / 2 > x.rank() {
+    if !pads.len().is_multiple_of(2) || pads.len() / 2 > x.rank() {
         return Err(Error::shape(format!(
             "pads come in pairs, at most one a dimension.\n  pads {pads:?}, {}\n  Give [before, after] of the last dimension, then of the one before it.",
             show("x", x)

@@ -76,7 +76,7 @@ fn need_groups(x: &Meta, groups: i64) -> Result {
         return Err(Error::shape(format!("x must have at least two dimensions, N ... C.\n  {}\n  Add the batch dimension with reshape.", show("x", x))));
     }
     let c = x.dims()[x.rank() - 1];
-    if groups < 1 || c % groups as usize != 0 {
+    if groups < 1 || !c.is_multiple_of(groups as usize) {
         return Err(Error::shape(format!(
             "{groups} groups do not divide {c} channels.\n  {} (N ... C)\n  Choose a number of groups that divides the last dimension.",
             show("x", x)

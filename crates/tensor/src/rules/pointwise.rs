@@ -28,7 +28,10 @@ pub fn unary(category: Category, x: &Meta, a: f64) -> Result<(DType, Meta)> {
         Category::Float | Category::Grad => float(x.dtype),
         Category::Logic => x.dtype,
         Category::Same if x.dtype == DType::Bool => {
-            return Err(Error::dtype(format!("has no meaning for bool.\n  x {} bool\n  Convert it with .to('int32') or .to('float32').", x.shape())));
+            return Err(Error::dtype(format!(
+                "has no meaning for bool.\n  x {} bool\n  Convert it with .to('int32') or .to('float32').",
+                x.shape()
+            )));
         }
         Category::Same => x.dtype,
         Category::Number => match (x.dtype, a.fract() == 0.0) {

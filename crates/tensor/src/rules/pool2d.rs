@@ -26,7 +26,8 @@ pub fn pool2d(x: &Meta, kernel: &[i64], stride: &[i64], padding: &[i64], dilatio
         let reach = dilation[i / 2] * (kernel[i / 2] - 1) + 1;
         if pads[i] * 2 > reach {
             return Err(Error::value(format!(
-                "padding may be at most half of the kernel.\n  padding {pads:?} (top bottom left right), kernel {kernel:?}, dilation {dilation:?}"
+                "padding may be at most half of the kernel.\n  \
+                 padding {pads:?} (top bottom left right), kernel {kernel:?}, dilation {dilation:?}"
             )));
         }
     }
@@ -34,7 +35,8 @@ pub fn pool2d(x: &Meta, kernel: &[i64], stride: &[i64], padding: &[i64], dilatio
     let ow = pooled(w, kernel[1], stride[1], pads[2], pads[3], dilation[1], ceil);
     if oh < 1 || ow < 1 {
         return Err(Error::shape(format!(
-            "the window does not fit the input.\n  {} (N H W C), kernel {kernel:?}, padding {pads:?} (top bottom left right), dilation {dilation:?}\n  \
+            "the window does not fit the input.\n  {} (N H W C), kernel {kernel:?}, padding {pads:?} (top bottom left right), \
+             dilation {dilation:?}\n  \
              Use a smaller kernel.",
             show("input", x)
         )));
@@ -57,7 +59,11 @@ fn index_of(x: &Meta, y: Meta) -> Result<Meta> {
 /// dy and index [N, OH, OW, C] -> [N, height, width, C].
 pub fn max_pool2d_grad(dy: &Meta, index: &Meta, height: i64, width: i64) -> Result<Meta> {
     if index.dtype != DType::I32 || index.dims() != dy.dims() {
-        return Err(Error::shape(format!("index must be int32 and as large as the gradient.\n  {}, {}", show("gradient", dy), show("index", index))));
+        return Err(Error::shape(format!(
+            "index must be int32 and as large as the gradient.\n  {}, {}",
+            show("gradient", dy),
+            show("index", index)
+        )));
     }
     avg_pool2d_grad(dy, height, width)
 }
@@ -97,9 +103,14 @@ mod tests {
     #[test]
     fn ceil_keeps_windows_that_start_inside() {
         // (size, kernel, stride, padding, dilation) -> PyTorch's output with and without ceil_mode.
-        for (len, k, s, p, d, floor, ceil) in
-            [(13, 2, 2, 0, 1, 6, 7), (4, 1, 2, 0, 1, 2, 2), (5, 2, 3, 1, 1, 2, 2), (6, 3, 2, 1, 1, 3, 4), (7, 2, 2, 0, 3, 2, 3), (2, 1, 3, 0, 1, 1, 1)]
-        {
+        for (len, k, s, p, d, floor, ceil) in [
+            (13, 2, 2, 0, 1, 6, 7),
+            (4, 1, 2, 0, 1, 2, 2),
+            (5, 2, 3, 1, 1, 2, 2),
+            (6, 3, 2, 1, 1, 3, 4),
+            (7, 2, 2, 0, 3, 2, 3),
+            (2, 1, 3, 0, 1, 1, 1),
+        ] {
             let x = meta(&[1, len, len, 2]);
             let pool = |ceil| pool2d(&x, &[k, k], &[s, s], &[p; 4], &[d, d], ceil).unwrap().dims()[1];
             assert_eq!((pool(false), pool(true)), (floor, ceil), "{len} {k} {s} {p} {d}");

@@ -36,7 +36,7 @@ fn reshaped(x: &Meta, dims: &[i64]) -> Result<Shape> {
         }
     }
     match open {
-        Some(i) if known != 0 && n % known == 0 => sizes[i] = n / known,
+        Some(i) if known != 0 && n.is_multiple_of(known) => sizes[i] = n / known,
         Some(_) if known == 0 && n == 0 => {
             return Err(Error::shape(format!("-1 could be any size.\n  {} has no elements, shape {dims:?}\n  Name every size.", show("x", x))));
         }
@@ -73,7 +73,7 @@ fn regroup(from: &Layout, shape: Shape) -> Option<Layout> {
             to -= 1;
             let d = shape.dims()[to];
             strides[to] = step;
-            if run % d != 0 {
+            if !run.is_multiple_of(d) {
                 return None;
             }
             step *= d as isize;

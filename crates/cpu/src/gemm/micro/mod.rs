@@ -1,9 +1,9 @@
 //! Tile kernels: C[m, n] (+)= sum over k of A[m, k] B[k, n], with the whole tile of C in vector registers; one set a vector path.
 //!
-//! Vectors run along n, each element of A is broadcast. A tile reads A in one of two ways: `rows`, a pointer a row and k contiguous (row-major
-//! A, and the pixels of a convolution); or `cols`, m contiguous and a stride from k to k (a transposed A, and packed panels).
+//! Vectors run along n, each element of A is broadcast. A tile reads A in one of two ways: `rows`, a pointer a row and k contiguous
+//! (row-major A, and the pixels of a convolution); or `cols`, m contiguous and a stride from k to k (a transposed A, and packed panels).
 //! The reduction runs over a list of taps, each `k` steps long: a convolution's kernel rows, or the image rows of a weight gradient.
-//! Every element of C is summed in the order of k in one accumulator, so the bits depend neither on the tile nor on where K was cut into blocks.
+//! Every element of C is summed in the order of k in one accumulator, so the bits depend neither on the tile nor on where K was cut.
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -156,6 +156,7 @@ macro_rules! tile_kernels {
             }
         }
 
+        // SAFETY: the CPU must have the features of this path.
         $(#[target_feature($feature)])*
         #[inline]
         unsafe fn masks<const NV: usize>(n: usize) -> [Mask; NV] {

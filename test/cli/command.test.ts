@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { data } from '../../ts/index.js'
+import { encodePng } from '../../ts/cli/png.js'
+import { ferrograd } from './command.js'
+
+const folder = await mkdtemp(join(tmpdir(), 'ferrograd-cli-'))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+const at = (...names: string[]): string => join(folder, ...names)
+const hash = async (path: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex')
+
+/** Coloured squares in two classes: red ones and blue ones, of various shades. */
+async function writeSquares(path: string, count: number): Promise<void> {
+  for (const [name, channel] of [
+    ['red', 0],
+    ['blue', 2],
+  ] as const) {
+    await mkdir(join(path, name), { recursive: true })
+    for (let i = 0; i < count; i++) {
+      const pixels = Uint8Array.from({ length: 24 * 24 * 3 }, (_, p) => (p % 3 === channel ? 120 + 5 * (i % 20) : (p * (i + 3)) % 60))
+      await writeFile(join(path, name, `${i}.png`), encodePng(pixels, 24, 24, 3))
+    }
+  }
+}
+
+describe('the command line', () => {
+  it('teaches', async () => {
+    const general = await ferrograd(['--help'])
+    expect(general.code).toBe(0)
+    for (const word of ['train cnn', 'predict', 'evaluate', 'doctor', 'FERROGRAD_NUM_THREADS']) expect(general.stdout).toContain(word)
+    expect((await ferrograd(['train', '--help'])).stdout).toContain('--resume')
+    expect((await ferrograd(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+/)
+  })
+
+  it('answers mistakes with one clear line or two, and 2', async () => {
+    const cases: [string[], RegExp][] = [
+      [[], /train cnn/],
+      [['fly'], /there is no command 'fly'/],
+      [['train'], /which model is missing/],
+      [['train', 'cnn', '--data', 'digits'], /--out DIR is missing/],
+      [['train', 'cnn', '--out', at('x')], /--data is missing/],
+      [['train', 'cnn', '--data', 'digits', '--out', at('x'), '--epochs', 'ten'], /--epochs is a whole number of at least 1, not 'ten'/],
+      [['train', 'cnn', '--data', 'digits', '--out', at('x'), '--optimizer', 'magic'], /--optimizer is adam/],
+      [['train', 'cnn', '--speed', '9'], /Unknown option '--speed'/],
+      [['predict', at('x')], /which images is missing/],
+    ]
+    for (const [args, message] of cases) {
+      const { code, stdout, stderr } = await ferrograd(args)
+      expect(code, args.join(' ')).toBe(2)
+      expect(stdout + stderr).toMatch(message)
+      expect(stderr).not.toMatch(/\n\s+at /)
+    }
+  })
+
+  it('answers failures with 1, and a stack only where asked', async () => {
+    const missing = await ferrograd(['predict', at('nowhere'), at('a.png')])
+    expect(missing.code).toBe(1)
+    expect(missing.stderr).toMatch(/^ferrograd: there is no .*nowhere\.\n {2}Train first/)
+    expect(missing.stderr).not.toMatch(/\n\s+at /)
+    const traced = await ferrograd(['predict', at('nowhere'), at('a.png')], { env: { FERROGRAD_TRACE: '1' } })
+    expect(traced.stderr).toMatch(/\n\s+at /)
+    expect((await ferrograd(['train', 'cnn', '--data', at('nothing'), '--out', at('x')])).stderr).toMatch(/there is no folder/)
+    expect((await ferrograd(['train', 'cnn', '--data', 'cifar10', '--out', at('x')])).stderr).toMatch(/cifar10: no binary files/)
+  })
+
+  it('doctor shows the machine', async () => {
+    const { code, stdout } = await ferrograd(['doctor'])
+    expect(code).toBe(0)
+    for (const word of ['Node', 'Vectors', 'Threads', 'CUDA', 'Memory']) expect(stdout).toContain(word)
+    const facts = JSON.parse((await ferrograd(['doctor', '--json'])).stdout) as { cuda: { note: string }; threads: { used: number } }
+    expect(facts.threads.used).toBeGreaterThan(0)
+    expect(facts.cuda.note).not.toBe('')
+    const limited = JSON.parse((await ferrograd(['doctor', '--json'], { env: { FERROGRAD_NUM_THREADS: '1' } })).stdout) as typeof facts
+    expect(limited.threads.used).toBe(1)
+  })
+})
+
+describe('train, evaluate, predict', () => {
+  const train = ['train', 'cnn', '--epochs', '3', '--seed', '4', '--batch-size', '16']
+
+  beforeAll(async () => {
+    await writeSquares(at('squares'), 40)
+    await writeSquares(at('others'), 3)
+    const { code, stdout, stderr } = await ferrograd([...train, '--data', at('squares'), '--size', '20', '--augment', '--out', at('run')])
+    expect(code, stdout + stderr).toBe(0)
+    expect(stderr).toMatch(/Epoch 1\/3/)
+    expect(stderr).not.toMatch(/\r|\u001B/)
+  }, 300_000)
+
+  it('writes model, checkpoint, history and report', async () => {
+    const names = await readdir(at('run'))
+    expect(names).toEqual(expect.arrayContaining(['model.safetensors', 'history.jsonl', 'report.svg']))
+    expect(names.filter((name) => /^checkpoint-\d+\.safetensors$/.test(name)).length).toBeGreaterThan(0)
+    const lines = (await readFile(at('run', 'history.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, number>)
+    expect(lines.map(({ epoch }) => epoch)).toEqual([0, 1, 2])
+    for (const name of ['loss', 'accuracy', 'valLoss', 'valAccuracy', 'lr']) expect(lines[0]).toHaveProperty(name)
+    const report = await readFile(at('run', 'report.svg'), 'utf8')
+    expect(report.match(/<image /g)).toHaveLength(16)
+    expect(report).toContain('Confusion matrix')
+  })
+
+  it('evaluates, the last line being JSON', async () => {
+    const { code, stdout, stderr } = await ferrograd(['evaluate', at('run'), '--data', at('squares'), '--json'])
+    expect(code, stderr).toBe(0)
+    const result = JSON.parse(stdout.trim().split('\n').at(-1) as string) as {
+      accuracy: number
+      loss: number
+      samples: number
+      classes: Record<string, number>
+    }
+    expect(result.samples).toBe(16)
+    expect(result.accuracy).toBeGreaterThan(0.9)
+    expect(result.loss).toBeGreaterThanOrEqual(0)
+    expect(Object.keys(result.classes)).toEqual(['blue', 'red'])
+    const all = await ferrograd(['evaluate', at('run'), '--data', at('others'), '--all', '--json'])
+    expect(JSON.parse(all.stdout.trim().split('\n').at(-1) as string)).toMatchObject({ samples: 6 })
+  })
+
+  it('predicts files and folders', async () => {
+    const { code, stdout, stderr } = await ferrograd(['predict', at('run'), at('others', 'red', '1.png'), at('others', 'blue')])
+    expect(code, stderr).toBe(0)
+    const lines = stdout.trim().split('\n')
+    expect(lines).toHaveLength(4)
+    expect(lines[0]).toMatch(/1\.png {2,}red +\d+\.\d %$/)
+    const json = await ferrograd(['predict', at('run', 'model.safetensors'), at('others', 'blue', '0.png'), '--json', '--top', '2'])
+    const row = JSON.parse(json.stdout) as { class: string; probability: number; classes: { probability: number }[] }
+    expect(row.class).toBe('blue')
+    expect(row.classes.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 5)
+    const broken = await ferrograd(['predict', at('run'), at('run', 'history.jsonl')])
+    expect(broken.code).toBe(1)
+    expect(broken.stderr).toMatch(/history\.jsonl: no image/)
+  })
+
+  it('refuses other data, a foreign file and a damaged one', async () => {
+    expect((await ferrograd(['evaluate', at('run'), '--data', 'digits'])).stderr).toMatch(/the model was trained on \[20, 20, 3\]/)
+    const bytes = await readFile(at('run', 'model.safetensors'))
+    await mkdir(at('damaged'), { recursive: true })
+    await writeFile(at('damaged', 'model.safetensors'), bytes.subarray(0, bytes.length / 2))
+    const damaged = await ferrograd(['predict', at('damaged'), at('others', 'blue')])
+    expect(damaged.code).toBe(1)
+    expect(damaged.stderr).toMatch(/model\.safetensors/)
+  })
+
+  it('saves at Ctrl-C, and a resumed run ends as one that ran through', async () => {
+    const options = ['--data', at('squares'), '--size', '20', '--augment']
+    let pressed = false
+    const stopped = await ferrograd([...train, ...options, '--out', at('stopped')], {
+      watch: (child, text) => {
+        if (pressed || !text.includes('Epoch 1/3')) return
+        pressed = true
+        child.kill('SIGINT')
+      },
+    })
+    expect(stopped.code, stopped.stdout + stopped.stderr).toBe(130)
+    expect(existsSync(at('stopped', 'model.safetensors'))).toBe(false)
+    expect((await readdir(at('stopped'))).some((name) => name.startsWith('checkpoint-'))).toBe(true)
+    expect((await ferrograd([...train, ...options, '--out', at('stopped')])).stderr).toMatch(/Go on with --resume/)
+    expect((await ferrograd(['train', 'cnn', '--seed', '5', '--out', at('stopped'), '--resume'])).stderr).toMatch(/--seed 5, began with 4/)
+    const resumed = await ferrograd(['train', 'cnn', '--out', at('stopped'), '--resume'])
+    expect(resumed.code, resumed.stdout + resumed.stderr).toBe(0)
+    expect(await hash(at('stopped', 'model.safetensors'))).toBe(await hash(at('run', 'model.safetensors')))
+  }, 300_000)
+})
+
+describe('demo', () => {
+  it('reads digits, and its model predicts a PNG in a new process', async () => {
+    const { demo } = await import('../../ts/cli/demo.js')
+    expect(await demo({ data: 'digits', out: at('demo') })).toBe(0)
+    const { test } = await data.digits()
+    const [pixels, labels] = [(await test.inputValues()) as Float32Array, await test.labelValues()]
+    const wanted: string[] = []
+    await mkdir(at('images'))
+    for (let i = 0; i < 20; i++) {
+      wanted.push(String(labels[i]))
+      await writeFile(
+        at('images', `${String(i).padStart(2, '0')}.png`),
+        encodePng(
+          Uint8Array.from(pixels.subarray(i * 1024, (i + 1) * 1024), (value) => Math.round(value * 255)),
+          32,
+          32,
+          1,
+        ),
+      )
+    }
+    const { code, stdout, stderr } = await ferrograd(['predict', at('demo'), at('images'), '--json'])
+    expect(code, stderr).toBe(0)
+    const rows = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { class: string })
+    expect(rows.filter((row, i) => row.class === wanted[i]).length).toBeGreaterThanOrEqual(19)
+    const evaluated = await ferrograd(['evaluate', at('demo'), '--data', 'digits', '--json'])
+    expect((JSON.parse(evaluated.stdout.trim().split('\n').at(-1) as string) as { accuracy: number }).accuracy).toBeGreaterThanOrEqual(0.96)
+  }, 300_000)
+})

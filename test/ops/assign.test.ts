@@ -1,0 +1,47 @@
+// The two rows that write in place, which the library uses for parameters and state.
+import { expect, test } from 'vitest'
+import { noGrad, tensor, zeros } from '../../ts/index.js'
+import { run } from '../../ts/native/run.js'
+import { numbers } from '../check.js'
+
+const FLOATS = ['float32', 'float64', 'bfloat16', 'float16'] as const
+test.each([...FLOATS, 'int64', 'int32', 'uint8', 'int8', 'bool'] as const)(
+  'assign writes the source into %s, also through a view, and broadcasts it',
+  (dtype) => {
+    const x = zeros([2, 3], { dtype })
+    run.assign(x, tensor([1, 0, 1], { dtype }))
+    expect(numbers(x)).toEqual([1, 0, 1, 1, 0, 1])
+    run.assign(run.select(x, 1, 1), tensor([1, 1], { dtype }))
+    expect(numbers(x)).toEqual([1, 1, 1, 1, 1, 1])
+    run.assign(run.permute(x, [1, 0]), zeros([3, 2], { dtype }))
+    expect(numbers(x)).toEqual([0, 0, 0, 0, 0, 0])
+  },
+)
+
+test.each(FLOATS)('fill writes one value into %s, also through a view', (dtype) => {
+  const x = zeros([2, 3], { dtype })
+  run.fill(x, 0.5)
+  run.fill(run.slice(x, 1, 0, 2, 2), 2)
+  expect(numbers(x)).toEqual([2, 0.5, 2, 2, 0.5, 2])
+  run.fill(zeros([0], { dtype }), 1)
+})
+
+test('a large tensor, in tasks', () => {
+  const x = zeros([131, 523])
+  noGrad(() =>
+    run.assign(
+      run.permute(x, [1, 0]),
+      tensor(
+        Float32Array.from({ length: 131 * 523 }, (_, i) => i),
+        { shape: [523, 131] },
+      ),
+    ),
+  )
+  expect([numbers(x)[1], numbers(x)[523]]).toEqual([131, 1])
+})
+
+test('a source that does not broadcast leaves the target whole', () => {
+  const x = tensor([1, 2])
+  run.assign(x, zeros([3]))
+  expect(numbers(x)).toEqual([1, 2])
+})

@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest'
+import { data, nn, optim, type Tensor, tensor, Trainer } from '../../ts/index.js'
+import { classifier, clusters, cnn, floats, images, noise, numbers } from './support.js'
+
+const quiet = { verbose: false as const }
+
+describe('predict', () => {
+  const { inputs, labels } = clusters(30)
+  test('raw outputs, probabilities and classes, from tensors, arrays and data sets, whatever the batch', async () => {
+    const model = classifier(0.5)
+    const trainer = new Trainer(model, { optimizer: new optim.Adam(model.parameters(), { lr: 0.02 }), loss: 'crossEntropy' })
+    await trainer.fit({ inputs, labels }, { epochs: 20, batchSize: 10, ...quiet })
+    const x = floats(inputs)
+    const raw = await trainer.predict(x, { batchSize: 7 })
+    expect(raw.shape).toEqual([30, 3])
+    const probabilities = await numbers((await trainer.predictProbabilities(x)).sum(-1))
+    probabilities.forEach((sum) => expect(sum).toBeCloseTo(1, 5))
+    const classes = await trainer.predictClasses(x)
+    expect(classes).toEqual(labels)
+    expect(
+      await trainer.predictClasses(
+        inputs.map((row) => floats(row as never)),
+        { batchSize: 4 },
+      ),
+    ).toEqual(labels)
+    expect(await trainer.predictClasses(data.dataset({ inputs, labels }))).toEqual(labels)
+    await expect(trainer.predict([])).rejects.toThrow(/no inputs/)
+  })
+
+  test('while the model trains', async () => {
+    const model = cnn()
+    const trainer = new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'] })
+    const { inputs: x, labels: y } = images(64)
+    const training = trainer.fit({ inputs: x, labels: y }, { epochs: 6, batchSize: 8, ...quiet })
+    let ended = false
+    void training.then(() => {
+      ended = true
+    })
+    const outputs = await Promise.all([
+      trainer.predict(tensor(x)),
+      trainer.predictClasses(tensor(x), { batchSize: 10 }),
+      trainer.evaluate({ inputs: x, labels: y }),
+    ])
+    expect(ended).toBe(false)
+    expect((outputs[0] as Tensor).shape).toEqual([64, 2])
+    expect(outputs[1].length).toBe(64)
+    expect((await training).epochs.length).toBe(6)
+    // Alone again, all agree.
+    const [p, classes] = [await trainer.predictProbabilities(tensor(x)), await trainer.predictClasses(tensor(x))]
+    expect(await p.argmax(-1).tolist()).toEqual(classes)
+  })
+
+  test('yes-or-no outputs go by threshold', async () => {
+    const binary = labels.map((label) => (label === 0 ? 1 : 0))
+    for (const [loss, last] of [
+      ['bceWithLogits', null],
+      ['binary_crossentropy', new nn.Sigmoid()],
+    ] as const) {
+      const model = new nn.Sequential(new nn.Linear(4, 1), ...(last === null ? [] : [last]))
+      const trainer = new Trainer(model, { optimizer: 'adam', lr: 0.1, loss, metrics: ['accuracy'] })
+      const history = await trainer.fit([inputs, binary] as never, { epochs: 40, ...quiet })
+      expect(history.last?.accuracy).toBeGreaterThan(0.9)
+      expect(await trainer.predictClasses(floats(inputs))).toEqual(binary)
+      const p = await numbers(await trainer.predictProbabilities(floats(inputs)))
+      expect(p.every((value) => value >= 0 && value <= 1)).toBe(true)
+    }
+  })
+
+  test("the article's softmax with categorical cross-entropy and one-hot labels", async () => {
+    const model = new nn.Sequential(new nn.Linear(4, 3), new nn.Softmax())
+    const oneHot = labels.map((label) => [0, 1, 2].map((k) => (k === label ? 1 : 0)))
+    const trainer = new Trainer(model, { optimizer: 'adam', lr: 0.1, loss: 'categorical_crossentropy', metrics: ['accuracy'] })
+    const history = await trainer.fit(
+      [inputs, oneHot] as never,
+      { epochs: 30, batch_size: 10, validation_data: [inputs, oneHot], verbose: 0 } as never,
+    )
+    expect(history.last?.valAccuracy).toBeGreaterThan(0.9)
+  })
+
+  test('regression', async () => {
+    const x = Array.from({ length: 64 }, (_, i) => [noise(i), noise(i + 100)])
+    const y = x.map(([a = 0, b = 0]) => 2 * a - b + 0.5)
+    const trainer = new Trainer(new nn.Linear(2, 1), { optimizer: 'adam', lr: 0.05, loss: 'mse', metrics: ['mae'] })
+    const history = await trainer.fit({ inputs: x, labels: y }, { epochs: 60, batchSize: 16, ...quiet })
+    expect(history.last?.mae).toBeLessThan(0.1)
+    await expect(trainer.predictProbabilities(floats(x))).rejects.toThrow(/regression/)
+  })
+})

@@ -1,0 +1,113 @@
+import { ValueError } from '../index.js'
+import { checkSame, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
+import { bold, percent, say } from './console.js'
+import { listen } from './interrupt.js'
+import { loadImages } from './sources.js'
+import { runTraining } from './training.js'
+import { number, parse, UsageError, type Values } from './usage.js'
+
+const optimizers = ['adam', 'adamw', 'sgd', 'rmsprop', 'adagrad']
+
+/** `ferrograd train cnn ...`: the exit code. */
+export async function trainCommand(args: readonly string[]): Promise<number> {
+  const { values, files } = parse('train', args, {
+    data: { type: 'string' },
+    out: { type: 'string' },
+    epochs: { type: 'string' },
+    'batch-size': { type: 'string' },
+    lr: { type: 'string' },
+    optimizer: { type: 'string' },
+    validation: { type: 'string' },
+    augment: { type: 'boolean' },
+    size: { type: 'string' },
+    seed: { type: 'string' },
+    resume: { type: 'boolean' },
+    overwrite: { type: 'boolean' },
+    download: { type: 'boolean' },
+  })
+  const [model, ...rest] = files
+  if (model !== 'cnn' || rest.length > 0)
+    throw new UsageError(
+      `train: ${model === undefined ? 'which model is missing' : `there is no model '${files.join(' ')}'`}. Write: ferrograd train cnn`,
+      'train',
+    )
+  const { out } = values as { out?: string }
+  if (out === undefined || out === '') throw new UsageError('train: --out DIR is missing: the folder that gets the model.', 'train')
+  const given = options(values)
+  const earlier = await earlierRun(out)
+  if (earlier !== null && values.resume !== true && values.overwrite !== true && earlier.epoch < earlier.options.epochs) {
+    throw new ValueError(
+      `${out} holds a run that ended in epoch ${earlier.epoch + 1} of ${earlier.options.epochs}.\n` +
+        `  Go on with --resume, begin anew with --overwrite, or choose another --out.`,
+    )
+  }
+  const resumed = values.resume === true ? earlier : null
+  if (values.resume === true && earlier === null) say(`There is no checkpoint in ${out}; training begins anew.`)
+  if (resumed !== null) {
+    checkSame(resumed, given)
+    say(`Going on from ${resumed.path}.`)
+  }
+  const chosen: RunOptions = { ...defaults, ...resumed?.options, ...given }
+  if (chosen.data === '') throw new UsageError('train: --data is missing: digits, cifar10, mnist or a folder.', 'train')
+
+  const interrupt = listen(() => say('Saving a checkpoint ... (Ctrl-C once more ends at once)', process.stderr))
+  try {
+    const images = await loadImages(chosen.data, { download: values.download === true, size: chosen.size })
+    if (interrupt.code !== null) return interrupt.code
+    if (resumed === null) await removeCheckpoints(out)
+    const { test } = await runTraining({
+      images,
+      options: chosen,
+      out,
+      signal: interrupt.signal,
+      ...(resumed === null ? {} : { resume: resumed.path }),
+    })
+    say(`${bold(`Test accuracy ${percent(test.accuracy)}`)}, loss ${test.loss.toFixed(4)} on ${test.samples} images.`)
+    say(`${out}: model.safetensors, history.jsonl, report.svg, checkpoints.\nNext: ferrograd predict ${out} IMAGE.png`)
+    return 0
+  } catch (error) {
+    if (interrupt.code === null) throw error
+    say(`Stopped. Go on with: ferrograd train cnn --out ${out} --resume`, process.stderr)
+    return interrupt.code
+  } finally {
+    interrupt.release()
+  }
+}
+
+const defaults: RunOptions = {
+  data: '',
+  epochs: 10,
+  batchSize: 32,
+  lr: 0.001,
+  optimizer: 'adam',
+  validation: 0.1,
+  augment: false,
+  size: 32,
+  seed: 0,
+}
+
+/** The options named on the command line. */
+function options(values: Values): Partial<RunOptions> {
+  const given: Partial<RunOptions> = {}
+  const take = (
+    name: string,
+    key: 'epochs' | 'batchSize' | 'lr' | 'validation' | 'size' | 'seed',
+    limits: { whole?: boolean; min?: number },
+  ): void => {
+    if (values[name] !== undefined) given[key] = number('train', values, name, 0, limits)
+  }
+  take('epochs', 'epochs', { whole: true, min: 1 })
+  take('batch-size', 'batchSize', { whole: true, min: 1 })
+  take('lr', 'lr', { min: 0 })
+  take('validation', 'validation', { min: 0 })
+  take('size', 'size', { whole: true, min: 18 })
+  take('seed', 'seed', { whole: true })
+  if (typeof values.data === 'string') given.data = values.data
+  if (values.augment === true) given.augment = true
+  if (typeof values.optimizer === 'string') {
+    if (!optimizers.includes(values.optimizer))
+      throw new UsageError(`train: --optimizer is ${optimizers.join(', ')}, not '${values.optimizer}'.`, 'train')
+    given.optimizer = values.optimizer
+  }
+  return given
+}

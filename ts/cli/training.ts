@@ -1,0 +1,98 @@
+// Training the CNN on images, from data to report: what `ferrograd train` and the demo share.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { data, manualSeed, models, type optim, train } from '../index.js'
+import { type Card, checkFits, saveBundle } from './bundle.js'
+import type { RunOptions } from './checkpoints.js'
+import { percent, say } from './console.js'
+import { type Measured, measure, trainerFor } from './measure.js'
+import { renderReport } from './report.js'
+import { drawSamples } from './samples.js'
+import type { ImageData } from './sources.js'
+
+/** A training run. */
+export interface TrainingJob {
+  images: ImageData
+  options: RunOptions
+  out: string
+  signal: AbortSignal
+  /** The checkpoint to go on from. */
+  resume?: string
+  /** A learning rate schedule. */
+  schedule?: optim.ScheduleFactory
+}
+
+/** What training gave. */
+export interface TrainingResult {
+  model: models.ArticleCnn
+  card: Card
+  history: train.History
+  test: Measured
+}
+
+/**
+ * Trains with a held-out share of the training part, measures on the test part, and writes model, history, checkpoints and report to the
+ * output folder.
+ * @throws CancelledError when `signal` aborts; a checkpoint was saved then
+ */
+export async function runTraining({ images, options, out, signal, resume, schedule }: TrainingJob): Promise<TrainingResult> {
+  const { epochs, batchSize, seed, lr, optimizer, validation, augment } = options
+  await mkdir(out, { recursive: true })
+  const [side, , channels] = images.train.inputShape as readonly number[] as [number, number, number]
+  const parts = await data.split(images.train, { validation, seed })
+  const normalised = await data.normalise({ ...parts, test: images.test })
+  const card: Card = {
+    model: 'cnn',
+    config: { inChannels: channels, classes: images.train.classes?.length ?? 10, imageSize: side },
+    classes: images.train.classes ?? [],
+    normalisation: normalised.train.normalisation,
+    data: options.data,
+  }
+  checkFits(card, normalised.test)
+  manualSeed(seed)
+  const model = models.cnn(card.config)
+  const count = model.parameters().reduce((sum, { size }) => sum + size, 0)
+  say(
+    `${images.name}: ${parts.train.length} images to train, ${parts.validation.length} to validate, ${images.test.length} to test; ` +
+      `${count.toLocaleString('en')} parameters.`,
+  )
+  const loader = new data.DataLoader(normalised.train, {
+    batchSize,
+    shuffle: true,
+    seed,
+    ...(augment ? { augment: augmentation(side, channels) } : {}),
+  })
+  const history = await trainerFor(model, { optimizer, lr }).fit(loader, {
+    epochs,
+    validation: normalised.validation,
+    seed,
+    signal,
+    checkpointDir: out,
+    metadata: { card, run: options },
+    callbacks: [new train.JsonlLogger(join(out, 'history.jsonl'))],
+    ...(resume === undefined ? {} : { resume }),
+    ...(schedule === undefined ? {} : { schedule }),
+  })
+  await saveBundle(out, { model: model.eval(), card })
+  const test = await measure(model, normalised.test)
+  const report = renderReport({
+    history: history.epochs,
+    confusion: test.confusion,
+    classes: card.classes,
+    samples: await drawSamples(model, normalised.test),
+    title: `CNN on ${images.name}`,
+    subtitle: [
+      `test accuracy ${percent(test.accuracy)}, loss ${test.loss.toFixed(3)}`,
+      `${count.toLocaleString('en')} parameters`,
+      `${history.epochs.length} epochs`,
+      `seed ${seed}`,
+    ].join(' · '),
+  })
+  await train.writeDurably(join(out, 'report.svg'), (write) => write(Buffer.from(report)))
+  return { model, card, history, test }
+}
+
+/** Shifts by an eighth of the image; a mirrored digit would be another sign, so that only colour images are mirrored. */
+function augmentation(side: number, channels: number): data.AugmentSettings {
+  return { flip: channels === 3, pad: Math.max(1, Math.round(side / 8)) }
+}

@@ -1,0 +1,38 @@
+import { ValueError } from '../index.js'
+import { type AugmentSettings, checkAugment } from './augment.js'
+import type { Batch } from './batch.js'
+
+/** Options of a `DataLoader`. */
+export interface LoaderOptions {
+  /** Samples in a batch. Default 32; Infinity: all in one; null: the iterable gives whole batches already. */
+  batchSize?: number | null
+  /** Another order each epoch, drawn from the seed. Default false. */
+  shuffle?: boolean
+  /** Seeds the order and the augmentation. Default 0. */
+  seed?: number
+  /** Leaves out the last batch where it is smaller than the others. Default false. */
+  dropLast?: boolean
+  /** Random changes to images, or a function that changes a batch (synchronous; what it does not return is freed). */
+  augment?: AugmentSettings | ((batch: Batch) => Batch)
+  /** Batches made ahead. Default 2. */
+  prefetch?: number
+  /** The labels' dtype for samples from `get(i)` and iterables. Default: int32 where all of a batch are whole numbers. */
+  labelDType?: 'int32' | 'float32'
+}
+
+const optionNames = ['batchSize', 'shuffle', 'seed', 'dropLast', 'augment', 'prefetch', 'labelDType']
+
+/** @throws ValueError naming the option and what it may be */
+export function checkOptions(options: LoaderOptions, batchSize: number | null, stream: boolean): void {
+  for (const name of Object.keys(options))
+    if (!optionNames.includes(name)) throw new ValueError(`DataLoader: there is no option '${name}'. There are ${optionNames.join(', ')}.`)
+  const { shuffle = false, seed = 0, augment, prefetch = 2 } = options
+  if (batchSize === null ? !stream : !Number.isInteger(batchSize) || batchSize < 1)
+    throw new ValueError(`DataLoader: batchSize is a whole number of at least 1${stream ? ', or null' : ''}, not ${String(batchSize)}.`)
+  if (!Number.isInteger(prefetch) || prefetch < 0)
+    throw new ValueError(`DataLoader: prefetch is a whole number of at least 0, not ${prefetch}.`)
+  if (!Number.isSafeInteger(seed)) throw new ValueError(`DataLoader: a seed is a whole number up to 2^53, not ${seed}.`)
+  if (stream && shuffle)
+    throw new ValueError('DataLoader: a stream of samples cannot be shuffled. Shuffle it where it comes from, or give { length, get(i) }.')
+  if (typeof augment === 'object') checkAugment(augment)
+}
