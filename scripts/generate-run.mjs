@@ -19,6 +19,7 @@ function render(table) {
   const rows = table.map(encoder).join('\n')
   return `// Generated from the op table by scripts/generate-run.mjs. Do not edit.
 import { callSite, currentModule, TRACE } from '../context.js'
+import { ValueError } from '../errors.js'
 import { commands as c, floats as f, native } from '../native.js'
 import { answer, answers, type Tensor } from '../tensor.js'
 
@@ -36,7 +37,11 @@ function putList(at: number, list: readonly Tensor[]): number {
 }
 function putDims(at: number, dims: readonly number[]): number {
   c[at++] = dims.length
-  for (let i = 0; i < dims.length; i++) c[at++] = dims[i]!
+  for (let i = 0; i < dims.length; i++) {
+    c[at] = dims[i]!
+    // The array holds 32-bit integers; what it changed was none.
+    if (c[at++] !== dims[i]!) throw new ValueError('sizes, strides and the like are 32-bit integers, got [' + dims.join(', ') + '].')
+  }
   return at
 }
 /** An in-place change: tensors that share the storage see it. */

@@ -58,7 +58,8 @@ async function vitestTests() {
   const status = await exitStatus(process.execPath, [command, 'run', ...reporters, ...args])
   if (!existsSync(report)) return fail(`vitest wrote no report (status ${status})`)
   const result = JSON.parse(readFileSync(report, 'utf8'))
-  const broken = result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+  // A file that failed without a failed test: it did not load, or a hook threw.
+  const broken = result.testResults.filter((file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'))
   for (const file of broken) fail(`${file.name}: ${file.message}`)
   add(result.numPassedTests, result.numFailedTests, result.numPendingTests + result.numTodoTests)
   if (status !== 0 && broken.length + result.numFailedTests === 0) fail(`vitest failed outside of any test (status ${status})`)

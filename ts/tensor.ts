@@ -337,7 +337,7 @@ interface Held { slot: number; generation: number; bytes: number }
 const held = new WeakMap<Tensor, Held>()
 const collector = new FinalizationRegistry<Held>(({ slot, generation, bytes }) => {
   free(slot, generation)
-  account(-bytes)
+  account(-bytes, -1)
 })
 let unscopedBytes = 0
 let unscopedCount = 0
@@ -346,21 +346,21 @@ let warnAt = 256 * 2 ** 20
 
 /** @internal A tensor outside any scope is freed by the garbage collector, which has to know its weight. */
 export function registerUnscoped(tensor: Tensor): void {
-  const own: Held = { slot: tensor._slot, generation: tensor._generation, bytes: tensor.byteLength }
+  const own: Held = { slot: tensor._slot, generation: tensor._generation, bytes: tensor._device === 0 ? tensor.byteLength : 0 }
   held.set(tensor, own)
   collector.register(tensor, own, tensor)
-  account(own.bytes)
+  account(own.bytes, 1)
 }
 function unregister(tensor: Tensor): void {
   const own = held.get(tensor)
   if (own === undefined) return
   held.delete(tensor)
   collector.unregister(tensor)
-  account(-own.bytes)
+  account(-own.bytes, -1)
 }
-function account(bytes: number): void {
+function account(bytes: number, count: number): void {
   unscopedBytes += bytes
-  unscopedCount += bytes < 0 ? -1 : 1
+  unscopedCount += count
   if (Math.abs(unscopedBytes - reported) < 2 ** 20) return
   native.adjustExternal(unscopedBytes - reported)
   reported = unscopedBytes

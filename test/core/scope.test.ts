@@ -59,7 +59,7 @@ test('the tape keeps what backward needs past the scope and past dispose', async
   })
   loss.backward()
   const expected = [1, 2, 3].map((v) => 4 * Math.exp(4 * v))
-  ;[...await x.grad!.data()].forEach((g, i) => expect(g / expected[i]!).toBeCloseTo(1, 5))
+  ;[...(await x.grad!.data() as Float32Array)].forEach((g, i) => expect(g / expected[i]!).toBeCloseTo(1, 5))
 })
 
 test('a graph that is never run backwards is freed with its scope', async () => {

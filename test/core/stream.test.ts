@@ -5,8 +5,9 @@ import { native, Stream } from '../../ts/internal.js'
 test('fifty queued products return before the first has run', async () => {
   const stream = new Stream()
   const sums: Promise<number>[] = []
+  const a = stream.run(() => ones([1024, 1024]))
+  await stream.run(() => a.at(0, 0).item())
   stream.run(() => {
-    const a = ones([1024, 1024])
     const gate = native.gate()
     const [, before] = native.streamProgress() as [number, number]
     scope(() => {

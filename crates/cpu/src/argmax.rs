@@ -35,26 +35,30 @@ fn find<T: Element, const SMALLEST: bool>(cx: &mut Cx, x: &View, dim: i64, y: &m
     let width = if across == 1 && step != 1 { columns.min(BLOCK) } else { 1 };
     let group = (GRAIN / n).max(1);
     let x = ReadPtr(x.ptr::<T>());
-    cx.par_chunks_mut(y, if group >= columns { group / columns * columns } else { columns.min(group.next_multiple_of(BLOCK)) }, |first, part| {
-        let mut done = 0;
-        if width == 1 && kept.rank == 1 {
-            // SAFETY: rows `across` apart, from row `first` on.
-            let rows = Rows::<T, SMALLEST> { x: unsafe { x.get().offset(first as isize * across) }, across, n, step, y: part };
-            return if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) };
-        }
-        while done < part.len() {
-            let (row, c) = ((first + done) / columns, (first + done) % columns);
-            let w = width.min(columns - c).min(part.len() - done);
-            kept.each_row(row..row + 1, &mut |[base]| {
-                // SAFETY: column c of a row of the layout.
-                let x = unsafe { x.get().offset(base + c as isize * across) };
-                let search = Search::<T, SMALLEST> { x, n, step, y: &mut part[done..done + w] };
-                // Other dtypes are rare here: a path each would only be more code.
-                if T::DTYPE == DType::F32 { vectorize(search) } else { search.run(Scalar) }
-            });
-            done += w;
-        }
-    });
+    cx.par_chunks_mut(
+        y,
+        if group >= columns { group / columns * columns } else { columns.min(group.next_multiple_of(BLOCK)) },
+        |first, part| {
+            let mut done = 0;
+            if width == 1 && kept.rank == 1 {
+                // SAFETY: rows `across` apart, from row `first` on.
+                let rows = Rows::<T, SMALLEST> { x: unsafe { x.get().offset(first as isize * across) }, across, n, step, y: part };
+                return if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) };
+            }
+            while done < part.len() {
+                let (row, c) = ((first + done) / columns, (first + done) % columns);
+                let w = width.min(columns - c).min(part.len() - done);
+                kept.each_row(row..row + 1, &mut |[base]| {
+                    // SAFETY: column c of a row of the layout.
+                    let x = unsafe { x.get().offset(base + c as isize * across) };
+                    let search = Search::<T, SMALLEST> { x, n, step, y: &mut part[done..done + w] };
+                    // Other dtypes are rare here: a path each would only be more code.
+                    if T::DTYPE == DType::F32 { vectorize(search) } else { search.run(Scalar) }
+                });
+                done += w;
+            }
+        },
+    );
     Ok(())
 }
 

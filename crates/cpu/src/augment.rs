@@ -1,43 +1,71 @@
 //! augment: random crop, flip, colour changes and cutout of images, each image with draws of its own.
 //!
-//! In this order, the usual one: crop from a border of zeros, flip, brightness, contrast, saturation, cutout. Colour formulas are torchvision's.
+//! In this order, the usual one: crop from a border of zeros, flip, brightness, contrast, saturation, cutout. Colour formulas are
+//! torchvision's.
 use crate::philox::Stream;
 use crate::strided::GRAIN;
-use ferrograd_tensor::{Cx, DType, Element, Error, Result, View, ViewMut, with_element};
+use ferrograd_tensor::{Cx, DType, Element, Error, Result, View, ViewMut, with_float};
 
-/// images [N, H, W, C], uint8 (0..255) or float (0..1; other ranges where the three colour amounts are 0). `pad`: pixels of zeros around the
-/// image that the crop may reach into; `cutout`: side of a square of zeros whose centre is any pixel; amounts j: factors evenly drawn from
-/// [max(0, 1 - j), 1 + j]. Image i draws from group i of the key's stream.
+/// images [N, H, W, C], uint8 (0..255) or float (0..1; other ranges where the three colour amounts are 0). `pad`: pixels of zeros
+/// around the image that the crop may reach into; `cutout`: side of a square of zeros whose centre is any pixel; amounts j: factors
+/// evenly drawn from [max(0, 1 - j), 1 + j]. Image i draws from group i of the key's stream.
 pub fn augment(
-    cx: &mut Cx, images: &View, key: &View, flip: bool, pad: i64, cutout: i64, brightness: f64, contrast: f64, saturation: f64, y: &mut ViewMut,
+    cx: &mut Cx,
+    images: &View,
+    key: &View,
+    flip: bool,
+    pad: i64,
+    cutout: i64,
+    brightness: f64,
+    contrast: f64,
+    saturation: f64,
+    y: &mut ViewMut,
 ) -> Result {
     let amounts = [brightness, contrast, saturation];
     if pad < 0 || cutout < 0 || amounts.iter().any(|a| !(0.0..=1e6).contains(a)) {
         return Err(Error::value(format!(
-            "amounts must not be negative.\n  pad {pad}, cutout {cutout}, brightness {brightness}, contrast {contrast}, saturation {saturation}\n  \
+            "amounts must not be negative.\n  \
+             pad {pad}, cutout {cutout}, brightness {brightness}, contrast {contrast}, saturation {saturation}\n  \
              Use 0 to leave one out."
         )));
     }
     let stream = Stream::new(key);
     let d = images.dims();
     let size = [d[1], d[2], d[3]];
-    let plane = size.iter().product::<usize>();
     if images.numel() == 0 {
         return Ok(());
     }
-    with_element!(images.dtype(), T => {
-        let x = images.slice::<T>();
-        cx.par_chunks_mut(y.slice_mut::<T>(), (GRAIN / plane).max(1) * plane, |start, part| {
-            for (i, y) in part.chunks_exact_mut(plane).enumerate() {
-                let image = start / plane + i;
-                let draws = Draws::new(&stream.words(image as u64), size, flip, pad as usize, cutout as usize, amounts);
-                crop(&x[image * plane..][..plane], size, &draws, pad as usize, y);
-                colour(y, size[2], &draws, amounts);
-                cut(y, size, &draws);
-            }
-        });
-    });
+    match images.dtype() {
+        DType::U8 => each_image::<u8>(cx, images, &stream, size, y, (flip, pad as usize, cutout as usize, amounts)),
+        dtype => with_float!(dtype, T => {
+            each_image::<T>(cx, images, &stream, size, y, (flip, pad as usize, cutout as usize, amounts));
+            Ok(())
+        })?,
+    }
     Ok(())
+}
+
+type Amounts = (bool, usize, usize, [f64; 3]);
+
+fn each_image<T: Element>(
+    cx: &Cx,
+    images: &View,
+    stream: &Stream,
+    size: [usize; 3],
+    y: &mut ViewMut,
+    (flip, pad, cutout, amounts): Amounts,
+) {
+    let plane = size.iter().product::<usize>();
+    let x = images.slice::<T>();
+    cx.par_chunks_mut(y.slice_mut::<T>(), (GRAIN / plane).max(1) * plane, |start, part| {
+        for (i, y) in part.chunks_exact_mut(plane).enumerate() {
+            let image = start / plane + i;
+            let draws = Draws::new(&stream.words(image as u64), size, flip, pad, cutout, amounts);
+            crop(&x[image * plane..][..plane], size, &draws, pad, y);
+            colour(y, size[2], &draws, amounts);
+            cut(y, size, &draws);
+        }
+    });
 }
 
 /// What one image gets.
@@ -92,7 +120,8 @@ fn crop<T: Element>(x: &[T], [h, w, c]: [usize; 3], draws: &Draws, pad: usize, y
     }
 }
 
-/// Brightness, contrast, saturation: factor * pixel + (1 - factor) * other, with black, the mean grey, and the pixel's own grey as the other.
+/// Brightness, contrast, saturation: factor * pixel + (1 - factor) * other, with black, the mean grey, and the pixel's own grey as the
+/// other.
 fn colour<T: Element>(y: &mut [T], c: usize, draws: &Draws, amounts: [f64; 3]) {
     let bound = if T::DTYPE == DType::U8 { 255.0 } else { 1.0 };
     let blend = |v: T, other: f64, factor: f64| T::from_f64((factor * v.to_f64() + (1.0 - factor) * other).clamp(0.0, bound));
@@ -137,7 +166,10 @@ mod tests {
         let dims = [n, SIZE[1], SIZE[2], SIZE[3]];
         let mut y = vec![T::from_f64(0.77); x.len()];
         let [a, b, c] = amounts;
-        run(0, |cx| augment(cx, &View::of(x, &dims), &View::of(&[5i64, 9], &[2]), flip, pad, cutout, a, b, c, &mut ViewMut::of(&mut y, &dims))).unwrap();
+        run(0, |cx| {
+            augment(cx, &View::of(x, &dims), &View::of(&[5i64, 9], &[2]), flip, pad, cutout, a, b, c, &mut ViewMut::of(&mut y, &dims))
+        })
+        .unwrap();
         y
     }
     const PLANE: usize = 8 * 6 * 3;
@@ -221,7 +253,9 @@ mod tests {
     fn amounts_are_checked() {
         let dims = [1usize, 1, 1, 1];
         let mut y = [0u8];
-        let e = run(0, |cx| augment(cx, &View::of(&[1u8], &dims), &View::of(&[1i64, 1], &[2]), false, -1, 0, 0.0, 0.0, 0.0, &mut ViewMut::of(&mut y, &dims)));
+        let e = run(0, |cx| {
+            augment(cx, &View::of(&[1u8], &dims), &View::of(&[1i64, 1], &[2]), false, -1, 0, 0.0, 0.0, 0.0, &mut ViewMut::of(&mut y, &dims))
+        });
         assert!(e.unwrap_err().message.contains("pad -1"));
     }
 }

@@ -10,7 +10,14 @@ pub fn batch_norm_scratch(x: &Meta) -> usize {
 
 /// y = (x - mean) / sqrt(variance + eps) * weight + bias; the variance is the biased one.
 pub fn batch_norm(
-    cx: &mut Cx, x: &View, weight: Option<&View>, bias: Option<&View>, eps: f64, y: &mut ViewMut, mean: &mut ViewMut, variance: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    weight: Option<&View>,
+    bias: Option<&View>,
+    eps: f64,
+    y: &mut ViewMut,
+    mean: &mut ViewMut,
+    variance: &mut ViewMut,
 ) -> Result {
     let size = Size::flat(x.meta());
     let n = size.rows as f64;
@@ -45,7 +52,15 @@ pub fn batch_norm(
 
 /// With xhat = (x - mean) * rstd: dbias = sum dy, dweight = sum dy * xhat, dx = weight * rstd * (dy - dbias / n - xhat * dweight / n).
 pub fn batch_norm_grad(
-    cx: &mut Cx, dy: &View, x: &View, mean: &View, variance: &View, weight: Option<&View>, eps: f64, dx: &mut ViewMut, dweight: &mut ViewMut,
+    cx: &mut Cx,
+    dy: &View,
+    x: &View,
+    mean: &View,
+    variance: &View,
+    weight: Option<&View>,
+    eps: f64,
+    dx: &mut ViewMut,
+    dweight: &mut ViewMut,
     dbias: &mut ViewMut,
 ) -> Result {
     let size = Size::flat(x.meta());
@@ -70,10 +85,16 @@ pub fn batch_norm_grad(
     })
 }
 
-/// running += factor * (batch - running) with the unbiased variance; `factor` is `momentum`, or 1 / count where that is negative; count += 1.
-/// A batch of one sample has no unbiased variance: its biased one (0) is taken.
+/// running += factor * (batch - running) with the unbiased variance; `factor` is `momentum`, or 1 / count where that is negative; count
+/// += 1. A batch of one sample has no unbiased variance: its biased one (0) is taken.
 pub fn batch_norm_update(
-    _cx: &mut Cx, mean: &View, variance: &View, running_mean: &mut ViewMut, running_variance: &mut ViewMut, count: &mut ViewMut, samples: i64,
+    _cx: &mut Cx,
+    mean: &View,
+    variance: &View,
+    running_mean: &mut ViewMut,
+    running_variance: &mut ViewMut,
+    count: &mut ViewMut,
+    samples: i64,
     momentum: f64,
 ) -> Result {
     if running_mean.dims() != mean.dims() || running_variance.dims() != mean.dims() || count.numel() != 1 {
@@ -143,7 +164,8 @@ mod tests {
         let n: usize = dims.iter().product();
         let x: Vec<T> = noise(1, n).iter().map(|&v| T::from_f64(v + offset)).collect();
         let dy: Vec<T> = noise(2, n).iter().map(|&v| T::from_f64(v)).collect();
-        let (w, b): (Vec<T>, Vec<T>) = (noise(3, c).iter().map(|&v| T::from_f64(v + 1.5)).collect(), noise(4, c).iter().map(|&v| T::from_f64(v)).collect());
+        let (w, b): (Vec<T>, Vec<T>) =
+            (noise(3, c).iter().map(|&v| T::from_f64(v + 1.5)).collect(), noise(4, c).iter().map(|&v| T::from_f64(v)).collect());
         let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
         let (one, zero) = (vec![1.0; c], vec![0.0; c]);
         let want = reference(&wide(&x), &wide(&dy), c, &if affine { wide(&w) } else { one }, &if affine { wide(&b) } else { zero }, 1e-5);
@@ -152,14 +174,34 @@ mod tests {
         let scratch = batch_norm_scratch(xv.meta());
         run(scratch, |cx| {
             let (w, b) = if affine { (Some(&wv), Some(&bv)) } else { (None, None) };
-            batch_norm(cx, &xv, w, b, 1e-5, &mut ViewMut::of(&mut y, dims), &mut ViewMut::of(&mut mean, &[c]), &mut ViewMut::of(&mut var, &[c]))
+            batch_norm(
+                cx,
+                &xv,
+                w,
+                b,
+                1e-5,
+                &mut ViewMut::of(&mut y, dims),
+                &mut ViewMut::of(&mut mean, &[c]),
+                &mut ViewMut::of(&mut var, &[c]),
+            )
         })
         .unwrap();
         let (mut dx, mut dw, mut db) = (vec![T::default(); n], vec![St::default(); c], vec![St::default(); c]);
         run(scratch, |cx| {
             let (m, v) = (View::of(&mean, &[c]), View::of(&var, &[c]));
             let w = if affine { Some(&wv) } else { None };
-            batch_norm_grad(cx, &dyv, &xv, &m, &v, w, 1e-5, &mut ViewMut::of(&mut dx, dims), &mut ViewMut::of(&mut dw, &[c]), &mut ViewMut::of(&mut db, &[c]))
+            batch_norm_grad(
+                cx,
+                &dyv,
+                &xv,
+                &m,
+                &v,
+                w,
+                1e-5,
+                &mut ViewMut::of(&mut dx, dims),
+                &mut ViewMut::of(&mut dw, &[c]),
+                &mut ViewMut::of(&mut db, &[c]),
+            )
         })
         .unwrap();
         let stats = |v: &[St]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
@@ -198,7 +240,16 @@ mod tests {
         let (mut y, mut m, mut v) = (vec![0f32; 3000], [0f32; 3], [0f32; 3]);
         let xv = View::of(&x, &[1000, 3]);
         run(batch_norm_scratch(xv.meta()), |cx| {
-            batch_norm(cx, &xv, None, None, 1e-5, &mut ViewMut::of(&mut y, &[1000, 3]), &mut ViewMut::of(&mut m, &[3]), &mut ViewMut::of(&mut v, &[3]))
+            batch_norm(
+                cx,
+                &xv,
+                None,
+                None,
+                1e-5,
+                &mut ViewMut::of(&mut y, &[1000, 3]),
+                &mut ViewMut::of(&mut m, &[3]),
+                &mut ViewMut::of(&mut v, &[3]),
+            )
         })
         .unwrap();
         assert_eq!((v[0], v[2]), (0.0, 0.0));
@@ -212,7 +263,16 @@ mod tests {
         let mut update = |momentum| {
             run(0, |cx| {
                 let (a, b) = (View::of(&[3f32, 4.0], &[2]), View::of(&[2f32, 0.5], &[2]));
-                batch_norm_update(cx, &a, &b, &mut ViewMut::of(&mut m, &[2]), &mut ViewMut::of(&mut v, &[2]), &mut ViewMut::of(&mut count, &[]), 5, momentum)
+                batch_norm_update(
+                    cx,
+                    &a,
+                    &b,
+                    &mut ViewMut::of(&mut m, &[2]),
+                    &mut ViewMut::of(&mut v, &[2]),
+                    &mut ViewMut::of(&mut count, &[]),
+                    5,
+                    momentum,
+                )
             })
             .unwrap();
             (m, v, count[0])

@@ -95,7 +95,8 @@ pub(crate) fn column_sums<P: Sums>(cx: &Cx, size: Size, p: &P, partial: &mut [f6
 /// The two sums of channel `c` of `outer`, its chunks joined in order.
 pub(crate) fn joined(partial: &[f64], size: Size, outer: usize, c: usize) -> (f64, f64) {
     let (chunks, channels) = (size.chunks(), size.channels);
-    (outer * chunks..(outer + 1) * chunks).fold((0.0, 0.0), |(a, b), k| (a + partial[k * 2 * channels + c], b + partial[(k * 2 + 1) * channels + c]))
+    (outer * chunks..(outer + 1) * chunks)
+        .fold((0.0, 0.0), |(a, b), k| (a + partial[k * 2 * channels + c], b + partial[(k * 2 + 1) * channels + c]))
 }
 
 struct Part<'a, P> {
@@ -122,7 +123,7 @@ impl<P: Sums> Kernel for Part<'_, P> {
         }
         let base = outer * size.rows * channels + first;
         let mut row = start;
-        while row + 4 * repeat <= end {
+        while P::FAST && row + 4 * repeat <= end {
             let at = [0, 1, 2, 3].map(|k| base + (row + k * repeat) * channels);
             let own = at.map(|at| p.row(at));
             for (i, ((a, b), &m)) in a.iter_mut().zip(&mut b).zip(&coefficient[..wide]).enumerate() {

@@ -52,7 +52,15 @@ mod tests {
     fn large_parts() {
         let a: Vec<u8> = (0..50_000).map(|i| i as u8).collect();
         let mut y = vec![0u8; 150_000];
-        run(0, |cx| concat(cx, &[View::of(&a, &[100, 500]), View::of(&a[..25_000], &[100, 250]), View::of(&a, &[100, 500])], 1, &mut ViewMut::of(&mut y[..125_000], &[100, 1250]))).unwrap();
+        run(0, |cx| {
+            concat(
+                cx,
+                &[View::of(&a, &[100, 500]), View::of(&a[..25_000], &[100, 250]), View::of(&a, &[100, 500])],
+                1,
+                &mut ViewMut::of(&mut y[..125_000], &[100, 1250]),
+            )
+        })
+        .unwrap();
         for r in 0..100 {
             assert_eq!(y[r * 1250..][..500], a[r * 500..][..500]);
             assert_eq!(y[r * 1250 + 500..][..250], a[r * 250..][..250]);

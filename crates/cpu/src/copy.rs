@@ -10,7 +10,8 @@ pub fn contiguous(cx: &mut Cx, x: &View, y: &mut ViewMut) -> Result {
     Ok(())
 }
 
-/// `x` in `y`'s dtype. Floats truncate towards zero and saturate in integers, NaN becomes 0; integers wrap in narrower ones; anything but 0 is true.
+/// `x` in `y`'s dtype. Floats truncate towards zero and saturate in integers, NaN becomes 0; integers wrap in narrower ones; anything
+/// but 0 is true.
 pub fn cast(cx: &mut Cx, x: &View, _dtype: i64, y: &mut ViewMut) -> Result {
     copy_view(cx, x, y);
     Ok(())
@@ -65,7 +66,8 @@ pub(crate) fn copy_view(cx: &Cx, x: &View, y: &mut ViewMut) {
 /// Copies elements between two layouts of shape `dims`; strides may be negative.
 ///
 /// # Safety
-/// Every element that the strides reach from the pointers must be allocated; the written ones must be distinct, overlap nothing read, and be ours.
+/// Every element that the strides reach from the pointers must be allocated; the written ones must be distinct, overlap nothing read,
+/// and be ours.
 pub(crate) unsafe fn copy_between(cx: &Cx, dims: &[usize], from: (DType, *const u8, &[isize]), to: (DType, *mut u8, &[isize])) {
     let nest = Nest::new(dims, [from.2, to.2]);
     // SAFETY: by the caller's promise.

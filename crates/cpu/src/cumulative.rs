@@ -56,7 +56,9 @@ mod tests {
     #[test]
     fn running_sums_and_products() {
         let data: Vec<f32> = noise(5, 60_000).iter().map(|&v| v as f32).collect();
-        for (dims, dim) in [(&[][..], 0), (&[1][..], 0), (&[60_000], 0), (&[300, 200], 0), (&[300, 200], 1), (&[3, 100, 7], 1), (&[0, 3], 1), (&[3, 0], 1)] {
+        for (dims, dim) in
+            [(&[][..], 0), (&[1][..], 0), (&[60_000], 0), (&[300, 200], 0), (&[300, 200], 1), (&[3, 100, 7], 1), (&[0, 3], 1), (&[3, 0], 1)]
+        {
             let n: usize = dims.iter().product();
             let x = &data[..n];
             let (mut s, mut p) = (vec![0f32; n], vec![0f32; n]);

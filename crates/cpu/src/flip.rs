@@ -48,7 +48,14 @@ pub fn roll(cx: &mut Cx, x: &View, shift: i64, dim: i64, y: &mut ViewMut) -> Res
             *d = len;
         }
         // SAFETY: `len` entries from `from` and from `to` on lie inside dim i of `x` and `y`, which have one contiguous layout.
-        unsafe { copy_between(cx, part.dims(), (x.dtype(), p.add(from * step), layout.strides()), (x.dtype(), q.add(to * step), layout.strides())) };
+        unsafe {
+            copy_between(
+                cx,
+                part.dims(),
+                (x.dtype(), p.add(from * step), layout.strides()),
+                (x.dtype(), q.add(to * step), layout.strides()),
+            )
+        };
     }
     Ok(())
 }

@@ -19,7 +19,15 @@ pub fn group_norm_grad_scratch(x: &Meta, _groups: i64) -> usize {
 
 /// y = (x - mean) * rstd * weight + bias with mean and rstd [N, groups], weight and bias [C].
 pub fn group_norm(
-    cx: &mut Cx, x: &View, weight: Option<&View>, bias: Option<&View>, groups: i64, eps: f64, y: &mut ViewMut, mean: &mut ViewMut, rstd: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    weight: Option<&View>,
+    bias: Option<&View>,
+    groups: i64,
+    eps: f64,
+    y: &mut ViewMut,
+    mean: &mut ViewMut,
+    rstd: &mut ViewMut,
 ) -> Result {
     let size = Size::batched(x.meta());
     let groups = groups as usize;
@@ -65,10 +73,18 @@ fn set_one(y: &mut ViewMut, i: usize, value: f64) {
     }
 }
 
-/// With xhat = (x - mean) * rstd: dbias = sum dy, dweight = sum dy * xhat, dx = rstd * (w dy - mean(w dy) - xhat * mean(w dy * xhat)), the means
-/// over a group.
+/// With xhat = (x - mean) * rstd: dbias = sum dy, dweight = sum dy * xhat, dx = rstd * (w dy - mean(w dy) - xhat * mean(w dy * xhat)),
+/// the means over a group.
 pub fn group_norm_grad(
-    cx: &mut Cx, dy: &View, x: &View, mean: &View, rstd: &View, weight: Option<&View>, groups: i64, dx: &mut ViewMut, dweight: &mut ViewMut,
+    cx: &mut Cx,
+    dy: &View,
+    x: &View,
+    mean: &View,
+    rstd: &View,
+    weight: Option<&View>,
+    groups: i64,
+    dx: &mut ViewMut,
+    dweight: &mut ViewMut,
     dbias: &mut ViewMut,
 ) -> Result {
     let size = Size::batched(x.meta());
@@ -150,7 +166,18 @@ mod tests {
         run(group_norm_grad_scratch(xv.meta(), groups as i64), |cx| {
             let (m, r) = (View::of(&mean, &stats), View::of(&rstd, &stats));
             let (dw, db) = (&mut ViewMut::of(&mut dw, &[c]), &mut ViewMut::of(&mut db, &[c]));
-            group_norm_grad(cx, &dyv, &xv, &m, &r, if affine { Some(&wv) } else { None }, groups as i64, &mut ViewMut::of(&mut dx, dims), dw, db)
+            group_norm_grad(
+                cx,
+                &dyv,
+                &xv,
+                &m,
+                &r,
+                if affine { Some(&wv) } else { None },
+                groups as i64,
+                &mut ViewMut::of(&mut dx, dims),
+                dw,
+                db,
+            )
         })
         .unwrap();
         let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<_>>();
@@ -171,7 +198,15 @@ mod tests {
     #[test]
     fn against_float64() {
         each_isa(|_| {
-            for (dims, groups) in [(&[2usize, 5, 6][..], 3usize), (&[3, 4, 4, 8], 1), (&[2, 9, 8], 8), (&[4, 6], 2), (&[2, 3000, 16], 4), (&[1, 7, 300], 3), (&[0, 3, 4], 2)] {
+            for (dims, groups) in [
+                (&[2usize, 5, 6][..], 3usize),
+                (&[3, 4, 4, 8], 1),
+                (&[2, 9, 8], 8),
+                (&[4, 6], 2),
+                (&[2, 3000, 16], 4),
+                (&[1, 7, 300], 3),
+                (&[0, 3, 4], 2),
+            ] {
                 check::<f32, f32>(dims, groups, 5e-6, true);
                 check::<f32, f32>(dims, groups, 5e-6, false);
             }

@@ -1,4 +1,5 @@
-//! bfloat16 and float16 from and to float32 on their bits, without branches, so that loops over them vectorise. Rounding is to the nearest, ties to even.
+//! bfloat16 and float16 from and to float32 on their bits, without branches, so that loops over them vectorise. Rounding is to the
+//! nearest, ties to even.
 
 /// Exact; a NaN becomes quiet.
 #[inline(always)]
@@ -20,7 +21,8 @@ pub(crate) fn f32_to_bf16(x: f32) -> u16 {
 #[inline(always)]
 pub(crate) fn f16_to_f32(h: u16) -> f32 {
     let sign = ((h & 0x8000) as u32) << 16;
-    // Exponent and mantissa moved to their places; the exponents' biases differ by 112, which a product brings in, normalising subnormals as well.
+    // Exponent and mantissa moved to their places; the exponents' biases differ by 112, which a product brings in, normalising
+    // subnormals as well.
     let moved = ((h & 0x7fff) as u32) << 13;
     let finite = (f32::from_bits(moved) * f32::from_bits((127 + 112) << 23)).to_bits();
     let quiet = if h & 0x7fff > 0x7c00 { 0x0040_0000 } else { 0 };

@@ -6,8 +6,14 @@ use ferrograd_tensor::{Cx, DType, Element, Error, Result, SyncPtr, View, ViewMut
 macro_rules! with_index {
     ($index:expr, $t:ident => $body:expr) => {
         match $index.dtype() {
-            ferrograd_tensor::DType::I64 => { type $t = i64; $body }
-            _ => { type $t = i32; $body }
+            ferrograd_tensor::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            _ => {
+                type $t = i32;
+                $body
+            }
         }
     };
 }
@@ -205,10 +211,13 @@ mod tests {
     fn bad_indices_are_named() {
         let w = vec![0f32; 30];
         let ids = [0i32, 9, 3, -1, 12, 1];
-        let e = run(0, |cx| embedding(cx, &View::of(&w, &[10, 3]), &View::of(&ids, &[2, 3]), &mut ViewMut::of(&mut [0f32; 18], &[2, 3, 3]))).unwrap_err();
+        let e =
+            run(0, |cx| embedding(cx, &View::of(&w, &[10, 3]), &View::of(&ids, &[2, 3]), &mut ViewMut::of(&mut [0f32; 18], &[2, 3, 3])))
+                .unwrap_err();
         assert_eq!(e.kind, ferrograd_tensor::ErrorKind::Index);
         assert_eq!(e.message, "index -1 at position [1, 0] is out of range for 10 rows.\n  Indices go from 0 to 9.");
-        let e = run(0, |cx| gather(cx, &View::of(&w, &[3, 10]), &View::of(&[10i64], &[1, 1]), 1, &mut ViewMut::of(&mut [0f32], &[1, 1]))).unwrap_err();
+        let e = run(0, |cx| gather(cx, &View::of(&w, &[3, 10]), &View::of(&[10i64], &[1, 1]), 1, &mut ViewMut::of(&mut [0f32], &[1, 1])))
+            .unwrap_err();
         assert!(e.message.contains("index 10 at position [0, 0] is out of range for 10 entries of dim 1"), "{}", e.message);
         assert!(run(0, |cx| one_hot(cx, &View::of(&[4i32], &[1]), 4, 0, &mut ViewMut::of(&mut [0f32; 4], &[1, 4]))).is_err());
         assert!(run(0, |cx| one_hot(cx, &View::of(&[0i32], &[1]), 0, 0, &mut ViewMut::of(&mut [0f32; 0], &[1, 0]))).is_err());
@@ -253,7 +262,8 @@ mod tests {
         let w: Vec<f32> = (0..5000 * 32).map(|i| i as f32).collect();
         let ids: Vec<i32> = (0..4000).map(|i| i * 31 % 5000).collect();
         let mut y = vec![0f32; 4000 * 32];
-        run(0, |cx| embedding(cx, &View::of(&w, &[5000, 32]), &View::of(&ids, &[40, 100]), &mut ViewMut::of(&mut y, &[40, 100, 32]))).unwrap();
+        run(0, |cx| embedding(cx, &View::of(&w, &[5000, 32]), &View::of(&ids, &[40, 100]), &mut ViewMut::of(&mut y, &[40, 100, 32])))
+            .unwrap();
         assert!((0..4000).all(|i| (0..32).all(|c| y[i * 32 + c] == w[ids[i] as usize * 32 + c])));
     }
 }

@@ -27,7 +27,15 @@ pub fn layer_norm_grad_scratch(x: &Meta, dims: i64) -> usize {
 
 /// y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(variance + eps), over the last `dims` dimensions.
 pub fn layer_norm(
-    cx: &mut Cx, x: &View, weight: Option<&View>, bias: Option<&View>, dims: i64, eps: f64, y: &mut ViewMut, mean: &mut ViewMut, rstd: &mut ViewMut,
+    cx: &mut Cx,
+    x: &View,
+    weight: Option<&View>,
+    bias: Option<&View>,
+    dims: i64,
+    eps: f64,
+    y: &mut ViewMut,
+    mean: &mut ViewMut,
+    rstd: &mut ViewMut,
 ) -> Result {
     let (_, features) = split(x.meta(), dims);
     with_float!(x.dtype(), T => {
@@ -155,9 +163,18 @@ impl<T: Float> Kernel for Rows<'_, T> {
     }
 }
 
-/// With xhat = (x - mean) * rstd: dbias = sum over rows of dy, dweight = of dy * xhat, dx = rstd * (w dy - mean(w dy) - xhat * mean(w dy * xhat)).
+/// With xhat = (x - mean) * rstd: dbias = sum over rows of dy, dweight = of dy * xhat, dx = rstd * (w dy - mean(w dy) - xhat * mean(w
+/// dy * xhat)).
 pub fn layer_norm_grad(
-    cx: &mut Cx, dy: &View, x: &View, mean: &View, rstd: &View, weight: Option<&View>, dims: i64, dx: &mut ViewMut, dweight: &mut ViewMut,
+    cx: &mut Cx,
+    dy: &View,
+    x: &View,
+    mean: &View,
+    rstd: &View,
+    weight: Option<&View>,
+    dims: i64,
+    dx: &mut ViewMut,
+    dweight: &mut ViewMut,
     dbias: &mut ViewMut,
 ) -> Result {
     let size = size(x.meta(), dims);
@@ -335,7 +352,16 @@ mod tests {
     #[test]
     fn against_float64() {
         each_isa(|_| {
-            for (dims, last) in [(&[3usize, 7][..], 1), (&[2, 3, 4], 2), (&[5], 1), (&[4, 50, 768], 1), (&[0, 5], 1), (&[2, 0], 1), (&[900, 70], 1), (&[2, 40_000], 1)] {
+            for (dims, last) in [
+                (&[3usize, 7][..], 1),
+                (&[2, 3, 4], 2),
+                (&[5], 1),
+                (&[4, 50, 768], 1),
+                (&[0, 5], 1),
+                (&[2, 0], 1),
+                (&[900, 70], 1),
+                (&[2, 40_000], 1),
+            ] {
                 check::<f32, f32>(dims, last, 5e-6, true);
                 check::<f32, f32>(dims, last, 5e-6, false);
             }

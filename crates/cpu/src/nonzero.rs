@@ -96,10 +96,12 @@ mod tests {
         run(0, |cx| masked_select(cx, &View::of(&x, &[2, 3]), &View::of(&mask, &[3]), 5, -1.0, &mut ViewMut::of(&mut y, &[5]))).unwrap();
         assert_eq!(y, [1, 3, 4, 6, -1]);
         let mut y = [0i32; 6];
-        run(0, |cx| masked_select(cx, &View::of(&x[..3], &[1, 3]), &View::of(&mask, &[3, 1]), 6, 0.0, &mut ViewMut::of(&mut y, &[6]))).unwrap();
+        run(0, |cx| masked_select(cx, &View::of(&x[..3], &[1, 3]), &View::of(&mask, &[3, 1]), 6, 0.0, &mut ViewMut::of(&mut y, &[6])))
+            .unwrap();
         assert_eq!(y, [1, 2, 3, 1, 2, 3]);
         let none: [i32; 0] = [];
-        run(0, |cx| masked_select(cx, &View::of(&none, &[0, 3]), &View::of(&mask, &[3]), 5, 7.0, &mut ViewMut::of(&mut y[..5], &[5]))).unwrap();
+        run(0, |cx| masked_select(cx, &View::of(&none, &[0, 3]), &View::of(&mask, &[3]), 5, 7.0, &mut ViewMut::of(&mut y[..5], &[5])))
+            .unwrap();
         assert_eq!(y[..5], [7; 5]);
     }
 }

@@ -7,8 +7,9 @@ pub fn orthogonal_scratch(x: &Meta) -> usize {
     x.numel() * 8
 }
 
-/// x [rows, ...] read as a matrix; y is the Q of its QR decomposition with a positive diagonal of R (PyTorch's `orthogonal_` on `x`): orthonormal
-/// columns, or rows where there are fewer of them. Gram and Schmidt's process in float64, twice, which is as good as Householder's reflections.
+/// x [rows, ...] read as a matrix; y is the Q of its QR decomposition with a positive diagonal of R (PyTorch's `orthogonal_` on `x`):
+/// orthonormal columns, or rows where there are fewer of them. Gram and Schmidt's process in float64, twice, which is as good as
+/// Householder's reflections.
 pub fn orthogonal(cx: &mut Cx, x: &View, y: &mut ViewMut) -> Result {
     let rows = x.dims()[0];
     let columns = x.dims()[1..].iter().product::<usize>();

@@ -1,8 +1,8 @@
 //! sum, mean, prod, amax, amin, any, all: over some dimensions of any layout.
 //!
-//! Two walks. *Rows*: the reduced elements of one output lie together (or anyhow); 32 accumulators take turns. *Columns*: neighbouring outputs
-//! lie together, as in a bias gradient; a block of accumulators takes one row after the other. Long reductions are cut into chunks of a
-//! constant size, whose partial results are joined in order: the result does not depend on who computed what.
+//! Two walks. *Rows*: the reduced elements of one output lie together (or anyhow); 32 accumulators take turns. *Columns*: neighbouring
+//! outputs lie together, as in a bias gradient; a block of accumulators takes one row after the other. Long reductions are cut into
+//! chunks of a constant size, whose partial results are joined in order: the result does not depend on who computed what.
 use crate::fold::{All, Any, Fold, Largest, Product, ProductInt, Smallest, Sum, SumInt};
 use crate::strided::{GRAIN, Nest, ReadPtr};
 use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
@@ -188,7 +188,8 @@ impl<F: Fold> Kernel for Run<F> {
         let mut a = F::start();
         // SAFETY: `len` elements `step` apart, by whoever made the run.
         unsafe {
-            if step != 1 || len < LANES {
+            // Lanes are for the fast dtypes: elsewhere they would only be more code.
+            if !F::FAST || step != 1 || len < LANES {
                 for i in 0..len as isize {
                     a = F::step(a, *x.offset(i * step));
                 }
@@ -313,6 +314,14 @@ impl<F: Fold> Kernel for Columns<'_, F> {
         let together = if step == width as isize { FOLDED / width } else { 1 };
         // SAFETY: `rows` rows of `width` columns lie inside the layout; where rows are adjacent, so do they as fewer, longer rows.
         unsafe {
+            if !F::FAST {
+                for i in 0..rows as isize {
+                    for (c, a) in acc[..width].iter_mut().enumerate() {
+                        *a = F::step(*a, *x.offset(i * step).add(c));
+                    }
+                }
+                return;
+            }
             if together < 2 || rows < 2 * together {
                 return columns::<F>(x, rows, step, &mut acc[..width]);
             }
@@ -436,7 +445,13 @@ mod tests {
                 let check = |op: Op, name: &str, f: &dyn Fn(&[f32]) -> f64| {
                     let got: Vec<f64> = reduced::<f32, f32>(op, &data, case).iter().map(|&v| v as f64).collect();
                     let want: Vec<f64> = groups.iter().map(|g| f(g)).collect();
-                    assert_close(&got, &want, 2e-7, 1e-30, &format!("{name} {isa:?} {:?} {:?} over {:?}", case.dims, case.strides, case.over));
+                    assert_close(
+                        &got,
+                        &want,
+                        2e-7,
+                        1e-30,
+                        &format!("{name} {isa:?} {:?} {:?} over {:?}", case.dims, case.strides, case.over),
+                    );
                 };
                 check(sum, "sum", &|g| g.iter().map(|&v| v as f64).sum());
                 check(mean, "mean", &|g| g.iter().map(|&v| v as f64).sum::<f64>() / g.len() as f64);

@@ -199,7 +199,16 @@ mod tests {
     use crate::testing::{noise, run};
 
     /// Row-major reference of scatter (adding or not) in f64.
-    fn reference(x: &[f64], dims: &[usize], ids: &[i64], index: &[usize], source: &[f64], from: &[usize], dim: usize, adding: bool) -> Vec<f64> {
+    fn reference(
+        x: &[f64],
+        dims: &[usize],
+        ids: &[i64],
+        index: &[usize],
+        source: &[f64],
+        from: &[usize],
+        dim: usize,
+        adding: bool,
+    ) -> Vec<f64> {
         let mut y = x.to_vec();
         for flat in 0..ids.len() {
             let (mut rest, mut to, mut at, mut step, mut step_from) = (flat, 0, 0, 1, 1);
@@ -237,7 +246,14 @@ mod tests {
                 let op = if adding { scatter_add } else { scatter };
                 let mut y = vec![0f64; n(dims)];
                 run(0, |cx| {
-                    op(cx, &View::of(&x, dims), &View::of(&ids, index), &View::of(&source, from), dim as i64, &mut ViewMut::of(&mut y, dims))
+                    op(
+                        cx,
+                        &View::of(&x, dims),
+                        &View::of(&ids, index),
+                        &View::of(&source, from),
+                        dim as i64,
+                        &mut ViewMut::of(&mut y, dims),
+                    )
                 })
                 .unwrap();
                 assert_eq!(y, want, "{dims:?} {index:?} adding {adding}");
@@ -249,7 +265,14 @@ mod tests {
     fn bad_indices_write_nothing() {
         let mut y = [5f32; 3];
         let e = run(0, |cx| {
-            scatter_add(cx, &View::of(&[1f32, 2., 3.], &[3]), &View::of(&[0i32, 3], &[2]), &View::of(&[1f32, 1.], &[2]), 0, &mut ViewMut::of(&mut y, &[3]))
+            scatter_add(
+                cx,
+                &View::of(&[1f32, 2., 3.], &[3]),
+                &View::of(&[0i32, 3], &[2]),
+                &View::of(&[1f32, 1.], &[2]),
+                0,
+                &mut ViewMut::of(&mut y, &[3]),
+            )
         });
         assert!(e.is_err());
         assert_eq!(y, [5.0; 3]);
@@ -270,14 +293,31 @@ mod tests {
             }
             let mut dx = vec![f32::NAN; want.len()];
             run(0, |cx| {
-                index_select_grad(cx, &View::of(&dy, &[outer, k, inner]), &View::of(&ids, &[k]), 1, n as i64, &mut ViewMut::of(&mut dx, &[outer, n, inner]))
+                index_select_grad(
+                    cx,
+                    &View::of(&dy, &[outer, k, inner]),
+                    &View::of(&ids, &[k]),
+                    1,
+                    n as i64,
+                    &mut ViewMut::of(&mut dx, &[outer, n, inner]),
+                )
             })
             .unwrap();
             assert_eq!(dx, want);
             if outer == 1 {
                 want[inner..2 * inner].fill(0.0);
                 let mut dw = vec![f32::NAN; want.len()];
-                run(0, |cx| embedding_grad(cx, &View::of(&dy, &[k, inner]), &View::of(&ids, &[k]), n as i64, 1, &mut ViewMut::of(&mut dw, &[n, inner]))).unwrap();
+                run(0, |cx| {
+                    embedding_grad(
+                        cx,
+                        &View::of(&dy, &[k, inner]),
+                        &View::of(&ids, &[k]),
+                        n as i64,
+                        1,
+                        &mut ViewMut::of(&mut dw, &[n, inner]),
+                    )
+                })
+                .unwrap();
                 assert_eq!(dw, want);
             }
         }
@@ -289,7 +329,10 @@ mod tests {
         let ids = vec![0i32; 1000];
         let mut dw = [bf16::ZERO; 2];
         let dy = View::of(&dy, &[1000, 1]);
-        run(embedding_grad_scratch(dy.meta(), 2), |cx| embedding_grad(cx, &dy, &View::of(&ids, &[1000]), 2, -1, &mut ViewMut::of(&mut dw, &[2, 1]))).unwrap();
+        run(embedding_grad_scratch(dy.meta(), 2), |cx| {
+            embedding_grad(cx, &dy, &View::of(&ids, &[1000]), 2, -1, &mut ViewMut::of(&mut dw, &[2, 1]))
+        })
+        .unwrap();
         assert_eq!(dw, [bf16::from_f32(1000.0), bf16::ZERO]);
     }
 }

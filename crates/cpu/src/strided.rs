@@ -2,7 +2,8 @@
 use ferrograd_tensor::{MAX_RANK, View, ViewMut, with_element};
 use std::ops::Range;
 
-/// Elements a task: large enough to hide a fork, small enough that few tasks keep many threads busy. Part of the results' order: a constant.
+/// Elements a task: large enough to hide a fork, small enough that few tasks keep many threads busy. Part of the results' order: a
+/// constant.
 pub(crate) const GRAIN: usize = 32 * 1024;
 
 /// Loops over `N` operands of one shape. Sizes of 1 are dropped, dimensions that step evenly in every operand are merged,
@@ -70,7 +71,8 @@ impl<const N: usize> Nest<N> {
     }
 }
 
-/// Offsets of the flat indices `range` of loops over `dims`, counted up like an odometer. (Not generic over `f`: it would be compiled hundreds of times.)
+/// Offsets of the flat indices `range` of loops over `dims`, counted up like an odometer. (Not generic over `f`: it would be compiled
+/// hundreds of times.)
 fn each_index<const N: usize>(dims: &[usize], strides: &[[isize; N]], range: Range<usize>, f: &mut dyn FnMut([isize; N])) {
     if range.is_empty() {
         return;

@@ -7,7 +7,8 @@ use ferrograd_tensor::{B8, Cx, Error, Result, SyncPtr, View, ViewMut};
 /// `a` where `condition` holds, else `b`; all broadcast to `y`. `a` and `b` have `y`'s dtype.
 pub fn where_(cx: &mut Cx, condition: &View, a: &View, b: &View, y: &mut ViewMut) -> Result {
     let to = *y.layout();
-    let spread = |v: &View| v.layout().broadcast_to(to.shape).ok_or_else(|| Error::internal("where: shapes passed the rule and do not broadcast"));
+    let spread =
+        |v: &View| v.layout().broadcast_to(to.shape).ok_or_else(|| Error::internal("where: shapes passed the rule and do not broadcast"));
     let (c, p, q) = (spread(condition)?, spread(a)?, spread(b)?);
     let nest = Nest::new(to.dims(), [c.strides(), p.strides(), q.strides(), to.strides()]);
     let condition = condition.ptr::<B8>();
@@ -30,7 +31,9 @@ unsafe fn choose<T: Copy>(cx: &Cx, nest: &Nest<4>, condition: *const B8, a: *con
     let steps = nest.inner().1;
     for_pieces(cx, nest, &|[oc, oa, ob, oy], len| {
         // SAFETY: offsets of the four layouts; pieces write distinct elements.
-        unsafe { vectorize(Choose { c: c.get().offset(oc), a: a.get().offset(oa), b: b.get().offset(ob), y: y.get().offset(oy), len, steps }) }
+        unsafe {
+            vectorize(Choose { c: c.get().offset(oc), a: a.get().offset(oa), b: b.get().offset(ob), y: y.get().offset(oy), len, steps })
+        }
     });
 }
 
@@ -90,7 +93,8 @@ mod tests {
         let a: Vec<T> = (0..n(dims[1])).map(|i| T::from_i64(i as i64 % 90)).collect();
         let b: Vec<T> = (0..n(dims[2])).map(|i| T::from_i64(100 + i as i64 % 20)).collect();
         let mut y = vec![T::default(); n(to)];
-        run(0, |cx| where_(cx, &View::of(&c, dims[0]), &View::of(&a, dims[1]), &View::of(&b, dims[2]), &mut ViewMut::of(&mut y, to))).unwrap();
+        run(0, |cx| where_(cx, &View::of(&c, dims[0]), &View::of(&a, dims[1]), &View::of(&b, dims[2]), &mut ViewMut::of(&mut y, to)))
+            .unwrap();
         let at = |flat: usize, d: &[usize]| {
             let (mut rest, mut source, mut step) = (flat, 0, 1);
             for k in (0..to.len()).rev() {

@@ -97,7 +97,7 @@ macro_rules! expand {
         views { $($v:ident ($vx:ident) { $($va:ident: $vk:ident),* } -> $vrule:expr;)* }
         kernels {
             $([$($flag:ident $(($($promoted:ident),*))?),*] $k:ident ($($in:ident: $kind:ident),*) { $($attr:ident: $akind:ident),* }
-                -> ($($out:ident: $rule:expr),*) $(scratch($scratch:expr))?;)*
+                -> ($($out:ident: $rule:expr),*) $(scratch($scratch:expr))? $(check($check:expr))?;)*
         }
     ) => {
         /// Every op once, in the table's order.
@@ -136,6 +136,7 @@ macro_rules! expand {
                         let (mut metas, mut arity, mut reader) = (metas, arity.iter(), AttrReader::new(attrs));
                         $(let $in = meta_of!(metas, arity, $kind);)*
                         $(let $attr = attr!(reader, $akind);)*
+                        $($check;)?
                         Inferred { compute: None, outputs: smallvec![$($rule),*], scratch: 0 $(+ $scratch)? }
                     }
                 })*

@@ -4,7 +4,7 @@
 //! A row of `kernels` reads
 //!
 //! ```text
-//! [flags] name (operand: Kind, ...) { attribute: type, ... } -> (output: shape rule, ...) scratch(bytes);
+//! [flags] name (operand: Kind, ...) { attribute: type, ... } -> (output: shape rule, ...) scratch(bytes) check(shape rule without outputs);
 //! ```
 //!
 //! and calls `ferrograd_cpu::name(cx, operands ..., attributes ..., outputs ...) -> Result`.
@@ -59,7 +59,7 @@ macro_rules! op_table {
                 [] roll (x: In) { shift: i64, dim: i64 } -> (y: rules::along(x, dim)?);
                 [] tril (x: In) { diagonal: i64 } -> (y: rules::matrix(x)?);
                 [] triu (x: In) { diagonal: i64 } -> (y: rules::matrix(x)?);
-                [strided] assign (target: Mut, source: In) {} -> ();
+                [strided] assign (target: Mut, source: In) {} -> () check(rules::assign(target, source)?);
                 [strided] fill (target: Mut) { value: f64 } -> ();
 
                 // -- indexing: indices are int32 (or int64); negative ones and those past the end are late `Index` errors

@@ -23,6 +23,7 @@ impl DType {
     pub fn from_code(code: i64) -> Result<DType> {
         usize::try_from(code).ok().and_then(|i| Self::ALL.get(i).copied()).ok_or_else(|| Error::dtype(format!("no dtype has the code {code}")))
     }
+    #[inline]
     pub fn size(self) -> usize {
         match self {
             DType::F64 | DType::I64 => 8,
@@ -31,9 +32,11 @@ impl DType {
             DType::U8 | DType::I8 | DType::Bool => 1,
         }
     }
+    #[inline]
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64 | DType::BF16 | DType::F16)
     }
+    #[inline]
     pub fn is_integer(self) -> bool {
         matches!(self, DType::I64 | DType::I32 | DType::U8 | DType::I8)
     }

@@ -1,4 +1,4 @@
-use super::drive::{Operand, drive};
+use super::drive::{aligned, Operand, drive};
 use super::unary::{gelu_argument, integer_remainder, pow32, remainder32, remainder64, sigmoid64};
 use super::{Compiled, FRAC_1_SQRT_TAU, GELU_CUBIC, GELU_SCALE, Row, double, integer, single, table, truth};
 use ferrograd_simd::{Simd, math, reference};
@@ -126,6 +126,9 @@ fn integer_floor_divide(x: i64, y: i64) -> i64 {
 pub fn binary(cx: &mut Cx, op: Binary, x: &View, y: &View, a: f64, b: f64, out: &mut ViewMut) -> Result {
     if x.dtype() == DType::Bool && matches!(op, Binary::sub | Binary::remainder | Binary::floor_divide) {
         return Err(Error::dtype("has no meaning for bool.\n  Use logical_xor, or convert with .to('int32')."));
+    }
+    if aligned(cx, op.compiled(), x, y, a, b, out) {
+        return Ok(());
     }
     let shape = out.layout().shape;
     let (Some(x_layout), Some(y_layout)) = (x.layout().broadcast_to(shape), y.layout().broadcast_to(shape)) else {

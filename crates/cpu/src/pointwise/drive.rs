@@ -74,6 +74,21 @@ pub(super) fn drive<const N: usize>(
     Ok(())
 }
 
+/// The commonest case, with no layouts to work out: float32 operands of the result's own shape, one after the other in memory. False for any other.
+pub(super) fn aligned(cx: &Cx, row: Compiled, x: &View, y: &View, a: f64, b: f64, out: &mut ViewMut) -> bool {
+    let plain = |v: &View| v.dtype() == DType::F32 && v.dims() == out.dims() && v.is_contiguous();
+    if out.dtype() != DType::F32 || !plain(x) || !plain(y) {
+        return false;
+    }
+    let (x, y) = (x.slice::<f32>(), y.slice::<f32>());
+    cx.par_chunks_mut(out.slice_mut::<f32>(), GRAIN, |first, part| {
+        let (x, y) = (x[first..].as_ptr(), y[first..].as_ptr());
+        // SAFETY: x and y have the result's length, so `part.len()` elements lie behind each pointer.
+        unsafe { (row.single)(&Run { x, x_step: 1, y, y_step: 1, out: part.as_mut_ptr(), len: part.len(), a, b }) }
+    });
+    true
+}
+
 fn all<C: Compute, const N: usize>(cx: &Cx, row: unsafe fn(&Run<C>), operands: [Operand; N], a: f64, b: f64, out: &mut ViewMut) {
     let flat = operands.each_ref().map(|o| if o.dtype == C::DTYPE { o.flat_step() } else { None });
     if out.dtype() == C::DTYPE && flat.iter().all(Option::is_some) {
@@ -142,7 +157,7 @@ impl<C: Compute, const N: usize> Work<C, N> {
                 let (row, column) = (at / inner, at % inner);
                 len = len.min(inner - column);
                 if self.nest.rank > 1 {
-                    self.nest.each_row(row..row + 1, |o| offsets = o);
+                    self.nest.each_row(row..row + 1, &mut |o| offsets = o);
                 }
                 for k in 0..N {
                     offsets[k] += column as isize * steps[k];
@@ -198,7 +213,7 @@ impl<C: Compute, const N: usize> Work<C, N> {
         let mut done = 0;
         let mut column = at % inner;
         let size = operand.dtype.size() as isize;
-        self.nest.each_row(first..last + 1, |offsets| {
+        self.nest.each_row(first..last + 1, &mut |offsets| {
             let part = (inner - column).min(len - done);
             // SAFETY: the elements are the operand's, and `done + part <= len`.
             unsafe {

@@ -1,4 +1,4 @@
-use super::drive::{Operand, drive};
+use super::drive::{aligned, Operand, drive};
 use super::{Compiled, GELU_CUBIC, GELU_SCALE, Row, double, integer, single, table, truth};
 use ferrograd_simd::{Simd, math, reference};
 use ferrograd_tensor::{Cx, Element, Error, Result, View, ViewMut, bf16, f16};
@@ -202,6 +202,9 @@ pub fn unary(cx: &mut Cx, op: Unary, x: &View, a: f64, b: f64, y: &mut ViewMut) 
         ferrograd_tensor::DType::F16 if compares => Element::to_f64(f16::from_f64(a)),
         _ => a,
     };
+    if aligned(cx, op.compiled(), x, x, a, b, y) {
+        return Ok(());
+    }
     let operand = Operand::new(x, *x.layout());
     drive(cx, op.compiled(), [operand], a, b, y)
         .map_err(|_| Error::dtype(format!("has no meaning for integers.\n  x {} {}", x.layout().shape, x.dtype())))

@@ -5,7 +5,8 @@ use crate::{DType, Error, Meta, Result};
 fn need_images(x: &Meta) -> Result {
     if x.rank() != 4 {
         return Err(Error::shape(format!(
-            "images must have four dimensions, N H W C.\n  {}\n  Add the missing ones with reshape, for example [1, H, W, C] for a single image.",
+            "images must have four dimensions, N H W C.\n  {}\n  \
+             Add the missing ones with reshape, for example [1, H, W, C] for a single image.",
             show("images", x)
         )));
     }
@@ -19,7 +20,10 @@ fn need_images(x: &Meta) -> Result {
 pub fn images(x: &Meta, key: &Meta) -> Result<Meta> {
     need_images(x)?;
     if key.dtype != DType::I64 || key.dims() != [2] {
-        return Err(Error::value(format!("the key must be int64 [2]: seed and counter.\n  {}\n  Take it from a Generator.", show("key", key))));
+        return Err(Error::value(format!(
+            "the key must be int64 [2]: seed and counter.\n  {}\n  Take it from a Generator.",
+            show("key", key)
+        )));
     }
     Ok(like(x))
 }
@@ -30,7 +34,10 @@ pub fn resize(x: &Meta, height: i64, width: i64) -> Result<Meta> {
     let (h, w) = (size("height", height)?, size("width", width)?);
     let d = x.dims();
     if (d[1] == 0 || d[2] == 0) && h > 0 && w > 0 {
-        return Err(Error::shape(format!("an image without pixels cannot be resized.\n  {} (N H W C)\n  Leave out empty images.", show("images", x))));
+        return Err(Error::shape(format!(
+            "an image without pixels cannot be resized.\n  {} (N H W C)\n  Leave out empty images.",
+            show("images", x)
+        )));
     }
     Meta::new(x.dtype, &[d[0], h, w, d[3]])
 }

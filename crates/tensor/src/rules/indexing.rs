@@ -82,7 +82,11 @@ pub fn gather(x: &Meta, index: &Meta, dim: i64) -> Result<Meta> {
 pub fn scatter(x: &Meta, index: &Meta, source: &Meta, dim: i64) -> Result<Meta> {
     need_fit(x, index, dim)?;
     if source.dtype != x.dtype {
-        return Err(Error::dtype(format!("x and source have different dtypes.\n  {}, {}\n  Convert one with .to(...).", show("x", x), show("source", source))));
+        return Err(Error::dtype(format!(
+            "x and source have different dtypes.\n  {}, {}\n  Convert one with .to(...).",
+            show("x", x),
+            show("source", source)
+        )));
     }
     let fits = source.rank() == index.rank() && index.dims().iter().zip(source.dims()).all(|(i, s)| i <= s);
     if !fits {
@@ -115,7 +119,10 @@ fn appended(x: &Meta, last: usize, dtype: DType) -> Result<Meta> {
 pub fn embedding(weight: &Meta, ids: &Meta) -> Result<Meta> {
     need_index("ids", ids)?;
     if weight.rank() != 2 {
-        return Err(Error::shape(format!("the weight must be [rows, features].\n  {}\n  Reshape it to two dimensions.", show("weight", weight))));
+        return Err(Error::shape(format!(
+            "the weight must be [rows, features].\n  {}\n  Reshape it to two dimensions.",
+            show("weight", weight)
+        )));
     }
     appended(ids, weight.dims()[1], weight.dtype)
 }
@@ -126,7 +133,8 @@ pub fn embedding_grad(dy: &Meta, ids: &Meta, rows: i64) -> Result<Meta> {
     super::need_float("dy", dy)?;
     if dy.rank() != ids.rank() + 1 || dy.dims()[..ids.rank()] != *ids.dims() {
         return Err(Error::shape(format!(
-            "the gradient must have the ids' shape and a last dimension of features.\n  {}, {}\n  Pass what embedding answered for these ids.",
+            "the gradient must have the ids' shape and a last dimension of features.\n  {}, {}\n  \
+             Pass what embedding answered for these ids.",
             show("dy", dy),
             show("ids", ids)
         )));

@@ -8,13 +8,13 @@ mod indexing;
 mod matmul;
 mod movement;
 mod norm;
-mod pool2d;
-mod reduce;
-mod views;
 mod optimizer;
 mod pointwise;
+mod pool2d;
 mod random;
+mod reduce;
 mod softmax;
+mod views;
 
 pub use conv2d::*;
 pub use creation::*;
@@ -24,13 +24,13 @@ pub use indexing::*;
 pub use matmul::*;
 pub use movement::*;
 pub use norm::*;
-pub use pool2d::*;
-pub use reduce::*;
-pub use views::*;
 pub use optimizer::*;
 pub use pointwise::*;
+pub use pool2d::*;
 pub use random::*;
+pub use reduce::*;
 pub use softmax::*;
+pub use views::*;
 
 use crate::{DType, Error, MAX_RANK, Meta, Result, Shape};
 
@@ -39,12 +39,17 @@ use crate::{DType, Error, MAX_RANK, Meta, Result, Shape};
 pub fn axis(dim: i64, rank: usize) -> Result<usize> {
     let n = rank.max(1) as i64;
     if !(-n..n).contains(&dim) {
-        return Err(Error::value(format!("dim {dim} does not exist.\n  The tensor has {rank} dimensions.\n  Use a dim from {} to {}.", -n, n - 1)));
+        return Err(Error::value(format!(
+            "dim {dim} does not exist.\n  The tensor has {rank} dimensions.\n  Use a dim from {} to {}.",
+            -n,
+            n - 1
+        )));
     }
     Ok(dim.rem_euclid(n) as usize)
 }
 
-/// Which of `rank` dimensions `dims` names (negative ones count from the end); all of them where it is empty. A dimension named twice is an error.
+/// Which of `rank` dimensions `dims` names (negative ones count from the end); all of them where it is empty. A dimension named twice
+/// is an error.
 pub fn axes(dims: &[i64], rank: usize) -> Result<[bool; MAX_RANK]> {
     let mut named = [false; MAX_RANK];
     if dims.is_empty() {
@@ -54,7 +59,9 @@ pub fn axes(dims: &[i64], rank: usize) -> Result<[bool; MAX_RANK]> {
     for &dim in dims {
         let i = axis(dim, rank)?;
         if rank > 0 && std::mem::replace(&mut named[i], true) {
-            return Err(Error::value(format!("dim {dim} is named twice.\n  dims {dims:?} of a tensor with {rank} dimensions.\n  Name each dimension once.")));
+            return Err(Error::value(format!(
+                "dim {dim} is named twice.\n  dims {dims:?} of a tensor with {rank} dimensions.\n  Name each dimension once."
+            )));
         }
     }
     Ok(named)
@@ -73,7 +80,8 @@ pub fn broadcast(metas: &[&Meta]) -> Result<Shape> {
             } else if d != 1 && d != *to {
                 let shapes: Vec<String> = metas.iter().map(|m| m.shape().to_string()).collect();
                 return Err(Error::shape(format!(
-                    "shapes do not broadcast.\n  {}: sizes {} and {d} meet at dim -{}.\n  Sizes must be equal or 1, counted from the last dimension; \
+                    "shapes do not broadcast.\n  {}: sizes {} and {d} meet at dim -{}.\n  \
+                     Sizes must be equal or 1, counted from the last dimension; \
                      reshape or expand one of them.",
                     shapes.join(" and "),
                     *to,
@@ -104,7 +112,10 @@ pub fn along(x: &Meta, dim: i64) -> Result<Meta> {
 /// As [`like`], for an op over the last two dimensions.
 pub fn matrix(x: &Meta) -> Result<Meta> {
     if x.rank() < 2 {
-        return Err(Error::shape(format!("needs a matrix, or a batch of them.\n  {}\n  Reshape it to at least two dimensions.", show("x", x))));
+        return Err(Error::shape(format!(
+            "needs a matrix, or a batch of them.\n  {}\n  Reshape it to at least two dimensions.",
+            show("x", x)
+        )));
     }
     Ok(like(x))
 }

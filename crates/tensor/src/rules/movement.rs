@@ -13,7 +13,10 @@ pub fn concat(xs: &[Meta], dim: i64) -> Result<Meta> {
         return Err(Error::value("needs at least one tensor.\n  The list is empty.\n  Pass the tensors as an array."));
     };
     if first.rank() == 0 {
-        return Err(Error::shape(format!("scalars cannot be concatenated.\n  {}\n  Use stack, or reshape them to [1].", show("xs[0]", first))));
+        return Err(Error::shape(format!(
+            "scalars cannot be concatenated.\n  {}\n  Use stack, or reshape them to [1].",
+            show("xs[0]", first)
+        )));
     }
     let i = axis(dim, first.rank())?;
     let mut shape = first.shape();
@@ -39,7 +42,8 @@ pub fn concat(xs: &[Meta], dim: i64) -> Result<Meta> {
 pub fn pad(x: &Meta, pads: &[i64]) -> Result<Meta> {
     if !pads.len().is_multiple_of(2) || pads.len() / 2 > x.rank() {
         return Err(Error::shape(format!(
-            "pads come in pairs, at most one a dimension.\n  pads {pads:?}, {}\n  Give [before, after] of the last dimension, then of the one before it.",
+            "pads come in pairs, at most one a dimension.\n  pads {pads:?}, {}\n  \
+             Give [before, after] of the last dimension, then of the one before it.",
             show("x", x)
         )));
     }
@@ -63,7 +67,10 @@ pub fn pad(x: &Meta, pads: &[i64]) -> Result<Meta> {
 /// `a` where `condition` holds, else `b`; all three broadcast.
 pub fn where_(condition: &Meta, a: &Meta, b: &Meta) -> Result<Meta> {
     if condition.dtype != DType::Bool {
-        return Err(Error::dtype(format!("the condition must be bool.\n  {}\n  Compare it first, as condition.ne(0).", show("condition", condition))));
+        return Err(Error::dtype(format!(
+            "the condition must be bool.\n  {}\n  Compare it first, as condition.ne(0).",
+            show("condition", condition)
+        )));
     }
     let shape: Shape = broadcast(&[condition, a, b])?;
     Meta::new(promote(a.dtype, b.dtype), shape.dims())

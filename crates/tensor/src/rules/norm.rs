@@ -34,7 +34,10 @@ fn need_params(x: &Meta, what: &str, params: [(&str, Option<&Meta>); 2], dims: &
 pub fn batch_norm(x: &Meta, weight: Option<&Meta>, bias: Option<&Meta>) -> Result<Meta> {
     need_float("x", x)?;
     if x.rank() < 2 {
-        return Err(Error::shape(format!("x must have at least two dimensions, N ... C.\n  {}\n  Add the batch dimension with reshape.", show("x", x))));
+        return Err(Error::shape(format!(
+            "x must have at least two dimensions, N ... C.\n  {}\n  Add the batch dimension with reshape.",
+            show("x", x)
+        )));
     }
     if x.dims()[..x.rank() - 1].contains(&0) {
         return Err(Error::shape(format!("no rows have no statistics.\n  {} (N ... C)\n  Leave out empty batches.", show("x", x))));
@@ -73,7 +76,10 @@ pub fn layer_params(x: &Meta, dims: i64) -> Result<Meta> {
 
 fn need_groups(x: &Meta, groups: i64) -> Result {
     if x.rank() < 2 || x.rank() > MAX_RANK {
-        return Err(Error::shape(format!("x must have at least two dimensions, N ... C.\n  {}\n  Add the batch dimension with reshape.", show("x", x))));
+        return Err(Error::shape(format!(
+            "x must have at least two dimensions, N ... C.\n  {}\n  Add the batch dimension with reshape.",
+            show("x", x)
+        )));
     }
     let c = x.dims()[x.rank() - 1];
     if groups < 1 || !c.is_multiple_of(groups as usize) {

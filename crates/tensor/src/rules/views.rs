@@ -19,7 +19,8 @@ fn reshaped(x: &Meta, dims: &[i64]) -> Result<Shape> {
     }
     let mismatch = || {
         Error::shape(format!(
-            "cannot read {n} elements as {dims:?}.\n  {} has {n} elements.\n  The product of the sizes must stay {n}; one size may be -1 and is worked out.",
+            "cannot read {n} elements as {dims:?}.\n  {} has {n} elements.\n  \
+             The product of the sizes must stay {n}; one size may be -1 and is worked out.",
             show("x", x)
         ))
     };
@@ -38,7 +39,10 @@ fn reshaped(x: &Meta, dims: &[i64]) -> Result<Shape> {
     match open {
         Some(i) if known != 0 && n.is_multiple_of(known) => sizes[i] = n / known,
         Some(_) if known == 0 && n == 0 => {
-            return Err(Error::shape(format!("-1 could be any size.\n  {} has no elements, shape {dims:?}\n  Name every size.", show("x", x))));
+            return Err(Error::shape(format!(
+                "-1 could be any size.\n  {} has no elements, shape {dims:?}\n  Name every size.",
+                show("x", x)
+            )));
         }
         None if known == n => {}
         _ => return Err(mismatch()),
@@ -87,7 +91,10 @@ fn regroup(from: &Layout, shape: Shape) -> Option<Layout> {
 /// `x` repeated along its sizes of 1 to reach `dims`, without a copy (stride 0). New dimensions come in front; -1 keeps a size.
 pub fn expand(x: &Meta, dims: &[i64]) -> Result<Option<Layout>> {
     let fail = |why: String| {
-        Error::shape(format!("cannot expand to {dims:?}: {why}.\n  {}\n  Only sizes of 1 are repeated; name as many dimensions as x has, or more.", show("x", x)))
+        Error::shape(format!(
+            "cannot expand to {dims:?}: {why}.\n  {}\n  Only sizes of 1 are repeated; name as many dimensions as x has, or more.",
+            show("x", x)
+        ))
     };
     let Some(lead) = dims.len().checked_sub(x.rank()) else {
         return Err(fail("too few dimensions".into()));
@@ -116,9 +123,8 @@ pub fn expand(x: &Meta, dims: &[i64]) -> Result<Option<Layout>> {
 /// The dimensions in another order: the result's dim i is `x`'s dim `dims[i]`.
 pub fn permute(x: &Meta, dims: &[i64]) -> Result<Option<Layout>> {
     let rank = x.rank();
-    let fail = || {
-        Error::shape(format!("dims {dims:?} are no order of {rank} dimensions.\n  {}\n  Name each dimension once.", show("x", x)))
-    };
+    let fail =
+        || Error::shape(format!("dims {dims:?} are no order of {rank} dimensions.\n  {}\n  Name each dimension once.", show("x", x)));
     if dims.len() != rank {
         return Err(fail());
     }
@@ -192,7 +198,10 @@ pub fn diagonal(x: &Meta, offset: i64, dim1: i64, dim2: i64) -> Result<Option<La
     }
     let (i, j) = (axis(dim1, x.rank())?, axis(dim2, x.rank())?);
     if i == j {
-        return Err(Error::value(format!("dim1 and dim2 are the same dimension.\n  dim1 {dim1}, dim2 {dim2}, {}\n  Name two.", show("x", x))));
+        return Err(Error::value(format!(
+            "dim1 and dim2 are the same dimension.\n  dim1 {dim1}, dim2 {dim2}, {}\n  Name two.",
+            show("x", x)
+        )));
     }
     let (rows, cols) = (x.dims()[i] as i64, x.dims()[j] as i64);
     let (down, right) = (offset.min(0).unsigned_abs(), offset.max(0));
@@ -259,7 +268,16 @@ mod tests {
         let mut kept = 0;
         for v in views {
             let n = v.numel() as i64;
-            for dims in [vec![n], vec![-1, 2], vec![2, -1], vec![1, 2, -1, 1], vec![2, n / 4, 2], vec![2, 1, n / 2], vec![n / 2, 1, 1, 2], vec![1, n]] {
+            for dims in [
+                vec![n],
+                vec![-1, 2],
+                vec![2, -1],
+                vec![1, 2, -1, 1],
+                vec![2, n / 4, 2],
+                vec![2, 1, n / 2],
+                vec![n / 2, 1, 1, 2],
+                vec![1, n],
+            ] {
                 if dims.contains(&-1) || dims.iter().product::<i64>() == n {
                     if let Some(l) = reshape(&v, &dims).unwrap() {
                         assert_eq!(positions(&l), positions(&v.layout), "{v:?} as {dims:?}");
@@ -281,7 +299,8 @@ mod tests {
         let e = reshape(&meta(&[3, 4]), &[5, -1]).unwrap_err().message;
         assert_eq!(
             e,
-            "cannot read 12 elements as [5, -1].\n  x [3, 4] float32 has 12 elements.\n  The product of the sizes must stay 12; one size may be -1 and is worked out."
+            "cannot read 12 elements as [5, -1].\n  x [3, 4] float32 has 12 elements.\n  \
+             The product of the sizes must stay 12; one size may be -1 and is worked out."
         );
         assert!(reshape(&meta(&[3, 4]), &[-1, -1]).is_err() && reshape(&meta(&[3, 4]), &[-2, 6]).is_err());
         assert!(reshape(&meta(&[0, 4]), &[-1, 0]).is_err());
@@ -303,7 +322,12 @@ mod tests {
         let x = meta(&[4, 5]);
         assert_eq!(positions(&slice(&x, -1, 1, 2, 3).unwrap().unwrap()), [1, 4, 6, 9, 11, 14, 16, 19]);
         assert!(slice(&x, 1, 5, 0, 1).unwrap().is_some());
-        assert!(slice(&x, 1, 1, 2, 4).is_err() && slice(&x, 1, 6, 0, 1).is_err() && slice(&x, 0, 0, 1, 0).is_err() && slice(&x, 0, -1, 1, 1).is_err());
+        assert!(
+            slice(&x, 1, 1, 2, 4).is_err()
+                && slice(&x, 1, 6, 0, 1).is_err()
+                && slice(&x, 0, 0, 1, 0).is_err()
+                && slice(&x, 0, -1, 1, 1).is_err()
+        );
         assert!(slice(&x, 1, 1, i64::MAX, i64::MAX).is_err());
         assert_eq!(positions(&select(&x, 0, -1).unwrap().unwrap()), [15, 16, 17, 18, 19]);
         assert!(select(&x, 0, 4).is_err() && select(&meta(&[]), 0, 0).is_err());
