@@ -19,7 +19,7 @@ function render(table) {
   const rows = table.map(encoder).join('\n')
   return `// Generated from the op table by scripts/generate-run.mjs. Do not edit.
 import { callSite, currentModule, TRACE } from '../context.js'
-import { ValueError } from '../errors.js'
+import { ValueError, VersionError } from '../errors.js'
 import { commands as c, floats as f, native } from '../native.js'
 import { answer, answers, type Tensor } from '../tensor.js'
 
@@ -43,6 +43,10 @@ function putDims(at: number, dims: readonly number[]): number {
     if (c[at++] !== dims[i]!) throw new ValueError('sizes, strides and the like are 32-bit integers, got [' + dims.join(', ') + '].')
   }
   return at
+}
+/** What other workers read is not changed under them. */
+function mutable(op: string, list: readonly Tensor[]): void {
+  if (list.some((x) => x._base._frozen)) throw new VersionError(op + ': the tensor was shared with other workers and cannot be changed in place any more. Change a copy: x.clone().', { op })
 }
 /** An in-place change: tensors that share the storage see it. */
 function changed(list: readonly Tensor[]): void {
@@ -74,10 +78,10 @@ function encoder(row) {
   ]
   const outputs = row.outputs.length
   const result = outputs === 0 ? 'void' : outputs === 1 ? 'Tensor' : `[${row.outputs.map(() => 'Tensor').join(', ')}]`
-  const lines = [`c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
+  const written = operands.filter((o) => o.kind === 'Mut' || o.kind === 'MutList')
+  const lines = [...written.map((o) => `mutable('${name}', ${o.kind === 'Mut' ? `[${o.name}]` : o.name})`), `c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
   lines.push(...(isDynamic(row) ? dynamicLines(operands, attrs) : fixedLines(operands, attrs)))
   lines.push('call()')
-  const written = operands.filter((o) => o.kind === 'Mut' || o.kind === 'MutList')
   if (outputs === 0) lines.push('answers()')
   else if (outputs > 1) lines.push(`const out = answers() as ${result}`)
   else if (written.length > 0) lines.push('const out = answer()')

@@ -7,12 +7,6 @@ export interface ShareToken {
   readonly ferrogradShare: number
 }
 
-/** Tensors that were shared or adopted here: nobody may change them in place any more. */
-const frozen = new WeakSet<Tensor>()
-export function isFrozen(tensor: Tensor): boolean {
-  return frozen.has(tensor._base)
-}
-
 /**
  * Makes a tensor readable by the other workers of this process, without a copy: send the token with `postMessage` and call `fromShared` there.
  * From then on it cannot be changed in place. `revoke` lets go of the shared reference; workers that adopted it keep theirs.
@@ -21,7 +15,7 @@ export function share(tensor: Tensor): { token: ShareToken; revoke: () => void }
   native.publish(tensor._slot, tensor._generation)
   check()
   const id = commands[1]!
-  frozen.add(tensor._base)
+  tensor._base._frozen = true
   return { token: { ferrogradShare: id }, revoke: () => native.unpublish(id) }
 }
 
@@ -30,6 +24,6 @@ export function fromShared(token: ShareToken): Tensor {
   if (typeof token?.ferrogradShare !== 'number') throw new ValueError('fromShared: takes the token that share() gave in another worker of this process.')
   native.adopt(token.ferrogradShare)
   const tensor = answer()
-  frozen.add(tensor._base)
+  tensor._base._frozen = true
   return tensor
 }

@@ -49,6 +49,8 @@ export class Tensor<D extends DType = DType> {
   _base: Tensor
   /** @internal Raised by each in-place change; of `_base` alone. */
   _version = 0
+  /** @internal Shared with other workers: not to be changed; of `_base` alone. */
+  _frozen = false
   /** @internal The op that made it, where gradients flow. */
   _node: GraphNode | null = null
   /** @internal */ _scope: Scope | null = null

@@ -7,6 +7,6 @@ test('methods keep the signatures of their ops', () => {
   expectTypeOf(x.max(0).values).toEqualTypeOf<Tensor>()
   expectTypeOf(x.reshape(4)).toEqualTypeOf<Tensor>()
   expectTypeOf(x.reshape([2, 2])).toEqualTypeOf<Tensor>()
-  expectTypeOf(x.item()).toEqualTypeOf<Promise<number>>()
+  expectTypeOf(x.sum().item()).toEqualTypeOf<Promise<number>>()
   expectTypeOf(tensor([1], { dtype: 'int64' }).data()).toEqualTypeOf<Promise<BigInt64Array>>()
 })

@@ -1,6 +1,6 @@
 // The two rows that write in place, which the library uses for parameters and state.
 import { expect, test } from 'vitest'
-import { noGrad, tensor, zeros } from '../../ts/index.js'
+import { noGrad, share, tensor, VersionError, zeros } from '../../ts/index.js'
 import { run } from '../../ts/native/run.js'
 import { numbers } from '../check.js'
 
@@ -40,8 +40,35 @@ test('a large tensor, in tasks', () => {
   expect([numbers(x)[1], numbers(x)[523]]).toEqual([131, 1])
 })
 
-test('a source that does not broadcast leaves the target whole', () => {
+test('a source that does not broadcast is refused and leaves the target whole', () => {
   const x = tensor([1, 2])
-  run.assign(x, zeros([3]))
+  expect(() => run.assign(x, zeros([3]))).toThrow(/does not broadcast/)
   expect(numbers(x)).toEqual([1, 2])
+})
+
+test('assign_, fill_ and zero_ write in place, casting', () => {
+  const x = tensor([1, 2, 3])
+  expect(x.assign_(tensor([4, 5, 6], { dtype: 'int32' }))).toBe(x)
+  expect(numbers(x)).toEqual([4, 5, 6])
+  x.at([0, 2]).fill_(7)
+  expect(numbers(x)).toEqual([7, 7, 6])
+  x.zero_()
+  expect(numbers(x)).toEqual([0, 0, 0])
+})
+
+test('what requires a gradient is changed inside noGrad alone, by whichever alias', () => {
+  const w = tensor([1, 2], { requiresGrad: true })
+  for (const alias of [w, w.detach(), w.detach().at([0, 1])]) expect(() => alias.fill_(3)).toThrow(VersionError)
+  const loss = w.mul(w).sum()
+  noGrad(() => w.fill_(3))
+  expect(numbers(w.detach())).toEqual([3, 3])
+  expect(() => loss.backward()).toThrow(VersionError)
+})
+
+test('a shared tensor is frozen', () => {
+  const x = tensor([1, 2])
+  const { revoke } = share(x)
+  expect(() => x.fill_(3)).toThrow(VersionError)
+  expect(() => run.assign(x, tensor([3, 4]))).toThrow(VersionError)
+  revoke()
 })

@@ -1,6 +1,7 @@
 // One line an op file. Every export whose first argument is a tensor also becomes a method of Tensor.
 export * from './activation.js'
 export * from './arithmetic.js'
+export * from './assign.js'
 export * from './at.js'
 export * from './batch-norm.js'
 export * from './cast.js'
