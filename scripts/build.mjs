@@ -48,17 +48,19 @@ async function generateRun() {
   await run(process.execPath, [join(root, 'scripts', 'generate-run.mjs'), join(native, addonFile()), join(native, 'run.ts')])
 }
 
+const entries = ['index', 'internal', 'nn/index', 'optim/index', 'data/index', 'train/index', 'models/index', 'cli/index', 'cli/demo']
+
 async function buildDist() {
   const sources = filesBelow('ts', (file) => file.endsWith('.ts'))
-  const inputs = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
+  const inputs = hashOf([...sources, 'tsconfig.json', 'scripts/build.mjs', 'package-lock.json'])
   const stamp = join(root, 'dist', '.sources')
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== inputs) {
-    await step('dist (tsc)', async () => {
-      rmSync(stamp, { force: true })
-      await run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json'])
-      removeOrphans(sources)
-      const command = join(root, 'dist', 'cli', 'index.js')
-      if (existsSync(command)) chmodSync(command, 0o755)
+    await step('dist (tsc, rolldown)', async () => {
+      // What a removed source once became must not stay importable.
+      for (const file of [...filesBelow('dist'), ...filesBelow('target/js')]) if (!file.endsWith('.node')) rmSync(join(root, file))
+      await run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json', '--outDir', 'target/js', '--declarationDir', 'dist'])
+      await bundle()
+      chmodSync(join(root, 'dist', 'cli', 'index.js'), 0o755)
       writeFileSync(stamp, inputs)
     })
   }
@@ -67,12 +69,14 @@ async function buildDist() {
   }
 }
 
-// What a removed source once became must not stay importable.
-function removeOrphans(sources) {
-  const wanted = new Set(sources.map((file) => file.replace(/^ts/, 'dist').replace(/\.ts$/, '')))
-  for (const file of filesBelow('dist', (name) => /\.(js|d\.ts)$/.test(name))) {
-    if (!wanted.has(file.replace(/\.(js|d\.ts)$/, ''))) rmSync(join(root, file))
-  }
+// One file for what is always loaded, and one for each part that may never be: opening 170 small modules costs more than the addon itself.
+// The pieces lie in dist itself, beside native/, where `require('./native/...')` looks.
+async function bundle() {
+  const { rolldown } = await import('rolldown')
+  const input = Object.fromEntries(entries.map((name) => [name, join(root, 'target', 'js', `${name}.js`)]))
+  const build = await rolldown({ input, platform: 'node', external: (id) => !/^[./]/.test(id) || id.endsWith('.node'), logLevel: 'warn' })
+  await build.write({ dir: join(root, 'dist'), format: 'esm', entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' })
+  await build.close()
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

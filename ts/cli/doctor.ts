@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { readFile } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os'
 import { cacheFolder } from '../data/files.js'
@@ -9,7 +10,7 @@ import { parse } from './usage.js'
 export async function doctorCommand(args: readonly string[]): Promise<number> {
   const { values } = parse('doctor', args, { json: { type: 'boolean' } })
   const info = device.info()
-  const { version: ferrograd } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version: ferrograd } = createRequire(import.meta.url)('ferrograd/package.json') as { version: string }
   const limit = await cgroupMemory()
   const facts = {
     versions: {

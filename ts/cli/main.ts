@@ -38,7 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function version(): Promise<number> {
-  const { readFile } = await import('node:fs/promises')
-  say((JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version)
+  const { createRequire } = await import('node:module')
+  say((createRequire(import.meta.url)('ferrograd/package.json') as { version: string }).version)
   return 0
 }
