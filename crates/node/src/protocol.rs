@@ -7,7 +7,7 @@
 //! out  [count, (slot, generation, dtype, device, rank, sizes ...) ...]  or [-1]: an error waits in `takeError`
 //! ```
 use crate::environment::{Environment, with};
-use ferrograd_runtime::{Arity, AttrKind, Attrs, Device, Kind, Op, Tensors};
+use ferrograd_runtime::{AttrKind, Device, Kind, Op};
 use ferrograd_tensor::{Error, Result};
 use napi::sys;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +29,7 @@ fn decode(environment: &mut Environment, op: Op) -> Result<()> {
     environment.session.module = commands.get(1)? as u32;
     let device = device_of(commands.get(2)?);
     let spec = op.spec();
-    let (mut operands, mut arity, mut attrs) = (Tensors::new(), Arity::new(), Attrs::default());
+    let mut command = environment.session.command(op);
     let mut at = 3;
     for (_, kind) in spec.operands {
         let count = match kind {
@@ -37,7 +37,7 @@ fn decode(environment: &mut Environment, op: Op) -> Result<()> {
             Kind::Opt => {
                 if commands.get(at)? < 0 {
                     at += 2;
-                    arity.push(0);
+                    command.arity.push(0);
                     continue;
                 }
                 1
@@ -47,9 +47,9 @@ fn decode(environment: &mut Environment, op: Op) -> Result<()> {
                 commands.get(at - 1)?
             }
         };
-        arity.push(u16::try_from(count).map_err(|_| Error::value(format!("takes at most {} tensors in a list, got {count}", u16::MAX)))?);
+        command.arity.push(u16::try_from(count).map_err(|_| Error::value(format!("takes at most {} tensors in a list, got {count}", u16::MAX)))?);
         for _ in 0..count {
-            operands.push(environment.handles.get(commands.get(at)?, commands.get(at + 1)?)?.clone());
+            command.operands.push(environment.handles.get(commands.get(at)?, commands.get(at + 1)?)?.clone());
             at += 2;
         }
     }
@@ -57,25 +57,25 @@ fn decode(environment: &mut Environment, op: Op) -> Result<()> {
     for (_, kind) in spec.attrs {
         match kind {
             AttrKind::F64 => {
-                attrs.floats.push(environment.floats.get(float)?);
+                command.attrs.floats.push(environment.floats.get(float)?);
                 float += 1;
             }
             AttrKind::I64 | AttrKind::Bool => {
-                attrs.ints.push(commands.get(at)? as i64);
+                command.attrs.ints.push(commands.get(at)? as i64);
                 at += 1;
             }
             AttrKind::Dims => {
                 let len = commands.get(at)?;
-                attrs.ints.push(len as i64);
+                command.attrs.ints.push(len as i64);
                 at += 1;
                 for _ in 0..len {
-                    attrs.ints.push(commands.get(at)? as i64);
+                    command.attrs.ints.push(commands.get(at)? as i64);
                     at += 1;
                 }
             }
         }
     }
-    let outputs = environment.session.call(op, operands, arity, attrs, device)?;
+    let outputs = environment.session.call(command, device)?;
     environment.answer(outputs.iter())
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub type Tensors = SmallVec<[Arc<Tensor>; 4]>;
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Command {
     pub op: Op,
     /// Look for NaN and infinity in the outputs.
@@ -24,6 +24,17 @@ pub struct Command {
     pub attrs: Attrs,
     pub outputs: Tensors,
     pub scratch: usize,
+}
+
+impl Command {
+    /// Lets go of all it refers to, and keeps the room.
+    pub fn clear(&mut self) {
+        self.operands.clear();
+        self.arity.clear();
+        self.attrs.ints.clear();
+        self.attrs.floats.clear();
+        self.outputs.clear();
+    }
 }
 
 /// An operand or output with the buffer that stands for it in this run (a captured program binds others than it recorded).

@@ -181,6 +181,13 @@ macro_rules! expand {
 
 op_table!(expand);
 
+impl Default for Op {
+    /// What an empty command holds; it is never run.
+    fn default() -> Op {
+        Op::ALL[0]
+    }
+}
+
 impl Op {
     pub fn from_code(code: i32) -> Option<Op> {
         usize::try_from(code).ok().and_then(|i| Self::ALL.get(i).copied())

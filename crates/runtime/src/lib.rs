@@ -14,13 +14,13 @@ mod storage;
 mod stream;
 
 pub use allocator::{MemoryStats, memory_stats, set_memory_limit, trim};
-pub use command::Tensors;
+pub use command::{Command, Tensors};
 pub use dispatch::Op;
 pub use failure::{Failure, has_unseen, take_unseen};
 pub use limits::Limits;
 pub use pool::Pool;
 pub use program::Program;
-pub use session::{Arity, Session};
+pub use session::Session;
 pub use spec::{AttrKind, Attrs, Kind, OpSpec, Section};
 pub use storage::{Device, Tensor};
 pub use stream::{Event, Runtime, Stream};

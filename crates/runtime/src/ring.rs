@@ -3,14 +3,14 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Keeps the two ends' counters on different cache lines.
+/// Keeps what different threads write on different cache lines: a shared one would travel between the cores with every command.
 #[repr(align(128))]
-struct Padded(AtomicUsize);
+pub struct Padded<T>(pub T);
 
 pub struct Ring<T> {
     slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
-    head: Padded,
-    tail: Padded,
+    head: Padded<AtomicUsize>,
+    tail: Padded<AtomicUsize>,
 }
 
 // SAFETY: each slot is touched by one end at a time, as the counters say.

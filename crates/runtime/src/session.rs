@@ -4,14 +4,14 @@ use crate::command::{Command, Tensors};
 use crate::dispatch::{Op, infer, infer_view};
 use crate::failure::Failure;
 use crate::program::{Program, Recorder};
-use crate::spec::{Attrs, Kind, Section};
+use crate::spec::{Attrs, Kind, OpSpec, Section};
 use crate::storage::{Buffer, Device, Tensor};
 use crate::stream::{Job, Runtime, Stream};
 use ferrograd_tensor::{DType, Error, ErrorKind, Meta, Result, promote};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-pub type Arity = SmallVec<[u16; 8]>;
+
 
 pub struct Session {
     runtime: Option<Arc<Runtime>>,
@@ -81,46 +81,59 @@ impl Session {
         }
     }
 
+    /// A command to fill in: operands, arity and attributes.
+    pub fn command(&mut self, op: Op) -> Box<Command> {
+        self.start();
+        // SAFETY: a session belongs to one thread, and its streams to it.
+        let mut command = unsafe { self.streams[self.current].spare_command() };
+        command.op = op;
+        command
+    }
+
     /// Calls an op: checks, casts, copies where a kernel needs it, and queues the command. The answer comes before anything has run.
-    pub fn call(&mut self, op: Op, mut operands: Tensors, arity: Arity, attrs: Attrs, device: Device) -> Result<Tensors> {
+    /// `device` counts for ops without operands.
+    pub fn call(&mut self, mut command: Box<Command>, device: Device) -> Result<Tensors> {
+        let op = command.op;
         let spec = op.spec();
-        let device = operands.first().map_or(device, |t| t.device);
-        if operands.iter().any(|t| t.device != device) {
+        let device = command.operands.first().map_or(device, |t| t.device);
+        if command.operands.iter().any(|t| t.device != device) {
             return Err(Error::new(ErrorKind::Device, "operands are on different devices. Move them to one with .to(device)."));
         }
         if spec.section == Section::View {
-            return self.view(op, &operands[0], &attrs);
+            return self.view(op, &command.operands[0], &command.attrs);
         }
         if !spec.promote.is_empty() {
-            self.promote(op, &mut operands, &arity)?;
+            self.promote(&mut command)?;
         }
         if !spec.strided {
-            for ((_, kind), position) in expand(spec.operands, &arity) {
-                if !kind.is_written() && !operands[position].meta.layout.is_contiguous() {
-                    operands[position] = self.contiguous(&operands[position])?;
+            for i in 0..command.operands.len() {
+                if !command.operands[i].meta.layout.is_contiguous() && !kind_at(spec, &command.arity, i).1.is_written() {
+                    command.operands[i] = self.contiguous(&command.operands[i])?;
                     self.copies += 1;
                 }
             }
         }
         let inferred = {
-            let metas: SmallVec<[&Meta; 8]> = operands.iter().map(|t| &t.meta).collect();
-            infer(op, &metas, &arity, &attrs)?
+            let metas: SmallVec<[&Meta; 8]> = command.operands.iter().map(|t| &t.meta).collect();
+            infer(op, &metas, &command.arity, &command.attrs)?
         };
         if let Some(compute) = inferred.compute {
-            for operand in operands.iter_mut().filter(|t| t.meta.dtype != compute) {
+            for operand in command.operands.iter_mut().filter(|t| t.meta.dtype != compute) {
                 *operand = self.cast(operand, compute)?;
             }
         }
-        if spec.writes_in_place() {
-            self.check_targets(op, &operands, &arity)?;
+        let in_place = spec.writes_in_place();
+        if in_place {
+            self.check_targets(op, &command.operands, &command.arity)?;
         }
-        let outputs: Tensors = inferred.outputs.iter().map(|meta| Tensor::planned(*meta, device)).collect();
-        if device == Device::Meta {
-            return Ok(outputs);
+        command.outputs.extend(inferred.outputs.iter().map(|meta| Tensor::planned(*meta, device)));
+        let outputs = command.outputs.clone();
+        if device == Device::Cpu {
+            command.anomaly = self.anomaly;
+            command.module = self.module;
+            command.scratch = inferred.scratch;
+            self.submit(command);
         }
-        let command =
-            Box::new(Command { op, anomaly: self.anomaly, module: self.module, operands, arity, attrs, outputs: outputs.clone(), scratch: inferred.scratch });
-        self.submit(command);
         Ok(outputs)
     }
 
@@ -191,31 +204,35 @@ impl Session {
         Ok(smallvec![Arc::new(Tensor { meta, device: base.device, buffer: base.buffer.clone() })])
     }
 
-    fn one(&mut self, op: Op, x: &Arc<Tensor>, attrs: Attrs) -> Result<Arc<Tensor>> {
-        Ok(self.call(op, smallvec![x.clone()], smallvec![1], attrs, x.device)?.remove(0))
+    fn one(&mut self, op: Op, x: &Arc<Tensor>, ints: &[i64]) -> Result<Arc<Tensor>> {
+        let mut command = self.command(op);
+        command.operands.push(x.clone());
+        command.arity.push(1);
+        command.attrs.ints.extend_from_slice(ints);
+        Ok(self.call(command, x.device)?.remove(0))
     }
     pub fn contiguous(&mut self, x: &Arc<Tensor>) -> Result<Arc<Tensor>> {
-        self.one(Op::contiguous, x, Attrs::default())
+        self.one(Op::contiguous, x, &[])
     }
     pub fn cast(&mut self, x: &Arc<Tensor>, dtype: DType) -> Result<Arc<Tensor>> {
-        self.one(Op::cast, x, Attrs { ints: smallvec![dtype as i64], floats: SmallVec::new() })
+        self.one(Op::cast, x, &[dtype as i64])
     }
 
-    fn promote(&mut self, op: Op, operands: &mut Tensors, arity: &Arity) -> Result<()> {
-        let spec = op.spec();
-        let named: SmallVec<[usize; 4]> =
-            expand(spec.operands, arity).filter(|((name, _), _)| spec.promote.contains(name)).map(|(_, position)| position).collect();
-        let Some(common) = named.iter().map(|&i| operands[i].meta.dtype).reduce(promote) else { return Ok(()) };
-        for &i in &named {
-            if operands[i].meta.dtype != common {
-                operands[i] = self.cast(&operands[i], common)?;
+    fn promote(&mut self, command: &mut Command) -> Result<()> {
+        let spec = command.op.spec();
+        let named = |i: usize| spec.promote.contains(&kind_at(spec, &command.arity, i).0);
+        let positions: SmallVec<[usize; 4]> = (0..command.operands.len()).filter(|&i| named(i)).collect();
+        let Some(common) = positions.iter().map(|&i| command.operands[i].meta.dtype).reduce(promote) else { return Ok(()) };
+        for &i in &positions {
+            if command.operands[i].meta.dtype != common {
+                command.operands[i] = self.cast(&command.operands[i], common)?;
             }
         }
         Ok(())
     }
 
     /// In-place targets must not overlap: not each other, not an operand that is read, not themselves (a broadcast view).
-    fn check_targets(&self, op: Op, operands: &Tensors, arity: &Arity) -> Result<()> {
+    fn check_targets(&self, op: Op, operands: &Tensors, arity: &[u16]) -> Result<()> {
         let spec = op.spec();
         for ((name, kind), i) in expand(spec.operands, arity).filter(|((_, kind), _)| kind.is_written()) {
             let target = &operands[i];
@@ -371,6 +388,18 @@ fn contiguous_meta(meta: &Meta) -> Meta {
 
 fn capture_refusal(what: &str) -> Error {
     Error::new(ErrorKind::Capture, format!("{what} is not possible inside a compiled function: it is recorded once and has no values then. Return the tensor and read it outside."))
+}
+
+/// The row's operand that tensor `position` belongs to.
+fn kind_at(spec: &OpSpec, arity: &[u16], position: usize) -> (&'static str, Kind) {
+    let mut end = 0;
+    for (operand, &count) in spec.operands.iter().zip(arity) {
+        end += count as usize;
+        if position < end {
+            return *operand;
+        }
+    }
+    unreachable!("a command has as many tensors as its arity says")
 }
 
 /// The row's operands, each tensor with its position.

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::program::Replay;
-use crate::ring::Ring;
+use crate::ring::{Padded, Ring};
 use ferrograd_tensor::Parallel;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -42,9 +42,13 @@ pub enum Job {
 pub struct Stream {
     pub id: u32,
     ring: Ring<Job>,
-    pushed: AtomicU64,
-    completed: AtomicU64,
-    queued_bytes: AtomicUsize,
+    /// Commands that have run, emptied, on their way back to the session: memory freed by another thread than took it is slow.
+    spare: Ring<Box<Command>>,
+    pushed: Padded<AtomicU64>,
+    completed: Padded<AtomicU64>,
+    /// Bytes of results ever pushed, written by the session alone, and ever finished, written by the driver alone.
+    pushed_bytes: Padded<AtomicUsize>,
+    finished_bytes: Padded<AtomicUsize>,
     cancelled: AtomicBool,
     /// Failures that began here and were not yet reported.
     failure: Mutex<Option<Arc<Failure>>>,
@@ -52,11 +56,19 @@ pub struct Stream {
 
 impl Stream {
     pub fn completed(&self) -> u64 {
-        self.completed.load(Ordering::Acquire)
+        self.completed.0.load(Ordering::Acquire)
     }
     /// The sequence number of the last job pushed.
     pub fn pushed(&self) -> u64 {
-        self.pushed.load(Ordering::Acquire)
+        self.pushed.0.load(Ordering::Acquire)
+    }
+    /// A command to fill: one that came back, or a new one.
+    ///
+    /// # Safety
+    /// Only the thread that pushes to this stream may call this.
+    pub unsafe fn spare_command(&self) -> Box<Command> {
+        // SAFETY: one consumer, by the caller's promise; the driver is the only producer.
+        unsafe { self.spare.pop() }.unwrap_or_default()
     }
     /// The first failure since the last call that nobody has seen.
     pub fn take_failure(&self) -> Option<Arc<Failure>> {
@@ -115,9 +127,11 @@ impl Runtime {
         let stream = Arc::new(Stream {
             id: NEXT_STREAM.fetch_add(1, Ordering::Relaxed),
             ring: Ring::new(QUEUE),
-            pushed: AtomicU64::new(0),
-            completed: AtomicU64::new(0),
-            queued_bytes: AtomicUsize::new(0),
+            spare: Ring::new(QUEUE),
+            pushed: Padded(AtomicU64::new(0)),
+            completed: Padded(AtomicU64::new(0)),
+            pushed_bytes: Padded(AtomicUsize::new(0)),
+            finished_bytes: Padded(AtomicUsize::new(0)),
             cancelled: AtomicBool::new(false),
             failure: Mutex::new(None),
         });
@@ -142,13 +156,16 @@ impl Runtime {
             if turns < 1000 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(200)) }
         };
         if bytes > 0 {
-            while stream.queued_bytes.load(Ordering::Acquire) > QUEUE_BYTES && !stream.cancelled.load(Ordering::Relaxed) {
+            let before = stream.pushed_bytes.0.load(Ordering::Relaxed);
+            let waiting = |stream: &Stream| before.wrapping_sub(stream.finished_bytes.0.load(Ordering::Acquire)) > QUEUE_BYTES;
+            // Small results cannot fill the bound before the ring is full: the driver's counter is left alone for them.
+            while bytes > QUEUE_BYTES / QUEUE && waiting(stream) && !stream.cancelled.load(Ordering::Relaxed) {
                 pause(self);
             }
-            stream.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
+            stream.pushed_bytes.0.store(before.wrapping_add(bytes), Ordering::Relaxed);
         }
-        let sequence = stream.pushed.load(Ordering::Relaxed) + 1;
-        stream.pushed.store(sequence, Ordering::Release);
+        let sequence = stream.pushed.0.load(Ordering::Relaxed) + 1;
+        stream.pushed.0.store(sequence, Ordering::Release);
         let mut job = job;
         // SAFETY: one producer, by the caller's promise.
         while let Err(back) = unsafe { stream.ring.push(job) } {
@@ -214,7 +231,7 @@ struct Lane {
 
 impl Lane {
     fn finish(&mut self) {
-        self.stream.completed.store(self.sequence, Ordering::Release);
+        self.stream.completed.0.store(self.sequence, Ordering::Release);
     }
 
     fn fail(&self, failure: Arc<Failure>) {
@@ -241,7 +258,7 @@ impl Lane {
             return true;
         }
         match job {
-            Job::Command(command) => {
+            Job::Command(mut command) => {
                 let bytes = command.outputs.iter().map(|t| t.buffer.bytes()).sum::<usize>();
                 let operands: SmallVec<[Bound; 8]> = command.operands.iter().map(|t| (&t.meta, &*t.buffer)).collect();
                 let outputs: SmallVec<[Bound; 4]> = command.outputs.iter().map(|t| (&t.meta, &*t.buffer)).collect();
@@ -251,8 +268,11 @@ impl Lane {
                     self.fail(failure);
                 }
                 drop((operands, outputs));
-                drop(command);
-                self.stream.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+                command.clear();
+                // SAFETY: the driver is the only producer of spares. Where the ring is full, the command is freed here.
+                drop(unsafe { self.stream.spare.push(command) });
+                let finished = &self.stream.finished_bytes.0;
+                finished.store(finished.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Release);
                 self.finish();
             }
             Job::Replay(mut replay) => match replay.advance(executor, self.sequence) {

@@ -48,6 +48,11 @@ pub fn unary(category: Category, x: &Meta, a: f64) -> Result<(DType, Meta)> {
 /// The dtype to cast both operands to, and the result, of f(x, y) with broadcasting. PyTorch's promotion, but for tensors without dimensions,
 /// which count like any other.
 pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<(DType, Meta)> {
+    // Two alike, the commonest case by far: nothing to broadcast, nothing to cast.
+    if x == y && x.dtype.is_float() && x.layout.offset == 0 && x.layout.is_contiguous() {
+        let dtype = if category == Category::Logic { DType::Bool } else { x.dtype };
+        return Ok((x.dtype, Meta { dtype, layout: Layout::contiguous(x.shape()) }));
+    }
     let shape = broadcast(&[x, y])?;
     let common = promote(x.dtype, y.dtype);
     let compute = match category {
