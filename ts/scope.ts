@@ -153,13 +153,20 @@ export function keep<T>(value: T): T {
 
 /** Runs `make` outside every scope: what it makes lives until disposed of (parameters, optimizer state, running statistics). */
 export function unscoped<T>(make: () => T): T {
-  const before = currentScope
+  const [scopeBefore, deliberateBefore] = [currentScope, deliberate]
   currentScope = null
+  deliberate = true
   try {
     return make()
   } finally {
-    currentScope = before
+    currentScope = scopeBefore
+    deliberate = deliberateBefore
   }
+}
+let deliberate = false
+/** @internal True where tensors are meant to outlive every scope. */
+export function isDeliberate(): boolean {
+  return deliberate
 }
 
 export function isPromise(value: unknown): value is Promise<unknown> {

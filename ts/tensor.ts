@@ -4,7 +4,7 @@ import { arrayFor, byteSize, DTYPES, type DType, type FloatDType, isFloat, type 
 import { DeviceError, DisposedError, DTypeError, ShapeError, ValueError } from './errors.js'
 import type { GraphNode } from './graph.js'
 import { check, commands, completion, free, native } from './native.js'
-import { currentScope, ownPromise, type Scope } from './scope.js'
+import { currentScope, isDeliberate, ownPromise, type Scope } from './scope.js'
 import { show } from './show.js'
 import type { Methods } from './methods.js'
 
@@ -232,11 +232,11 @@ export class Tensor<D extends DType = DType> {
     this._slot = -1
     this._release()
   }
-  /** @internal From now on the garbage collector's. */
+  /** @internal From now on the garbage collector's, and meant to be. */
   _leaveScope(): this {
-    if (this._scope === null) return this
+    if (this._scope === null) unregister(this)
     this._scope = null
-    registerUnscoped(this)
+    registerUnscoped(this, true)
     return this
   }
   /** @internal */
@@ -300,6 +300,9 @@ function takeOver(source: Tensor): { slot: number; generation: number } {
 }
 
 
+/** Set while a stand-in is made, whose handle belongs to another tensor. */
+let bare = false
+
 const buffers = new WeakSet<Tensor>()
 /** Marks a tensor as a module's buffer: state that is saved but not trained, as running statistics are. It leaves its scope. */
 export function buffer<T extends Tensor>(tensor: T): T {
@@ -332,44 +335,45 @@ function at(position: number): Tensor {
   return new Tensor(commands[position]!, commands[position + 1]!, commands[position + 2]!, commands[position + 3]!, shape)
 }
 
-/** Set while a stand-in is made, whose handle belongs to another tensor. */
-let bare = false
-
-interface Held { slot: number; generation: number; bytes: number }
+interface Held { slot: number; generation: number; bytes: number; deliberate: boolean }
 const held = new WeakMap<Tensor, Held>()
-const collector = new FinalizationRegistry<Held>(({ slot, generation, bytes }) => {
-  free(slot, generation)
-  account(-bytes, -1)
+const collector = new FinalizationRegistry<Held>((own) => {
+  free(own.slot, own.generation)
+  account(own, -1)
 })
-let unscopedBytes = 0
-let unscopedCount = 0
-let reported = 0
-let warnAt = 256 * 2 ** 20
+/** Bytes that the collector is to free: all of them, and those that nobody meant to leave to it (parameters and optimizer state are meant to live). */
+const weight = { all: 0, stray: 0, strays: 0, reported: 0 }
+let warnAt = 32 * 2 ** 20
 
 /** @internal A tensor outside any scope is freed by the garbage collector, which has to know its weight. */
-export function registerUnscoped(tensor: Tensor): void {
-  const own: Held = { slot: tensor._slot, generation: tensor._generation, bytes: tensor._device === 0 ? tensor.byteLength : 0 }
+export function registerUnscoped(tensor: Tensor, deliberate: boolean = isDeliberate()): void {
+  const own: Held = { slot: tensor._slot, generation: tensor._generation, bytes: tensor._device === 0 ? tensor.byteLength : 0, deliberate }
   held.set(tensor, own)
   collector.register(tensor, own, tensor)
-  account(own.bytes, 1)
+  account(own, 1)
 }
 function unregister(tensor: Tensor): void {
   const own = held.get(tensor)
   if (own === undefined) return
   held.delete(tensor)
   collector.unregister(tensor)
-  account(-own.bytes, -1)
+  account(own, -1)
 }
-function account(bytes: number, count: number): void {
-  unscopedBytes += bytes
-  unscopedCount += count
-  if (Math.abs(unscopedBytes - reported) < 2 ** 20) return
-  native.adjustExternal(unscopedBytes - reported)
-  reported = unscopedBytes
-  if (unscopedBytes < warnAt) return
-  warnAt *= 2
+function account({ bytes, deliberate }: Held, count: 1 | -1): void {
+  weight.all += count * bytes
+  if (!deliberate) {
+    weight.stray += count * bytes
+    weight.strays += count
+    if (weight.stray >= warnAt) warnOfStrays()
+  }
+  if (Math.abs(weight.all - weight.reported) < 2 ** 20) return
+  native.adjustExternal(weight.all - weight.reported)
+  weight.reported = weight.all
+}
+function warnOfStrays(): void {
+  warnAt *= 4
   process.emitWarning(
-    `${unscopedCount} tensors outside any scope hold ${Math.round(unscopedBytes / 2 ** 20)} MiB; the garbage collector frees them late, and in a `
+    `${weight.strays} tensors outside any scope hold ${Math.round(weight.stray / 2 ** 20)} MiB; the garbage collector frees them late, and in a `
     + 'synchronous loop never. Wrap the loop\'s body in scope(() => ...), or dispose() of what you no longer need.',
     { type: 'FerrogradWarning', code: 'FERROGRAD_UNSCOPED' },
   )

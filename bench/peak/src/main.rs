@@ -39,7 +39,7 @@ fn main() {
     let threads = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(available).max(1);
     let (isa, flops_per_turn, multiply_add) = fma::kernel();
     const TURNS: u64 = 4_000_000;
-    let seconds = best_time(threads, 7, |_| (), |()| multiply_add(TURNS));
+    let seconds = best_time(threads, 60, |_| (), |()| multiply_add(TURNS));
     let gflops = (TURNS * flops_per_turn) as f64 * threads as f64 / seconds / 1e9;
     let cache = memory::read_gb_s(threads, 256 * 1024, 4000);
     let read = memory::read_gb_s(threads, 128 << 20, 1);
