@@ -36,7 +36,7 @@ export interface Addon {
   trimMemory(): void
   limitMemory(bytes: number): void
   adjustExternal(bytes: number): void
-  unseenFailures(): string[]
+  unseenFailures(atEnd: boolean): string[]
   opTable(): string
   machine(): MachineInfo
   peak(threads: number): number[]
@@ -115,12 +115,12 @@ export function completion(): Promise<void> {
 }
 
 /** Late errors in results that nobody read: one warning each, when something is awaited next, or when the process is about to end. */
-export function warnOfUnseen(): void {
-  for (const message of native.unseenFailures()) {
+export function warnOfUnseen(atEnd = false): void {
+  for (const message of native.unseenFailures(atEnd)) {
     process.emitWarning(`a result that nobody read had failed: ${message}`, { type: 'FerrogradWarning', code: 'FERROGRAD_LATE' })
   }
 }
-process.once('beforeExit', warnOfUnseen)
+process.once('beforeExit', () => warnOfUnseen(true))
 
 /** Throws what the last call complained of. */
 export function check(): void {

@@ -374,10 +374,15 @@ pub fn adjust_external(env: Env, bytes: f64) {
     unsafe { sys::napi_adjust_external_memory(env.raw(), bytes as i64, &mut total) };
 }
 
-/// Late errors that nobody read.
+/// Late errors in results that are gone and that nobody read; at the end, also those that a `sync` could still have told.
 #[napi(catch_unwind)]
-pub fn unseen_failures() -> Vec<String> {
-    take_unseen()
+pub fn unseen_failures(at_end: bool) -> napi::Result<Vec<String>> {
+    expect(|e| {
+        if at_end {
+            e.session.forget_failures();
+        }
+        take_unseen()
+    })
 }
 
 /// The op table as JSON: what the build writes `ts/native/run.ts` from.
