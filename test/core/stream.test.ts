@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { device, ones, scope, tensor } from '../../ts/index.js'
+import { CancelledError, device, ones, scope, tensor } from '../../ts/index.js'
 import { native, Stream } from '../../ts/internal.js'
 
 test('fifty queued products return before the first has run', async () => {
@@ -47,13 +47,14 @@ test('a waiting stream does not hold up the others', async () => {
   held.close()
 })
 
-test('closing a stream drops what has not begun', () => {
+test('closing a stream drops what has not begun, and what wanted its results is told', async () => {
   const stream = new Stream()
-  stream.run(() => {
+  const x = stream.run(() => {
     native.gate()
-    for (let i = 0; i < 10; i++) tensor([i]).add(1)
+    return tensor([1]).add(1)
   })
   stream.close()
+  await expect(x.mul(2).item()).rejects.toThrow(CancelledError)
   expect(() => stream.run(() => 1)).toThrow()
 })
 

@@ -216,15 +216,25 @@ impl Replay {
         });
         if let Err(failure) = result {
             self.restore();
-            for &(_, slot) in &program.outputs {
-                if let (Some(buffer), Slot::Temporary { .. }) = (&self.bindings[slot as usize], &program.slots[slot as usize]) {
-                    buffer.set_poison(failure.clone());
-                }
-            }
+            self.poison(&failure);
             return Err(failure);
         }
         step.frees.iter().for_each(|&slot| self.bindings[slot as usize] = None);
         Ok(self.cursor == program.steps.len())
+    }
+
+    /// Gives the program up where it stands: what it wrote in place is put back.
+    pub fn cancel(mut self, failure: &Arc<Failure>) {
+        self.restore();
+        self.poison(failure);
+    }
+
+    fn poison(&self, failure: &Arc<Failure>) {
+        for &(_, slot) in &self.program.outputs {
+            if let (Some(buffer), Slot::Temporary { .. }) = (&self.bindings[slot as usize], &self.program.slots[slot as usize]) {
+                buffer.set_poison(failure.clone());
+            }
+        }
     }
 
     fn guard(&mut self, step: &Step) -> std::result::Result<(), Arc<Failure>> {

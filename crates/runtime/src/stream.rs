@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::program::Replay;
 use crate::ring::{Padded, Ring};
-use ferrograd_tensor::Parallel;
+use ferrograd_tensor::{ErrorKind, Parallel};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -241,6 +241,17 @@ impl Lane {
         }
     }
 
+    /// Another stream may wait for the results of what will not run: they are poisoned, not left without values.
+    fn cancel(&self, job: Job) {
+        let message = "the stream was closed before this ran. Await results before closing it, or before its worker ends.";
+        let failure = Arc::new(Failure::new(ErrorKind::Cancelled, "stream", message.into(), 0, self.sequence));
+        match job {
+            Job::Command(command) => command.outputs.iter().for_each(|t| t.buffer.set_poison(failure.clone())),
+            Job::Replay(replay) => replay.cancel(&failure),
+            Job::Host(_) | Job::Wait(_) | Job::After(..) => {}
+        }
+    }
+
     /// Runs one command. False where there was nothing to do, or only waiting.
     fn turn(&mut self, executor: &mut Executor) -> bool {
         let job = match self.pending.take() {
@@ -253,7 +264,7 @@ impl Lane {
             }
         };
         if self.stream.cancelled.load(Ordering::Relaxed) {
-            drop(job);
+            self.cancel(job);
             self.finish();
             return true;
         }
