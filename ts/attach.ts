@@ -1,17 +1,22 @@
 // Makes every op a method of Tensor, with the tensor as its first argument.
 import * as ops from './ops/index.js'
 import './device.js'
+import { explain } from './explain.js'
 import { Tensor } from './tensor.js'
 
 for (const [name, op] of Object.entries(ops) as [string, (...args: unknown[]) => unknown][]) {
   // No rest parameters: they would cost an array a call. No op takes more than six arguments but those that take a list of sizes.
   const fixed = function (this: Tensor, a?: unknown, b?: unknown, c?: unknown): unknown {
-    switch (arguments.length) {
-      case 0: return op(this)
-      case 1: return op(this, a)
-      case 2: return op(this, a, b)
-      case 3: return op(this, a, b, c)
-      default: return op(this, ...arguments)
+    try {
+      switch (arguments.length) {
+        case 0: return op(this)
+        case 1: return op(this, a)
+        case 2: return op(this, a, b)
+        case 3: return op(this, a, b, c)
+        default: return op(this, ...arguments)
+      }
+    } catch (error) {
+      throw explain(name, error, arguments)
     }
   }
   Object.defineProperty(Tensor.prototype, name, { value: fixed, writable: true, configurable: true, enumerable: false })

@@ -56,3 +56,10 @@ test('a tensor is neither a number nor JSON', () => {
   expect(() => JSON.stringify(x)).toThrow(/tolist/)
   expect((x as any).then).toBe(undefined)
 })
+
+test('the wrong kind of argument is named', () => {
+  const x = tensor([1, 2]) as any
+  expect(() => x.mul(undefined)).toThrow(/^mul: cannot work with \(undefined\)/)
+  expect(() => x.sum('all')).toThrow(/^sum: /)
+  expect(() => new nn.Linear(2, 2).forward(undefined as any)).toThrow(/^Linear.forward: cannot work with \(undefined\)/)
+})

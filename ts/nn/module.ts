@@ -3,6 +3,7 @@ import '../attach.js'
 import { captureContext, enterModule, leaveModule, moduleStack, setModuleNaming } from '../context.js'
 import type { DType } from '../dtype.js'
 import { CaptureError, ValueError } from '../errors.js'
+import { explain } from '../explain.js'
 import { Parameter, type Tensor } from '../tensor.js'
 import { type LoadOptions, loadModule, saveModule } from './files.js'
 import { loadStateDict, type LoadResult, type StateDict, stateDict } from './state.js'
@@ -230,6 +231,8 @@ function withBookkeeping(forward: Forward): Forward {
     try {
       const hooks = readHooks(this)
       return hooks === null || !this.hasHooks ? forward.apply(this, inputs) : callWithHooks(this, hooks, forward, inputs)
+    } catch (error) {
+      throw explain(`${this.constructor.name}.forward`, error, inputs)
     } finally {
       leaveModule(before)
     }
