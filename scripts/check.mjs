@@ -9,5 +9,10 @@ await main(async () => {
   await step('build', () => build())
   await step('types of the tests', () => run(process.execPath, [tsc, '-p', 'tsconfig.test.json']))
   if (existsSync(join(root, 'bench'))) await step('types of the benches', () => run(process.execPath, [tsc, '-p', 'tsconfig.bench.json', '--noEmit']))
-  await step('clippy', () => run('cargo', ['clippy', '--release', '--workspace', '--all-targets', '--', '-D', 'warnings']))
+  await step('clippy', async () => {
+    // `x % n == 0` stands as in the formulas. The addon's exports are called by Node alone: to its test build they are dead code.
+    const lints = ['--', '-D', 'warnings', '-A', 'clippy::manual_is_multiple_of']
+    await run('cargo', ['clippy', '--release', '--workspace', ...lints])
+    await run('cargo', ['clippy', '--release', '--workspace', '--exclude', 'ferrograd-node', '--all-targets', ...lints])
+  })
 })
