@@ -39,7 +39,6 @@ export interface Addon {
   unseenFailures(atEnd: boolean): string[]
   opTable(): string
   machine(): MachineInfo
-  peak(threads: number): number[]
 }
 
 /** What `ferrograd doctor` shows of the machine. */

@@ -3,5 +3,4 @@ mod completion;
 mod environment;
 mod functions;
 mod handles;
-mod peak;
 mod protocol;

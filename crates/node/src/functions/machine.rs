@@ -1,5 +1,4 @@
 //! Questions about the op table and the machine.
-use crate::peak;
 use ferrograd_runtime::{AttrKind, Kind, Op, Section};
 use napi_derive::napi;
 
@@ -72,10 +71,4 @@ pub fn machine() -> MachineInfo {
         cuda: cuda.is_ok(),
         cuda_note: cuda.unwrap_or_else(|why| why),
     }
-}
-
-/// The machine's peaks, measured now: [GFLOP/s of float32 multiply-adds, GB/s of memory read, GB/s of copy]. Blocks for about a second.
-#[napi(catch_unwind)]
-pub fn peak(threads: u32) -> Vec<f64> {
-    peak::measure(threads.clamp(1, 256) as usize)
 }
