@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { rand, randint, Trainer } from 'ferrograd'
+import { data, rand, randint, Trainer } from 'ferrograd'
 import { articleCnn } from './models/article-cnn.js'
 import type { Bench, Context } from './report.js'
 
@@ -26,9 +26,12 @@ export const loopDelay: Bench = {
     const trainer = new Trainer(model, { optimizer: 'adam', loss: 'crossEntropy', metrics: ['accuracy'] })
     const folder = mkdtempSync(join(tmpdir(), 'ferrograd-bench-'))
     const file = join(folder, 'model.safetensors')
+    // CIFAR-10's 30 MB where they are at hand, else the embedded digits.
+    const read = async () => { for await (const _ of data.loader((await data.cifar10().catch(() => data.digits())).train, { batchSize: 32, shuffle: true })) { /* read alone */ } }
     const jobs: [string, () => Promise<unknown>][] = [
       ['fit, one epoch of 10,000 images', () => trainer.fit({ inputs, labels }, { epochs: 1, batchSize: 32, verbose: false })],
       ['predict 10,000 images', () => trainer.predict(inputs)],
+      ['load a data set and go through it', read],
       ['save and load, 100 times', async () => { for (let i = 0; i < 100; i++) { await model.save(file); await model.load(file) } }],
     ]
     for (const [name, work] of jobs) {

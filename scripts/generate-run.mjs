@@ -21,11 +21,21 @@ function render(table) {
 import { callSite, currentModule, TRACE } from '../context.js'
 import { ValueError, VersionError } from '../errors.js'
 import { commands as c, floats as f, native } from '../native.js'
-import { answer, answers, type Tensor } from '../tensor.js'
+import { answer, answers, Tensor } from '../tensor.js'
 
 const call = native.run
 
+let op = ''
+/** The wrong kind of operand. */
+function noTensor(x: unknown): ValueError {
+  const kind = x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x === 'object' ? (x.constructor?.name ?? 'an object') : typeof x === 'string' ? JSON.stringify(x) : String(x)
+  return new ValueError(op + ': takes tensors, got ' + kind + '. Make one with tensor(...).', { op })
+}
+function noInteger(name: string, value: unknown): ValueError {
+  return new ValueError(op + ': ' + name + ' takes 32-bit integers, got ' + String(value) + '.', { op })
+}
 function put(at: number, x: Tensor): number {
+  if (!(x instanceof Tensor)) throw noTensor(x)
   c[at] = x._slot
   c[at + 1] = x._generation
   return at + 2
@@ -40,7 +50,7 @@ function putDims(at: number, dims: readonly number[]): number {
   for (let i = 0; i < dims.length; i++) {
     c[at] = dims[i]!
     // The array holds 32-bit integers; what it changed was none.
-    if (c[at++] !== dims[i]!) throw new ValueError('sizes, strides and the like are 32-bit integers, got [' + dims.join(', ') + '].')
+    if (c[at++] !== dims[i]!) throw noInteger('a list of sizes', '[' + dims.join(', ') + ']')
   }
   return at
 }
@@ -79,7 +89,7 @@ function encoder(row) {
   const outputs = row.outputs.length
   const result = outputs === 0 ? 'void' : outputs === 1 ? 'Tensor' : `[${row.outputs.map(() => 'Tensor').join(', ')}]`
   const written = operands.filter((o) => o.kind === 'Mut' || o.kind === 'MutList')
-  const lines = [...written.map((o) => `mutable('${name}', ${o.kind === 'Mut' ? `[${o.name}]` : o.name})`), `c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
+  const lines = [...written.map((o) => `mutable('${name}', ${o.kind === 'Mut' ? `[${o.name}]` : o.name})`), `op = '${name}'`, `c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
   lines.push(...(isDynamic(row) ? dynamicLines(operands, attrs) : fixedLines(operands, attrs)))
   lines.push('call()')
   if (outputs === 0) lines.push('answers()')
@@ -99,6 +109,7 @@ function fixedLines(operands, attrs) {
   const lines = []
   for (const o of operands) {
     const or = o.kind === 'Opt'
+    lines.push(`if (${or ? `${o.name} !== null && ` : ''}!(${o.name} instanceof Tensor)) throw noTensor(${o.name})`)
     lines.push(or ? `c[${at}] = ${o.name} === null ? -1 : ${o.name}._slot` : `c[${at}] = ${o.name}._slot`)
     lines.push(or ? `c[${at + 1}] = ${o.name} === null ? 0 : ${o.name}._generation` : `c[${at + 1}] = ${o.name}._generation`)
     // An absent operand is -1; a disposed one must not look absent.
@@ -108,7 +119,8 @@ function fixedLines(operands, attrs) {
   let float = 0
   for (const a of attrs) {
     if (a.kind === 'f64') lines.push(`f[${float++}] = ${a.name}`)
-    else lines.push(a.kind === 'bool' ? `c[${at++}] = ${a.name} ? 1 : 0` : `c[${at++}] = ${a.name}`)
+    else if (a.kind === 'bool') lines.push(`c[${at++}] = ${a.name} ? 1 : 0`)
+    else lines.push(`if ((c[${at}] = ${a.name}, c[${at++}]) !== ${a.name}) throw noInteger('${a.name}', ${a.name})`)
   }
   return lines
 }
@@ -117,14 +129,15 @@ function dynamicLines(operands, attrs) {
   const lines = ['let at = 3']
   for (const o of operands) {
     if (o.kind === 'List' || o.kind === 'MutList') lines.push(`at = putList(at, ${o.name})`)
-    else if (o.kind === 'Opt') lines.push(`if (${o.name} === null) { c[at] = -1; at += 2 } else { if (${o.name}._slot < 0) c[at] = 0x7fffffff; at = put(at, ${o.name}) }`)
+    else if (o.kind === 'Opt') lines.push(`if (${o.name} === null) { c[at] = -1; at += 2 } else { at = put(at, ${o.name}); if (${o.name}._slot < 0) c[at - 2] = 0x7fffffff }`)
     else lines.push(`at = put(at, ${o.name})`)
   }
   let float = 0
   for (const a of attrs) {
     if (a.kind === 'f64') lines.push(`f[${float++}] = ${a.name}`)
     else if (a.kind === 'Dims') lines.push(`at = putDims(at, ${a.name})`)
-    else lines.push(a.kind === 'bool' ? `c[at++] = ${a.name} ? 1 : 0` : `c[at++] = ${a.name}`)
+    else if (a.kind === 'bool') lines.push(`c[at++] = ${a.name} ? 1 : 0`)
+    else lines.push(`if ((c[at] = ${a.name}, c[at++]) !== ${a.name}) throw noInteger('${a.name}', ${a.name})`)
   }
   return lines
 }

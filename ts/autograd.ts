@@ -31,6 +31,7 @@ function attach(output: Tensor, { op, inputs, saved, backward }: Recorded): void
   const node = new GraphNode(op, inputs, output, saved, backward, currentModule)
   output._node = node
   if (currentScope !== null) currentScope.addNode(node)
+  else node.leaveToCollector()
 }
 
 type Sink = (leaf: Tensor, gradient: Tensor) => void

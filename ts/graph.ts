@@ -1,11 +1,17 @@
 import { modulePathOf } from './context.js'
 import { ScopeError, VersionError } from './errors.js'
-import type { Tensor } from './tensor.js'
+import { free } from './native.js'
+import type { Lease, Tensor } from './tensor.js'
 
 /** Computes the gradients of an op's inputs, one thunk an input; only those needed are run. */
 export type Backward = (dy: Tensor, ...saved: Tensor[]) => readonly (() => Tensor | null)[]
 
 let created = 0
+
+/** Handles that a graph outside any scope keeps: given back when the graph is collected without having been run. */
+const collector = new FinalizationRegistry<readonly Lease[]>((leases) => {
+  for (const lease of leases) if (--lease.references === 0) free(lease.slot, lease.generation)
+})
 
 /** A recorded op: where gradients go next, and what they are computed from. */
 export class GraphNode {
@@ -21,6 +27,7 @@ export class GraphNode {
   #saved: readonly Tensor[] | null
   #versions: readonly number[]
   #backward: Backward
+  #collected = false
 
   constructor(op: string, inputs: readonly Tensor[], output: Tensor, saved: readonly Tensor[], backward: Backward, module: number) {
     this.op = op
@@ -50,9 +57,17 @@ export class GraphNode {
     return this.#backward(dy, ...this.#saved.map((tensor) => tensor._revive()))
   }
 
+  /** No scope will release this node: the collector does, if backward never runs. */
+  leaveToCollector(): void {
+    if (this.#saved === null || this.#collected) return
+    this.#collected = true
+    collector.register(this, this.#saved.map((tensor) => tensor._lease()), this)
+  }
+
   /** Gives the saved tensors back. */
   release(): void {
     if (this.#saved === null) return
+    if (this.#collected) collector.unregister(this)
     for (const tensor of this.#saved) tensor._release()
     this.#saved = null
   }

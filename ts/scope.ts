@@ -55,7 +55,7 @@ export class Scope {
   /** @internal Moves everything to the scope around this one. */
   keepAll(): void {
     for (const tensor of this.#tensors) if (tensor._scope === this) adopt(tensor, this.#parent)
-    for (const node of this.#nodes) this.#parent?.addNode(node)
+    for (const node of this.#nodes) moveNode(node, this.#parent)
     this.#nodes = []
   }
 
@@ -84,14 +84,21 @@ export class Scope {
   /** Graph nodes that nothing kept can still reach give back what they saved; the others move out with the tensors that need them. */
   #releaseNodes(): void {
     if (this.#nodes.length === 0) return
-    const kept = this.#nodes.filter((node) => node.output?._scope !== this && node.output?._node === node)
+    // A result that is neither kept nor anyone else's any more is no way into the graph.
+    const kept = this.#nodes.filter(({ output }) => !output.disposed && output._scope !== this)
     const alive = reachable(kept)
     for (const node of this.#nodes) {
       if (!alive.has(node)) node.release()
-      else this.#parent?.addNode(node)
+      else moveNode(node, this.#parent)
     }
     this.#nodes = []
   }
+}
+
+/** Moves a node to another scope; with none it is the garbage collector's. */
+function moveNode(node: GraphNode, to: Scope | null): void {
+  if (to === null) node.leaveToCollector()
+  else to.addNode(node)
 }
 
 /** Moves a tensor to another scope; with none it is the garbage collector's. */

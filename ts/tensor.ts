@@ -26,6 +26,9 @@ export const late: {
   backward: () => {}, cast: (x) => x, move: (x) => x, alias: (x) => x,
 }
 
+/** @internal A handle and how many hold it. */
+export interface Lease { readonly slot: number; readonly generation: number; references: number }
+
 export interface BackwardOptions {
   /** Keeps the graph for a further backward pass. */
   retainGraph?: boolean
@@ -55,6 +58,7 @@ export class Tensor<D extends DType = DType> {
   _node: GraphNode | null = null
   /** @internal */ _scope: Scope | null = null
   #references = 1
+  #leased: Lease | null = null
   /** The slot while only the tape holds the tensor. */
   #hidden = -1
   #requiresGrad = false
@@ -241,14 +245,20 @@ export class Tensor<D extends DType = DType> {
   }
   /** @internal */
   _retain(): void {
-    this.#references++
+    if (this.#leased === null) this.#references++
+    else this.#leased.references++
   }
   /** @internal */
   _release(): void {
-    if (--this.#references > 0) return
+    const left = this.#leased === null ? --this.#references : --this.#leased.references
+    if (left > 0) return
     const slot = this._slot < 0 ? this.#hidden : this._slot
     this.#hidden = -1
     if (slot >= 0) free(slot, this._generation)
+  }
+  /** @internal The references counted apart from the tensor, so that they can be given back when it is gone. */
+  _lease(): Lease {
+    return (this.#leased ??= { slot: this._slot < 0 ? this.#hidden : this._slot, generation: this._generation, references: this.#references })
   }
   /** @internal This tensor, or a stand-in for one that only the tape still holds. */
   _revive(): Tensor {

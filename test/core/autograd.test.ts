@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkpoint, customFunction, grad, manualSeed, NoGradientError, noGrad, nn, ShapeError, tensor } from '../../ts/index.js'
+import { arange, checkpoint, customFunction, eye, grad, manualSeed, NoGradientError, noGrad, nn, ShapeError, tensor } from '../../ts/index.js'
 
 test('a custom function has its own gradient', async () => {
   const clip = customFunction({ forward: (x) => ({ output: x.clamp(-1, 1), saved: [x] }), backward: (dy, x) => dy.mul(x!.abs().le(1).to('float32')).mul(10) })
@@ -59,7 +59,12 @@ test('a tensor is neither a number nor JSON', () => {
 
 test('the wrong kind of argument is named', () => {
   const x = tensor([1, 2]) as any
-  expect(() => x.mul(undefined)).toThrow(/^mul: cannot work with \(undefined\)/)
+  expect(() => x.mul(undefined)).toThrow(/^mul: takes tensors, got undefined/)
+  expect(() => x.add([1, 2])).toThrow(/^add: takes tensors, got an array/)
+  expect(() => x.softmax({})).toThrow(/^softmax: dim/)
+  expect(() => x.softmax(0.5)).toThrow(/^softmax: dim/)
+  expect(() => eye(1.5)).toThrow(/^eye: rows takes 32-bit integers, got 1.5/)
+  expect(() => arange(2 ** 32 + 5)).toThrow(/32-bit/)
   expect(() => x.sum('all')).toThrow(/^sum: /)
   expect(() => new nn.Linear(2, 2).forward(undefined as any)).toThrow(/^Linear.forward: cannot work with \(undefined\)/)
 })

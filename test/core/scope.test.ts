@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { compile, device, DisposedError, keep, noGrad, Scope, scope, ScopeError, tensor, VersionError, CaptureError } from '../../ts/index.js'
+import { compile, device, DisposedError, keep, nn, noGrad, Scope, scope, ScopeError, tensor, VersionError, CaptureError } from '../../ts/index.js'
 import { nativeBytes, run } from '../../ts/internal.js'
 
 test('a scope frees all but what leaves it', async () => {
@@ -70,6 +70,31 @@ test('a graph that is never run backwards is freed with its scope', async () => 
   await device.sync()
   expect(device.memory().tensors).toBe(tensors)
   expect(nativeBytes()).toBe(bytes)
+})
+
+test('composed losses whose backward never runs are freed too: without backward, after a throw, and when kept and collected', async () => {
+  const model = new nn.Sequential(new nn.Linear(64, 64), new nn.Tanh(), new nn.Linear(64, 10))
+  const x = tensor(new Float32Array(32 * 64).fill(0.1), { shape: [32, 64] })
+  const labels = tensor(new Int32Array(32))
+  const steps: (() => unknown)[] = [
+    () => scope(() => nn.crossEntropy(model.forward(x), labels).item()),
+    () => { try { scope(() => { nn.crossEntropy(model.forward(x), labels); throw new Error('mine') }) } catch {} },
+    () => scope(() => { nn.mse(model.forward(x), model.forward(x).detach()); nn.crossEntropy(model.forward(x), labels).backward(undefined, { retainGraph: true }) }),
+    () => { const s = new Scope(); nn.crossEntropy(model.forward(x), labels); s.close() },
+  ]
+  for (const step of steps) {
+    await step()
+    model.zeroGrad()
+    await device.sync()
+    const [bytes, tensors] = [nativeBytes(), device.memory().tensors]
+    for (let i = 0; i < 20; i++) {
+      await step()
+      model.zeroGrad()
+    }
+    await device.sync()
+    expect(device.memory().tensors).toBe(tensors)
+    expect(nativeBytes()).toBe(bytes)
+  }
 })
 
 test('backward refuses a saved tensor that was changed in place', () => {

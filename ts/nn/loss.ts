@@ -1,5 +1,7 @@
 // What every loss shares: its declared task, reductions, and the checks of its target.
+import { enterModule, leaveModule } from '../context.js'
 import { ShapeError, ValueError } from '../errors.js'
+import { explain } from '../explain.js'
 import { tensor } from '../create.js'
 import { Tensor } from '../tensor.js'
 import { Module } from './module.js'
@@ -33,11 +35,23 @@ export interface LossOptions {
 /** Numbers, one a class or one an output; an array becomes a tensor of the outputs' dtype. */
 export type Weights = Tensor | readonly number[]
 
-/** Attaches a loss's traits to its function. */
+/** Attaches a loss's traits to its function, and puts its name among the running modules: a bad label is then said to be "in crossEntropy". */
 export function declareLoss<Options>(
   traits: LossTraits, fn: (output: Tensor, target: Tensor, options?: Options) => Tensor,
 ): Loss<Options> {
-  return Object.assign(fn, traits)
+  const place = { constructor: { name: fn.name } }
+  const loss = (output: Tensor, target: Tensor, options?: Options): Tensor => {
+    const before = enterModule(place)
+    try {
+      return fn(output, target, options)
+    } catch (error) {
+      throw explain(fn.name, error, [output, target, options])
+    } finally {
+      leaveModule(before)
+    }
+  }
+  Object.defineProperty(loss, 'name', { value: fn.name })
+  return Object.assign(loss, traits)
 }
 
 /** A loss with its options, to be made once and called often. */

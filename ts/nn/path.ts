@@ -10,6 +10,8 @@ import { namedModules } from './walk.js'
  */
 export function modulePath(stack: readonly Module[]): string {
   if (stack.length === 1) return (stack[0] as Module).constructor.name
+  // The model itself has no name but its class's.
+  if (stack.length === 1) return (stack[0] as Module).constructor.name
   const names: string[] = []
   for (let depth = 1; depth < stack.length; depth++) {
     const child = stack[depth] as Module
@@ -20,6 +22,9 @@ export function modulePath(stack: readonly Module[]): string {
 
 /** The child's name in the nearest caller that holds it. */
 function nameWithin(callers: readonly Module[], child: Module): string {
-  const found = namedModules(callers[callers.length - 1] as Module).find(([, module]) => module === child)
+  const caller = callers[callers.length - 1] as Module
+  // A loss stands among the modules by its name alone.
+  const found = child instanceof Object && Object.getPrototypeOf(child) !== Object.prototype && Object.getPrototypeOf(caller) !== Object.prototype
+    ? namedModules(caller).find(([, module]) => module === child) : undefined
   return found === undefined || found[0] === '' ? child.constructor.name : found[0]
 }

@@ -14,6 +14,12 @@ import {
 } from './group.js'
 import { checkState, type OptimizerState, plainFields } from './state.js'
 
+/** Every optimizer's options: a misspelt one must not be passed over. */
+const OPTIONS: ReadonlySet<string> = new Set([
+  'lr', 'weightDecay', 'l1', 'maximize', 'momentum', 'dampening', 'nesterov', 'alpha', 'eps', 'centered', 'betas', 'amsgrad', 'lrDecay',
+  'initialAccumulatorValue',
+])
+
 /**
  * The base of all optimizers. `step()` is all or nothing: if any gradient is invalid (a bad label in the batch), no parameter and no state
  * changes. All state, the step counter included, lives in tensors, so that a compiled step replays it.
@@ -27,6 +33,14 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
 
   constructor(params: Parameters<O>, defaults: Required<O>) {
     this.#defaults = defaults
+    const name = this.constructor.name
+    const source = params as Partial<Iterable<Tensor> & { parameters: unknown }> | null | undefined
+    if (source === null || source === undefined || typeof source[Symbol.iterator] !== 'function') {
+      const way = typeof source?.parameters === 'function' ? 'Pass model.parameters().' : 'Pass model.parameters(), or a list of groups.'
+      throw new ValueError(`${name}: takes parameters, got ${source === null ? 'null' : typeof source}.\n  ${way}`)
+    }
+    const unknown = Object.keys(defaults).find((key) => !OPTIONS.has(key))
+    if (unknown !== undefined) throw new ValueError(`${name}: has no option '${unknown}'.\n  Options of the optimizers are ${[...OPTIONS].join(', ')}.`)
     const given = [...params] as (Tensor | (Partial<O> & { params: Iterable<Tensor> }))[]
     if (given.length === 0)
       throw new ValueError(`${this.constructor.name}: no parameters.\n  Pass model.parameters(), and unfreeze what is to be trained.`)

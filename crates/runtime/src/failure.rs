@@ -26,6 +26,10 @@ impl Failure {
     pub fn mark_seen(&self) -> bool {
         !self.seen.swap(true, Ordering::Relaxed)
     }
+    /// One line for a warning.
+    pub fn describe(&self) -> String {
+        format!("{}: {} (command {})", self.op, self.message, self.sequence)
+    }
     pub fn is_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
     }
@@ -38,7 +42,7 @@ impl Drop for Failure {
             // A loop that never reads would grow this without end; the first few tell the story.
             if unseen.len() < 16 {
                 ANY_UNSEEN.store(true, Ordering::Relaxed);
-                unseen.push(format!("{}: {} (command {})", self.op, self.message, self.sequence));
+                unseen.push(self.describe());
             }
         }
     }

@@ -303,11 +303,9 @@ impl Session {
         Ok(self.push(Job::Host(Box::new(job)), 0))
     }
 
-    /// Lets go of failures that wait for a `sync`: those that nobody has seen are told by `take_unseen`.
-    pub fn forget_failures(&self) {
-        for stream in &self.streams {
-            drop(stream.take_failure());
-        }
+    /// Failures that wait for a `sync` and that nobody has seen, as text. They count as seen from then on.
+    pub fn untold_failures(&self) -> Vec<String> {
+        self.streams.iter().filter_map(|stream| stream.take_failure()).filter(|failure| failure.mark_seen()).map(|failure| failure.describe()).collect()
     }
 
     /// Holds the stream until the event is set.

@@ -59,9 +59,8 @@ pub fn flush() -> napi::Result<()> {
 #[napi(catch_unwind)]
 pub fn unseen_failures(at_end: bool) -> napi::Result<Vec<String>> {
     expect(|e| {
-        if at_end {
-            e.session.forget_failures();
-        }
-        take_unseen()
+        let mut messages = if at_end { e.session.untold_failures() } else { Vec::new() };
+        messages.extend(take_unseen());
+        messages
     })
 }
