@@ -173,7 +173,8 @@ export function softshrink(x: Tensor, lambda = 0.5): Tensor {
 
 /** x, and 0 within lambda of 0. PyTorch: `F.hardshrink`. */
 export function hardshrink(x: Tensor, lambda = 0.5): Tensor {
-  return x.abs().gt(lambda).where(x, 0)
+  // Asked this way round, NaN stays NaN.
+  return x.abs().le(lambda).where(0, x)
 }
 
 /** Gated linear unit: the first half of `dim` times the sigmoid of the second. PyTorch: `F.glu`. */
