@@ -3,7 +3,7 @@ import { CaptureError } from './errors.js'
 import { check, commands, native } from './native.js'
 import { run } from './native/run.js'
 import { defaultGenerator, type Generator } from './random.js'
-import { isGradEnabled, isPromise, noGrad, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
+import { isGradEnabled, isPromise, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
 import { answers, Tensor } from './tensor.js'
 
 /** Options of `compile`. */
@@ -268,7 +268,7 @@ function replay(entry: Entry, tensors: readonly Tensor[]): unknown {
 
 /** Replays, puts everything back, runs the plain function, and compares. */
 function replayChecked(entry: Entry, tensors: readonly Tensor[], plain: () => unknown): unknown {
-  return scope(() => noGradless(() => {
+  return scope(() => {
     for (const prepare of entry.prepare) prepare()
     native.programState(entry.program)
     const state = answers()
@@ -288,15 +288,5 @@ function replayChecked(entry: Entry, tensors: readonly Tensor[], plain: () => un
       if (!a!.equals(b!)) throw new CaptureError(`compile: with check, ${i < captured.length ? `output ${i}` : `state ${i - captured.length}`} differs between the captured and the plain run.`)
     })
     return result
-  }))
+  })
 }
-
-function noGradless<T>(fn: () => T): T {
-  const before = isGradEnabled()
-  try {
-    return fn()
-  } finally {
-    setGradEnabled(before)
-  }
-}
-void noGrad

@@ -1,11 +1,10 @@
 import { randomState } from './autograd.js'
 import { ValueError } from './errors.js'
-import { native } from './native.js'
+import { commands, native } from './native.js'
 import { run } from './native/run.js'
 import { dtypeCode } from './dtype.js'
 import { unscoped } from './scope.js'
 import { answer, type Tensor } from './tensor.js'
-import { commands } from './native.js'
 
 /**
  * A source of random numbers: a seed and a counter, both in one tensor on the stream, so that a captured step draws on as an eager one would,
