@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { CancelledError, device, ones, scope, tensor } from '../../ts/index.js'
+import { CancelledError, concat, device, ones, scope, tensor } from '../../ts/index.js'
 import { native, Stream } from '../../ts/internal.js'
 
 test('fifty queued products return before the first has run', async () => {
@@ -76,4 +76,45 @@ test('more commands than the queue holds are run all the same, in order', async 
   })
   expect(await total).toBe(10_000)
   await device.sync()
+})
+
+test('a stream writes in place only when the others have read', async () => {
+  const { run } = await import('../../ts/internal.js')
+  const [first, second] = [new Stream(), new Stream()]
+  const x = tensor([1, 2, 3])
+  await device.sync()
+  const gate = first.run(() => native.gate())
+  const product = first.run(() => x.mul(2).data())
+  const copy = first.run(() => x.data())
+  second.run(() => run.assign(x, tensor([7, 8, 9])))
+  const after = second.run(() => x.data())
+  // Time enough for the assignment, were it not to wait.
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  native.openGate(gate)
+  expect([...await product]).toEqual([2, 4, 6])
+  expect([...await copy]).toEqual([1, 2, 3])
+  expect([...await after]).toEqual([7, 8, 9])
+  first.close()
+  second.close()
+})
+
+test('a command with more operands than fit the queue runs too', async () => {
+  const parts = Array.from({ length: 3_000 }, (_, i) => tensor([i]))
+  const whole = await scope(() => concat(parts).data())
+  expect([...whole]).toEqual(parts.map((_, i) => i))
+  parts.forEach((part) => part.dispose())
+})
+
+test('tensors used on several streams and let go at once are there until each has run', async () => {
+  const streams = [new Stream(), new Stream(), new Stream()]
+  const gates = streams.map((stream) => stream.run(() => native.gate()))
+  const results = scope(() => {
+    const x = ones([1000]).add(1)
+    return streams.map((stream) => stream.run(() => x.sum().item()))
+  })
+  // What reuses freed memory would show as another sum.
+  await scope(() => ones([1000]).mul(5).sum().item())
+  gates.reverse().forEach((gate) => native.openGate(gate))
+  expect(await Promise.all(results)).toEqual([2000, 2000, 2000])
+  streams.forEach((stream) => stream.close())
 })

@@ -1,12 +1,13 @@
 //! What one JavaScript environment (the main thread or a worker) owns: its session, handles, programs and shared buffers.
 use crate::completion::Completions;
 use crate::handles::Handles;
-use ferrograd_runtime::{Event, Program, Session, Tensor};
+use ferrograd_runtime::{Captured, Event, Session, Tensor};
 use ferrograd_tensor::{Error, Result};
 use napi::sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A typed array that both sides write. JavaScript keeps it alive as long as the environment.
@@ -53,7 +54,7 @@ pub struct Environment {
     pub frees: SharedArray<i32>,
     pub completions: Completions,
     pub error: Option<CallError>,
-    pub programs: HashMap<u32, Arc<Program>>,
+    pub programs: HashMap<u32, Rc<Captured>>,
     pub gates: HashMap<u32, Arc<Event>>,
     pub next_id: u32,
 }
@@ -107,17 +108,19 @@ impl Environment {
             return Ok(());
         }
         for i in 0..count as usize {
-            self.handles.remove(self.frees.get(1 + 2 * i)?, self.frees.get(2 + 2 * i)?);
+            if let Some(tensor) = self.handles.remove(self.frees.get(1 + 2 * i)?, self.frees.get(2 + 2 * i)?) {
+                self.session.let_go(tensor);
+            }
         }
         self.frees.set(0, 0)
     }
     /// Handles listed in the command buffer from `at`: a count, then slot and generation of each.
-    pub fn listed(&self, at: usize) -> Result<Vec<Arc<Tensor>>> {
+    pub fn listed(&self, at: usize) -> Result<Vec<Rc<Tensor>>> {
         let count = self.commands.get(at)? as usize;
         (0..count).map(|i| self.handles.get(self.commands.get(at + 1 + 2 * i)?, self.commands.get(at + 2 + 2 * i)?).cloned()).collect()
     }
     /// Answers with tensors: their count, then slot, generation, dtype, device, rank and sizes of each.
-    pub fn answer<'a>(&mut self, tensors: impl ExactSizeIterator<Item = &'a Arc<Tensor>>) -> Result<()> {
+    pub fn answer<'a>(&mut self, tensors: impl ExactSizeIterator<Item = &'a Rc<Tensor>>) -> Result<()> {
         self.commands.set(0, tensors.len() as i32)?;
         let mut at = 1;
         for tensor in tensors {

@@ -1,12 +1,12 @@
 //! Handles: JavaScript holds a tensor as slot and generation, two integers. A stale or foreign pair is refused.
 use ferrograd_runtime::Tensor;
 use ferrograd_tensor::{Error, ErrorKind, Result};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 struct Slot {
     generation: i32,
-    tensor: Option<Arc<Tensor>>,
+    tensor: Option<Rc<Tensor>>,
 }
 
 pub struct Handles {
@@ -29,9 +29,9 @@ impl Handles {
         Handles { slots: Vec::new(), free: Vec::new(), base, live: 0, bytes: 0 }
     }
 
-    pub fn insert(&mut self, tensor: Arc<Tensor>) -> (i32, i32) {
+    pub fn insert(&mut self, tensor: Rc<Tensor>) -> (i32, i32) {
         self.live += 1;
-        self.bytes += tensor.buffer.bytes();
+        self.bytes += tensor.storage().bytes();
         match self.free.pop() {
             Some(index) => {
                 let slot = &mut self.slots[index as usize];
@@ -45,7 +45,7 @@ impl Handles {
         }
     }
 
-    pub fn get(&self, slot: i32, generation: i32) -> Result<&Arc<Tensor>> {
+    pub fn get(&self, slot: i32, generation: i32) -> Result<&Rc<Tensor>> {
         match usize::try_from(slot).ok().and_then(|i| self.slots.get(i)) {
             Some(Slot { generation: g, tensor: Some(tensor) }) if *g == generation => Ok(tensor),
             _ => Err(Error::new(
@@ -56,18 +56,15 @@ impl Handles {
         }
     }
 
-    /// Lets a handle go; a stale one is ignored.
-    pub fn remove(&mut self, slot: i32, generation: i32) {
-        let Some(entry) = usize::try_from(slot).ok().and_then(|i| self.slots.get_mut(i)) else { return };
-        if entry.generation != generation {
-            return;
-        }
-        if let Some(tensor) = entry.tensor.take() {
-            self.live -= 1;
-            self.bytes -= tensor.buffer.bytes();
-            entry.generation = entry.generation.wrapping_add(1);
-            self.free.push(slot as u32);
-        }
+    /// Lets a handle go and gives its tensor; a stale one is ignored.
+    pub fn remove(&mut self, slot: i32, generation: i32) -> Option<Rc<Tensor>> {
+        let entry = self.slots.get_mut(usize::try_from(slot).ok()?).filter(|entry| entry.generation == generation)?;
+        let tensor = entry.tensor.take()?;
+        self.live -= 1;
+        self.bytes -= tensor.storage().bytes();
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot as u32);
+        Some(tensor)
     }
 
     pub fn live(&self) -> usize {
@@ -82,12 +79,13 @@ impl Handles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferrograd_runtime::Device;
-    use ferrograd_tensor::{DType, Meta};
+    use ferrograd_runtime::{Device, Session};
+    use ferrograd_tensor::{DType, Shape};
 
     #[test]
     fn stale_and_foreign_handles_are_refused() {
-        let tensor = || Tensor::planned(Meta::new(DType::F32, &[2]).unwrap(), Device::Meta);
+        let mut session = Session::new();
+        let mut tensor = || session.planned(DType::F32, &Shape::new(&[2]).unwrap(), Device::Meta);
         let (mut here, mut there) = (Handles::new(), Handles::new());
         let (slot, generation) = here.insert(tensor());
         let (other_slot, other_generation) = there.insert(tensor());

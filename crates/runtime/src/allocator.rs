@@ -2,10 +2,8 @@
 //! 2 MiB and ask for huge pages. Nothing is zeroed. A refused allocation is an error, never an abort.
 use ferrograd_tensor::{Error, Result};
 use std::alloc::{Layout, alloc, dealloc};
-use std::collections::BTreeMap;
 use std::ptr::NonNull;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 const ALIGN: usize = 64;
 const HUGE: usize = 2 << 20;
@@ -18,20 +16,31 @@ pub struct MemoryStats {
     pub peak: usize,
 }
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-static CACHED: AtomicUsize = AtomicUsize::new(0);
-static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
-static FREE: Mutex<BTreeMap<usize, Vec<Free>>> = Mutex::new(BTreeMap::new());
-
 struct Free(NonNull<u8>);
 // SAFETY: a block nobody uses may be handed to any thread.
 unsafe impl Send for Free {}
 
+/// Free blocks by class, and what is accounted for. One lock, held for a few instructions: the driver takes and gives nearly all blocks.
+struct Cache {
+    free: [Vec<Free>; CLASSES],
+    stats: MemoryStats,
+    limit: usize,
+}
+
+static CACHE: Mutex<Cache> = Mutex::new(Cache {
+    free: [const { Vec::new() }; CLASSES],
+    stats: MemoryStats { live: 0, cached: 0, peak: 0 },
+    limit: usize::MAX,
+});
+
+fn lock() -> MutexGuard<'static, Cache> {
+    CACHE.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// A block of at least the bytes asked for, given back to the cache when dropped.
 pub struct Block {
     ptr: NonNull<u8>,
-    class: usize,
+    class: Class,
 }
 
 // SAFETY: a block is plain memory with one owner.
@@ -40,17 +49,34 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 /// Sizes are rounded to four steps a power of two: at most a quarter is wasted, and steps of a training loop find each other's blocks.
-fn class_of(bytes: usize) -> usize {
-    if bytes <= 256 {
-        return bytes.max(1).next_multiple_of(ALIGN);
-    }
-    let step = ((bytes - 1).ilog2() - 2) as usize;
-    bytes.next_multiple_of(1 << step).next_multiple_of(ALIGN)
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Class(u8);
 
-fn system_layout(class: usize) -> Layout {
-    let align = if class >= HUGE { HUGE } else { ALIGN };
-    Layout::from_size_align(class, align).expect("a class is far below isize::MAX")
+/// Those up to 256 bytes, and four for each power of two below what an address can hold.
+const CLASSES: usize = 4 + 4 * (usize::BITS as usize - 8);
+
+impl Class {
+    fn of(bytes: usize) -> Class {
+        if bytes <= 256 {
+            return Class((bytes.max(1).div_ceil(ALIGN) - 1) as u8);
+        }
+        // 2^k < bytes <= 2^(k + 1), in steps of 2^(k - 2)
+        let k = (bytes - 1).ilog2() as usize;
+        let step = (bytes - (1 << k)).div_ceil(1 << (k - 2));
+        Class((4 + 4 * (k - 8) + step - 1) as u8)
+    }
+    fn bytes(self) -> usize {
+        let class = self.0 as usize;
+        if class < 4 {
+            return ALIGN * (class + 1);
+        }
+        let (k, step) = ((class - 4) / 4 + 8, (class - 4) % 4 + 1);
+        (1 << k) + step * (1 << (k - 2))
+    }
+    fn layout(self) -> Layout {
+        let align = if self.bytes() >= HUGE { HUGE } else { ALIGN };
+        Layout::from_size_align(self.bytes(), align).expect("a class is far below isize::MAX")
+    }
 }
 
 impl Block {
@@ -58,32 +84,33 @@ impl Block {
         if bytes > isize::MAX as usize / 4 {
             return Err(refused(bytes));
         }
-        let class = class_of(bytes);
-        if LIVE.load(Ordering::Relaxed).saturating_add(class) > LIMIT.load(Ordering::Relaxed) {
+        let class = Class::of(bytes);
+        let mut cache = lock();
+        if cache.stats.live + class.bytes() > cache.limit {
+            drop(cache);
             return Err(refused(bytes));
         }
-        let kept = lock().get_mut(&class).and_then(Vec::pop);
-        let ptr = match kept {
-            Some(Free(ptr)) => {
-                CACHED.fetch_sub(class, Ordering::Relaxed);
-                ptr
-            }
-            None => match fresh(class) {
-                Some(ptr) => ptr,
-                // The cache may hold what this block needs in other sizes.
-                None => {
-                    trim();
-                    fresh(class).ok_or_else(|| refused(bytes))?
-                }
-            },
+        let kept = cache.free[class.0 as usize].pop();
+        cache.stats.live += class.bytes();
+        cache.stats.peak = cache.stats.peak.max(cache.stats.live);
+        if kept.is_some() {
+            cache.stats.cached -= class.bytes();
+        }
+        drop(cache);
+        let found = kept.map(|Free(ptr)| ptr).or_else(|| fresh(class)).or_else(|| {
+            // The cache may hold what this block needs in other sizes.
+            trim();
+            fresh(class)
+        });
+        let Some(ptr) = found else {
+            lock().stats.live -= class.bytes();
+            return Err(refused(bytes));
         };
-        let live = LIVE.fetch_add(class, Ordering::Relaxed) + class;
-        PEAK.fetch_max(live, Ordering::Relaxed);
         let block = Block { ptr, class };
         #[cfg(debug_assertions)]
         // SAFETY: the block is ours and `class` bytes long. 0xFF.. is a NaN in every float dtype: a kernel that reads before it writes shows.
         unsafe {
-            block.as_ptr().write_bytes(0xFF, class)
+            block.as_ptr().write_bytes(0xFF, class.bytes())
         };
         Ok(block)
     }
@@ -95,14 +122,11 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        LIVE.fetch_sub(self.class, Ordering::Relaxed);
-        CACHED.fetch_add(self.class, Ordering::Relaxed);
-        lock().entry(self.class).or_default().push(Free(self.ptr));
+        let mut cache = lock();
+        cache.stats.live -= self.class.bytes();
+        cache.stats.cached += self.class.bytes();
+        cache.free[self.class.0 as usize].push(Free(self.ptr));
     }
-}
-
-fn lock() -> std::sync::MutexGuard<'static, BTreeMap<usize, Vec<Free>>> {
-    FREE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 fn refused(bytes: usize) -> Error {
@@ -113,36 +137,38 @@ fn refused(bytes: usize) -> Error {
     ))
 }
 
-fn fresh(class: usize) -> Option<NonNull<u8>> {
+fn fresh(class: Class) -> Option<NonNull<u8>> {
     // SAFETY: the layout has a size above 0.
-    let ptr = NonNull::new(unsafe { alloc(system_layout(class)) })?;
+    let ptr = NonNull::new(unsafe { alloc(class.layout()) })?;
     #[cfg(target_os = "linux")]
-    if class >= HUGE {
+    if class.bytes() >= HUGE {
         // SAFETY: advice on whole pages of a mapping that is ours; a refusal changes nothing.
-        unsafe { libc::madvise(ptr.as_ptr().cast(), class / HUGE * HUGE, libc::MADV_HUGEPAGE) };
+        unsafe { libc::madvise(ptr.as_ptr().cast(), class.bytes() / HUGE * HUGE, libc::MADV_HUGEPAGE) };
     }
     Some(ptr)
 }
 
 /// Gives every cached block back to the system.
 pub fn trim() {
-    let kept = std::mem::take(&mut *lock());
-    for (class, blocks) in kept {
+    for class in (0..CLASSES).map(|i| Class(i as u8)) {
+        let mut cache = lock();
+        let blocks = std::mem::take(&mut cache.free[class.0 as usize]);
+        cache.stats.cached -= blocks.len() * if blocks.is_empty() { 0 } else { class.bytes() };
+        drop(cache);
         for Free(ptr) in blocks {
-            CACHED.fetch_sub(class, Ordering::Relaxed);
             // SAFETY: the block came from `alloc` with this layout, and nobody holds it.
-            unsafe { dealloc(ptr.as_ptr(), system_layout(class)) };
+            unsafe { dealloc(ptr.as_ptr(), class.layout()) };
         }
     }
 }
 
 pub fn memory_stats() -> MemoryStats {
-    MemoryStats { live: LIVE.load(Ordering::Relaxed), cached: CACHED.load(Ordering::Relaxed), peak: PEAK.load(Ordering::Relaxed) }
+    lock().stats
 }
 
 /// The most bytes that may be in use; `usize::MAX` for no limit.
 pub fn set_memory_limit(bytes: usize) {
-    LIMIT.store(bytes, Ordering::Relaxed);
+    lock().limit = bytes;
 }
 
 #[cfg(test)]
@@ -152,9 +178,11 @@ mod tests {
     #[test]
     fn classes_waste_at_most_a_quarter() {
         for bytes in [1usize, 63, 64, 65, 256, 257, 1000, 4096, 5000, 1 << 20, (1 << 21) + 1, 123_456_789] {
-            let class = class_of(bytes);
-            assert!(class >= bytes && class % ALIGN == 0, "{bytes} -> {class}");
-            assert!(bytes < 256 || class <= bytes + bytes / 4 + ALIGN, "{bytes} -> {class}");
+            let class = Class::of(bytes);
+            let size = class.bytes();
+            assert!(size >= bytes && size % ALIGN == 0, "{bytes} -> {size}");
+            assert!(bytes < 256 || size <= bytes + bytes / 4 + ALIGN, "{bytes} -> {size}");
+            assert_eq!(Class::of(size), class);
         }
     }
 

@@ -2,15 +2,17 @@
 use crate::allocator::Block;
 use crate::dispatch::{Op, Operands, execute_cpu};
 use crate::failure::Failure;
-use crate::spec::Attrs;
+use crate::spec::{AttrSlices, Attrs};
 use crate::storage::{Buffer, Tensor};
 use ferrograd_tensor::{Cx, Error, ErrorKind, Meta, Parallel, View, ViewMut, with_float};
 use smallvec::SmallVec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
-pub type Tensors = SmallVec<[Arc<Tensor>; 4]>;
+pub type Tensors = SmallVec<[Rc<Tensor>; 4]>;
 
+/// A command as its session makes it.
 #[derive(Clone, Default)]
 pub struct Command {
     pub op: Op,
@@ -35,10 +37,33 @@ impl Command {
         self.attrs.floats.clear();
         self.outputs.clear();
     }
+    pub fn call(&self) -> Call<'_> {
+        Call {
+            op: self.op,
+            anomaly: self.anomaly,
+            module: self.module,
+            scratch: self.scratch,
+            arity: &self.arity,
+            ints: &self.attrs.ints,
+            floats: &self.attrs.floats,
+        }
+    }
+}
+
+/// What a command says besides its tensors.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub op: Op,
+    pub anomaly: bool,
+    pub module: u32,
+    pub scratch: usize,
+    pub arity: &'a [u16],
+    pub ints: &'a [i64],
+    pub floats: &'a [f64],
 }
 
 /// An operand or output with the buffer that stands for it in this run (a captured program binds others than it recorded).
-pub type Bound<'a> = (&'a Meta, &'a Buffer);
+pub type Bound<'a> = (Meta, &'a Buffer);
 
 /// What a command runs with: the pool, and scratch that grows to the largest wish.
 pub struct Executor<'p> {
@@ -66,55 +91,84 @@ impl<'p> Executor<'p> {
         })
     }
 
-    /// Runs `command` on the bound buffers. A failure, its own or an operand's, poisons every output, leaves in-place targets whole, and is returned.
-    pub fn execute(&mut self, command: &Command, operands: &[Bound], outputs: &[Bound], sequence: u64) -> Result<(), Arc<Failure>> {
-        let inherited = operands.iter().find_map(|(_, buffer)| buffer.poison().cloned());
-        let result = match inherited {
-            Some(failure) => Err(failure),
-            None => self.attempt(command, operands, outputs).map_err(|error| {
-                Arc::new(Failure::new(error.kind, command.op.spec().name, error.message, command.module, sequence))
-            }),
-        };
-        if let Err(failure) = &result {
-            outputs.iter().for_each(|(_, buffer)| buffer.set_poison(failure.clone()));
-        }
-        result
+    /// Runs `call` on the bound buffers. A failure, its own or an operand's, poisons every output, leaves in-place targets whole, and is returned.
+    ///
+    /// # Safety
+    /// The driver thread calls this; the layouts were checked against the buffers when the tensors were made.
+    pub unsafe fn execute<'b>(
+        &mut self,
+        call: Call,
+        operands: impl Iterator<Item = Bound<'b>>,
+        outputs: impl Iterator<Item = Bound<'b>> + Clone,
+        sequence: u64,
+    ) -> Result<(), Arc<Failure>> {
+        // SAFETY: by the caller's promise.
+        let result = unsafe { self.attempt(call, operands, outputs.clone()) };
+        result.map_err(|fault| {
+            let failure = match fault {
+                Fault::Inherited(failure) => failure,
+                Fault::Own(error) => Arc::new(Failure::new(error.kind, call.op.spec().name, error.message, call.module, sequence)),
+            };
+            outputs.for_each(|(_, buffer)| buffer.set_poison(failure.clone()));
+            failure
+        })
     }
 
-    fn attempt(&mut self, command: &Command, operands: &[Bound], outputs: &[Bound]) -> Result<(), Error> {
-        let spec = command.op.spec();
+    /// # Safety
+    /// As for `execute`.
+    unsafe fn attempt<'b>(
+        &mut self,
+        call: Call,
+        mut operands: impl Iterator<Item = Bound<'b>>,
+        outputs: impl Iterator<Item = Bound<'b>>,
+    ) -> Result<(), Fault> {
+        let spec = call.op.spec();
         let mut reads: SmallVec<[View; 4]> = SmallVec::new();
         let mut writes: SmallVec<[ViewMut; 4]> = SmallVec::new();
-        let mut rest = operands;
-        for ((_, kind), &count) in spec.operands.iter().zip(&command.arity) {
-            let (taken, after) = rest.split_at(count as usize);
-            rest = after;
-            for (meta, buffer) in taken {
-                // SAFETY: this is the driver thread; the layout was checked against the buffer when the tensor was made; commands of a stream run
+        for ((_, kind), &count) in spec.operands.iter().zip(call.arity) {
+            for (meta, buffer) in operands.by_ref().take(count as usize) {
+                if let Some(failure) = buffer.poison() {
+                    return Err(Fault::Inherited(failure.clone()));
+                }
+                // SAFETY: this is the driver thread, behind the command that wrote the buffer; the layout lies inside it; commands of a stream run
                 // one after another, so nobody else touches the memory.
                 unsafe {
-                    let base = buffer.ensure()?;
-                    if kind.is_written() { writes.push(ViewMut::new(base, **meta)) } else { reads.push(View::new(base, **meta)) }
+                    let base = buffer.written()?;
+                    if kind.is_written() { writes.push(ViewMut::new(base, meta)) } else { reads.push(View::new(base, meta)) }
                 }
             }
         }
         let mut targets: SmallVec<[ViewMut; 3]> = SmallVec::new();
         for (meta, buffer) in outputs {
-            // SAFETY: as above; an output is no operand, so its memory is not read.
-            targets.push(unsafe { ViewMut::new(buffer.ensure()?, **meta) });
+            // SAFETY: as above; an output is contiguous and no operand, so its memory is not read.
+            targets.push(unsafe { ViewMut::new(buffer.ensure(meta.numel() * meta.dtype.size())?, meta) });
         }
         let pool = self.pool;
-        let mut cx = Cx::new(pool, self.scratch(command.scratch)?);
-        let views = Operands { reads: &reads, writes: &mut writes, outputs: &mut targets, arity: &command.arity };
-        match catch_unwind(AssertUnwindSafe(|| execute_cpu(command.op, &mut cx, views, &command.attrs))) {
+        let mut cx = Cx::new(pool, self.scratch(call.scratch)?);
+        let views = Operands { reads: &reads, writes: &mut writes, outputs: &mut targets, arity: call.arity };
+        let attrs = AttrSlices { ints: call.ints, floats: call.floats };
+        match catch_unwind(AssertUnwindSafe(|| execute_cpu(call.op, &mut cx, views, attrs))) {
             Ok(result) => result?,
-            Err(panic) => return Err(Error::internal(format!("the kernel panicked: {}. This is a fault of the library.", panic_text(&panic)))),
+            Err(panic) => return Err(Error::internal(format!("the kernel panicked: {}. This is a fault of the library.", panic_text(&panic))).into()),
         }
-        if command.anomaly {
+        if call.anomaly {
             targets.iter().try_for_each(|target| check_finite(&target.as_view()))?;
             writes.iter().try_for_each(|target| check_finite(&target.as_view()))?;
         }
         Ok(())
+    }
+}
+
+/// Why a command did not give its results.
+enum Fault {
+    /// An operand's failure.
+    Inherited(Arc<Failure>),
+    Own(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        Fault::Own(error)
     }
 }
 

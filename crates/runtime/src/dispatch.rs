@@ -1,17 +1,30 @@
 //! The op table expanded: the `Op` enum, its specs, the shape rules and the CPU's dispatch. A missing or misspelt kernel or rule does not compile.
 use crate::ops::op_table;
-use crate::spec::{AttrKind, AttrReader, Attrs, Kind, OpSpec, Section};
+use crate::spec::{AttrKind, AttrReader, AttrSlices, Kind, OpSpec, Section};
 use ferrograd_cpu as cpu;
-use ferrograd_tensor::rules::{self, Category};
-use ferrograd_tensor::{Cx, DType, Error, Layout, Meta, Result, View, ViewMut};
-use smallvec::{SmallVec, smallvec};
+use ferrograd_tensor::rules::{self, Category, Pointwise};
+use ferrograd_tensor::{Cx, DType, Error, Layout, Meta, Result, Shape, View, ViewMut};
+use smallvec::SmallVec;
 
 /// What a command will give, known before it runs.
+#[derive(Default)]
 pub struct Inferred {
     /// The dtype that a pointwise op computes in; its operands are cast to it first.
     pub compute: Option<DType>,
-    pub outputs: SmallVec<[Meta; 1]>,
+    /// Outputs are contiguous.
+    pub outputs: Vec<(DType, Shape)>,
     pub scratch: usize,
+}
+
+impl Inferred {
+    fn pointwise(&mut self, result: Pointwise) {
+        self.compute = Some(result.compute);
+        self.outputs.push((result.dtype, result.shape));
+    }
+    fn kernel(&mut self, meta: Meta) {
+        debug_assert!(meta.layout.is_contiguous() && meta.layout.offset == 0);
+        self.outputs.push((meta.dtype, meta.shape()));
+    }
 }
 
 /// Views of a command's tensors; reads and in-place writes each in the row's order, cut by `arity`.
@@ -124,11 +137,13 @@ macro_rules! expand {
         ];
 
         /// What the op will give for operands of these metas, or why it cannot.
-        pub fn infer(op: Op, metas: &[&Meta], arity: &[u16], attrs: &Attrs) -> Result<Inferred> {
-            let pointwise = |(compute, meta): (DType, Meta)| Inferred { compute: Some(compute), outputs: smallvec![meta], scratch: 0 };
-            Ok(match op {
-                $($(Op::$u => pointwise(rules::unary(category!($ucat), metas[0], attrs.floats[0])?),)*)*
-                $($(Op::$b => pointwise(rules::binary(category!($bcat), metas[0], metas[1])?),)*)*
+        pub fn infer(op: Op, metas: &[&Meta], arity: &[u16], attrs: AttrSlices, inferred: &mut Inferred) -> Result {
+            inferred.compute = None;
+            inferred.outputs.clear();
+            inferred.scratch = 0;
+            match op {
+                $($(Op::$u => inferred.pointwise(rules::unary(category!($ucat), metas[0], attrs.floats[0])?),)*)*
+                $($(Op::$b => inferred.pointwise(rules::binary(category!($bcat), metas[0], metas[1])?),)*)*
                 $(Op::$v => return Err(Error::internal("a view is not a command")),)*
                 $(Op::$k => {
                     #[allow(unused_variables, unused_mut, unused_assignments)]
@@ -137,14 +152,16 @@ macro_rules! expand {
                         $(let $in = meta_of!(metas, arity, $kind);)*
                         $(let $attr = attr!(reader, $akind);)*
                         $($check;)?
-                        Inferred { compute: None, outputs: smallvec![$($rule),*], scratch: 0 $(+ $scratch)? }
+                        $(inferred.kernel($rule);)*
+                        inferred.scratch = 0 $(+ $scratch)?;
                     }
                 })*
-            })
+            }
+            Ok(())
         }
 
         /// The layout that a view op gives, or `None` where only a copy can have that shape.
-        pub fn infer_view(op: Op, meta: &Meta, attrs: &Attrs) -> Result<Option<Layout>> {
+        pub fn infer_view(op: Op, meta: &Meta, attrs: AttrSlices) -> Result<Option<Layout>> {
             let mut reader = AttrReader::new(attrs);
             match op {
                 $(Op::$v => {
@@ -157,7 +174,7 @@ macro_rules! expand {
         }
 
         /// Runs the op's CPU kernel.
-        pub fn execute_cpu(op: Op, cx: &mut Cx, operands: Operands, attrs: &Attrs) -> Result {
+        pub fn execute_cpu(op: Op, cx: &mut Cx, operands: Operands, attrs: AttrSlices) -> Result {
             let Operands { reads, writes, outputs, arity } = operands;
             match op {
                 $($(Op::$u => cpu::unary(cx, cpu::Unary::$u, &reads[0], attrs.floats[0], attrs.floats[1], &mut outputs[0]),)*)*

@@ -2,11 +2,15 @@
 mod allocator;
 mod command;
 mod dispatch;
+mod driver;
 mod failure;
+mod fence;
 mod limits;
 mod ops;
+mod packet;
 mod pool;
 mod program;
+mod queue;
 mod ring;
 mod session;
 mod spec;
@@ -19,11 +23,11 @@ pub use dispatch::Op;
 pub use failure::{Failure, has_unseen, take_unseen};
 pub use limits::Limits;
 pub use pool::Pool;
-pub use program::Program;
+pub use program::Captured;
 pub use session::Session;
 pub use spec::{AttrKind, Attrs, Kind, OpSpec, Section};
-pub use storage::{Device, Tensor};
-pub use stream::{Event, Runtime, Stream};
+pub use storage::{Buffer, Device, Parcel, Storage, Tensor};
+pub use stream::{Event, Notice, Runtime, Stream};
 
 /// What the first CUDA device is, or why it is not available.
 pub use ferrograd_cuda::status as cuda_status;

@@ -4,35 +4,66 @@
 //! (parameters, optimizer state, running statistics, generators), which keeps its identity. A replay is all or nothing: what a failed step had
 //! already written in place is restored.
 use crate::allocator::Block;
-use crate::command::{Bound, Command, Executor};
+use crate::command::{Bound, Call, Command, Executor};
+use crate::dispatch::Op;
 use crate::failure::Failure;
-use crate::storage::{Buffer, Device, Tensor};
+use crate::spec::Attrs;
+use crate::storage::{Buffer, Tensor};
 use ferrograd_tensor::{Error, Meta, Result};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Collects the commands of the step that is being recorded.
 pub struct Recorder {
-    arguments: Vec<Arc<Tensor>>,
+    arguments: Vec<Rc<Tensor>>,
     commands: Vec<Command>,
-    made: HashSet<*const Buffer>,
+    made: HashSet<*const Tensor>,
+}
+
+/// A program as its session knows it.
+pub struct Captured {
+    program: Arc<Program>,
+    /// The owners of the storages that outlive a replay.
+    pub persistent: Vec<Rc<Tensor>>,
 }
 
 enum Slot {
     Argument(usize),
     Temporary { bytes: usize },
-    Persistent(Arc<Buffer>),
+    /// Number `.0` of the storages that the session's side holds.
+    Persistent(usize),
 }
 
+/// A command, its tensors replaced by slots.
 struct Step {
-    command: Command,
-    operands: Vec<u32>,
-    outputs: Vec<u32>,
+    op: Op,
+    anomaly: bool,
+    module: u32,
+    scratch: usize,
+    arity: SmallVec<[u16; 8]>,
+    attrs: Attrs,
+    operands: Vec<(Meta, u32)>,
+    outputs: Vec<(Meta, u32)>,
     /// Temporaries whose last use this is.
     frees: Vec<u32>,
     /// In-place targets to be copied first, for a later command may fail.
     guarded: Vec<u32>,
+}
+
+impl Step {
+    fn call(&self) -> Call<'_> {
+        Call {
+            op: self.op,
+            anomaly: self.anomaly,
+            module: self.module,
+            scratch: self.scratch,
+            arity: &self.arity,
+            ints: &self.attrs.ints,
+            floats: &self.attrs.floats,
+        }
+    }
 }
 
 pub struct Program {
@@ -44,51 +75,102 @@ pub struct Program {
 
 impl Recorder {
     /// Arguments must be contiguous from their buffer's start, so that any later argument of that shape can stand in for them.
-    pub fn new(arguments: Vec<Arc<Tensor>>) -> Recorder {
+    pub fn new(arguments: Vec<Rc<Tensor>>) -> Recorder {
         Recorder { arguments, commands: Vec::new(), made: HashSet::new() }
     }
-    pub fn add_argument(&mut self, argument: Arc<Tensor>) {
+    pub fn add_argument(&mut self, argument: Rc<Tensor>) {
         self.arguments.push(argument);
     }
     pub fn record(&mut self, command: Command) {
-        self.made.extend(command.outputs.iter().map(|t| Arc::as_ptr(&t.buffer)));
+        self.made.extend(command.outputs.iter().map(|t| Rc::as_ptr(t.root())));
         self.commands.push(command);
     }
     /// True for a tensor made while recording: it has no values, and none can be read.
-    pub fn has_made(&self, tensor: &Tensor) -> bool {
-        self.made.contains(&Arc::as_ptr(&tensor.buffer))
+    pub fn has_made(&self, tensor: &Rc<Tensor>) -> bool {
+        self.made.contains(&Rc::as_ptr(tensor.root()))
     }
-    pub fn finish(self, outputs: &[Arc<Tensor>]) -> Result<Program> {
+    pub fn finish(self, outputs: &[Rc<Tensor>]) -> Result<Captured> {
         let mut slots: Vec<Slot> = Vec::new();
-        let mut index: HashMap<*const Buffer, u32> = HashMap::new();
+        let mut persistent: Vec<Rc<Tensor>> = Vec::new();
+        let mut index: HashMap<*const Tensor, u32> = HashMap::new();
         for (i, argument) in self.arguments.iter().enumerate() {
             // Two arguments may be one tensor: the first stands for both, and replays check that they still are.
-            index.entry(Arc::as_ptr(&argument.buffer)).or_insert_with(|| {
+            index.entry(Rc::as_ptr(argument.root())).or_insert_with(|| {
                 slots.push(Slot::Argument(i));
                 slots.len() as u32 - 1
             });
         }
-        let mut slot_of = |tensor: &Arc<Tensor>, slots: &mut Vec<Slot>| -> u32 {
-            *index.entry(Arc::as_ptr(&tensor.buffer)).or_insert_with(|| {
-                slots.push(if self.made.contains(&Arc::as_ptr(&tensor.buffer)) {
-                    Slot::Temporary { bytes: tensor.buffer.bytes() }
+        let mut slot_of = |tensor: &Rc<Tensor>| -> (Meta, u32) {
+            let slot = *index.entry(Rc::as_ptr(tensor.root())).or_insert_with(|| {
+                slots.push(if self.made.contains(&Rc::as_ptr(tensor.root())) {
+                    Slot::Temporary { bytes: tensor.storage().bytes() }
                 } else {
-                    Slot::Persistent(tensor.buffer.clone())
+                    persistent.push(tensor.root().clone());
+                    Slot::Persistent(persistent.len() - 1)
                 });
                 slots.len() as u32 - 1
-            })
+            });
+            (tensor.meta, slot)
         };
-        let mut steps = Vec::with_capacity(self.commands.len());
-        for command in self.commands {
-            let operands = command.operands.iter().map(|t| slot_of(t, &mut slots)).collect();
-            let made = command.outputs.iter().map(|t| slot_of(t, &mut slots)).collect();
-            steps.push(Step { command, operands, outputs: made, frees: Vec::new(), guarded: Vec::new() });
-        }
-        let outputs: Vec<(Meta, u32)> = outputs.iter().map(|t| (t.meta, slot_of(t, &mut slots))).collect();
+        let steps = self.commands.into_iter().map(|command| Step {
+            operands: command.operands.iter().map(&mut slot_of).collect(),
+            outputs: command.outputs.iter().map(&mut slot_of).collect(),
+            op: command.op,
+            anomaly: command.anomaly,
+            module: command.module,
+            scratch: command.scratch,
+            arity: command.arity,
+            attrs: command.attrs,
+            frees: Vec::new(),
+            guarded: Vec::new(),
+        });
+        let steps = steps.collect();
+        let outputs = outputs.iter().map(slot_of).collect();
         let mut program = Program { slots, steps, arguments: self.arguments.iter().map(|t| t.meta).collect(), outputs };
         program.plan_frees();
         program.plan_guards();
-        Ok(program)
+        Ok(Captured { program: Arc::new(program), persistent })
+    }
+}
+
+impl Captured {
+    pub fn commands(&self) -> usize {
+        self.program.steps.len()
+    }
+    /// One line a command, for people.
+    pub fn describe(&self) -> String {
+        self.program.describe()
+    }
+
+    /// Binds arguments and makes, by `planned` (of so many bytes), the storages that this replay will fill.
+    pub fn bind(&self, arguments: &[Rc<Tensor>], mut planned: impl FnMut(usize) -> Result<Rc<Tensor>>) -> Result<(Replay, Vec<Rc<Tensor>>)> {
+        let program = &self.program;
+        if arguments.len() != program.arguments.len() {
+            return Err(Error::internal(format!("the program was recorded with {} arguments, got {}", program.arguments.len(), arguments.len())));
+        }
+        for (argument, recorded) in arguments.iter().zip(&program.arguments) {
+            if argument.meta.dtype != recorded.dtype || argument.meta.shape() != recorded.shape() || !argument.meta.layout.is_contiguous()
+                || argument.meta.layout.offset != 0
+            {
+                return Err(Error::internal("an argument differs from the recorded one"));
+            }
+        }
+        let mut bound: Vec<Option<Rc<Tensor>>> = program.slots.iter().map(|slot| match *slot {
+            Slot::Argument(i) => Some(arguments[i].clone()),
+            Slot::Persistent(i) => Some(self.persistent[i].clone()),
+            Slot::Temporary { .. } => None,
+        }).collect();
+        let mut outputs = Vec::with_capacity(program.outputs.len());
+        for &(meta, slot) in &program.outputs {
+            let slot = slot as usize;
+            if let (None, &Slot::Temporary { bytes }) = (&bound[slot], &program.slots[slot]) {
+                // Views of one result share its storage, which is as large as the whole.
+                bound[slot] = Some(planned(bytes)?);
+            }
+            outputs.push(Tensor::view(bound[slot].as_ref().expect("bound just now, or before"), &meta));
+        }
+        let bindings = bound.iter().map(|t| t.as_ref().map(|t| t.storage().buffer().clone())).collect();
+        Ok((Replay { program: program.clone(), bindings, cursor: 0, undo: Vec::new() }, outputs))
     }
 }
 
@@ -97,7 +179,7 @@ impl Program {
     fn plan_frees(&mut self) {
         let mut live: HashSet<u32> = self.outputs.iter().map(|&(_, slot)| slot).collect();
         for step in self.steps.iter_mut().rev() {
-            for &slot in step.operands.iter().chain(&step.outputs) {
+            for &(_, slot) in step.operands.iter().chain(&step.outputs) {
                 if live.insert(slot) && matches!(self.slots[slot as usize], Slot::Temporary { .. }) {
                     step.frees.push(slot);
                 }
@@ -111,73 +193,31 @@ impl Program {
         for step in self.steps.iter_mut().rev() {
             if may_fail {
                 let mut position = 0;
-                for ((_, kind), &count) in step.command.op.spec().operands.iter().zip(&step.command.arity) {
+                for ((_, kind), &count) in step.op.spec().operands.iter().zip(&step.arity) {
                     if kind.is_written() {
                         let targets = &step.operands[position..position + count as usize];
-                        step.guarded.extend(targets.iter().filter(|&&s| !matches!(self.slots[s as usize], Slot::Temporary { .. })));
+                        let outliving = targets.iter().map(|&(_, slot)| slot).filter(|&s| !matches!(self.slots[s as usize], Slot::Temporary { .. }));
+                        step.guarded.extend(outliving);
                     }
                     position += count as usize;
                 }
             }
-            may_fail |= !step.command.outputs.is_empty() || step.command.anomaly || step.command.op.spec().fallible;
+            may_fail |= !step.outputs.is_empty() || step.anomaly || step.op.spec().fallible;
         }
     }
 
-    pub fn commands(&self) -> usize {
-        self.steps.len()
-    }
-
-    /// One line a command, for people.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let mut text = String::new();
         for (i, step) in self.steps.iter().enumerate() {
-            let name = |slots: &[u32]| slots.iter().map(|&s| match self.slots[s as usize] {
+            let name = |tensors: &[(Meta, u32)]| tensors.iter().map(|&(_, s)| match self.slots[s as usize] {
                 Slot::Argument(i) => format!("arg{i}"),
                 Slot::Temporary { .. } => format!("t{s}"),
                 Slot::Persistent(_) => format!("p{s}"),
             }).collect::<Vec<_>>().join(", ");
-            let shapes = step.command.outputs.iter().map(|t| format!("{} {}", t.meta.dtype, t.meta.shape())).collect::<Vec<_>>().join(", ");
-            text += &format!("{i:4}  {} ({}) -> ({}) {shapes}\n", step.command.op.spec().name, name(&step.operands), name(&step.outputs));
+            let shapes = step.outputs.iter().map(|(meta, _)| format!("{} {}", meta.dtype, meta.shape())).collect::<Vec<_>>().join(", ");
+            text += &format!("{i:4}  {} ({}) -> ({}) {shapes}\n", step.op.spec().name, name(&step.operands), name(&step.outputs));
         }
         text
-    }
-
-    /// Binds arguments and makes the tensors that this replay will fill.
-    pub fn bind(self: &Arc<Program>, arguments: &[Arc<Tensor>]) -> Result<(Replay, Vec<Arc<Tensor>>)> {
-        if arguments.len() != self.arguments.len() {
-            return Err(Error::internal(format!("the program was recorded with {} arguments, got {}", self.arguments.len(), arguments.len())));
-        }
-        for (argument, recorded) in arguments.iter().zip(&self.arguments) {
-            if argument.meta.dtype != recorded.dtype || argument.meta.shape() != recorded.shape() || !argument.meta.layout.is_contiguous()
-                || argument.meta.layout.offset != 0
-            {
-                return Err(Error::internal("an argument differs from the recorded one"));
-            }
-        }
-        let mut bindings: Vec<Option<Arc<Buffer>>> = self.slots.iter().map(|slot| match slot {
-            Slot::Argument(i) => Some(arguments[*i].buffer.clone()),
-            Slot::Persistent(buffer) => Some(buffer.clone()),
-            Slot::Temporary { .. } => None,
-        }).collect();
-        let outputs = self.outputs.iter().map(|&(meta, slot)| {
-            let binding = &mut bindings[slot as usize];
-            let buffer = match (&binding, &self.slots[slot as usize]) {
-                (Some(buffer), _) => buffer.clone(),
-                (None, Slot::Temporary { bytes }) => Buffer::planned(*bytes),
-                (None, _) => unreachable!("only temporaries start unbound"),
-            };
-            *binding = Some(buffer.clone());
-            Arc::new(Tensor { meta, device: Device::Cpu, buffer })
-        }).collect();
-        Ok((Replay { program: self.clone(), bindings, cursor: 0, undo: Vec::new() }, outputs))
-    }
-
-    /// The buffers that outlive a replay.
-    pub fn persistent(&self) -> impl Iterator<Item = &Arc<Buffer>> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Persistent(buffer) => Some(buffer),
-            _ => None,
-        })
     }
 }
 
@@ -195,24 +235,13 @@ impl Replay {
         let program = self.program.clone();
         let Some(step) = program.steps.get(self.cursor) else { return Ok(true) };
         self.cursor += 1;
-        for &slot in &step.outputs {
-            if let (None, Slot::Temporary { bytes }) = (&self.bindings[slot as usize], &program.slots[slot as usize]) {
-                self.bindings[slot as usize] = Some(Buffer::planned(*bytes));
-            }
+        for &(_, slot) in &step.outputs {
+            self.bindings[slot as usize].get_or_insert_default();
         }
         let result = self.guard(step).and_then(|()| {
-            let bound = |tensors: &[Arc<Tensor>], slots: &[u32]| -> SmallVec<[usize; 8]> {
-                debug_assert_eq!(tensors.len(), slots.len());
-                slots.iter().map(|&s| s as usize).collect()
-            };
-            let (reads, writes) = (bound(&step.command.operands, &step.operands), bound(&step.command.outputs, &step.outputs));
-            let pairs = |tensors: &'_ [Arc<Tensor>], slots: &[usize]| -> Vec<(Meta, Arc<Buffer>)> {
-                tensors.iter().zip(slots).map(|(t, &s)| (t.meta, self.bindings[s].clone().expect("bound before use"))).collect()
-            };
-            let (operands, outputs) = (pairs(&step.command.operands, &reads), pairs(&step.command.outputs, &writes));
-            let operands: SmallVec<[Bound; 8]> = operands.iter().map(|(m, b)| (m, &**b)).collect();
-            let outputs: SmallVec<[Bound; 4]> = outputs.iter().map(|(m, b)| (m, &**b)).collect();
-            executor.execute(&step.command, &operands, &outputs, sequence)
+            let bound = |&(meta, slot): &(Meta, u32)| -> Bound { (meta, self.bindings[slot as usize].as_ref().expect("bound before use")) };
+            // SAFETY: this is the driver thread; metas and slots were checked when the program was recorded and bound.
+            unsafe { executor.execute(step.call(), step.operands.iter().map(bound), step.outputs.iter().map(bound), sequence) }
         });
         if let Err(failure) = result {
             self.restore();
@@ -241,11 +270,10 @@ impl Replay {
         for &slot in &step.guarded {
             let Some(buffer) = &self.bindings[slot as usize] else { continue };
             // SAFETY: the driver thread, between commands.
-            let Some(memory) = (unsafe { buffer.memory() }) else { continue };
-            let copy = Block::new(buffer.bytes())
-                .map_err(|e| Arc::new(Failure::new(e.kind, step.command.op.spec().name, e.message, step.command.module, 0)))?;
+            let Some((memory, bytes)) = (unsafe { buffer.memory() }) else { continue };
+            let copy = Block::new(bytes).map_err(|e| Arc::new(Failure::new(e.kind, step.op.spec().name, e.message, step.module, 0)))?;
             // SAFETY: both are `bytes` long and apart.
-            unsafe { std::ptr::copy_nonoverlapping(memory, copy.as_ptr(), buffer.bytes()) };
+            unsafe { std::ptr::copy_nonoverlapping(memory, copy.as_ptr(), bytes) };
             self.undo.push((slot, copy));
         }
         Ok(())
@@ -255,9 +283,9 @@ impl Replay {
         while let Some((slot, copy)) = self.undo.pop() {
             let Some(buffer) = &self.bindings[slot as usize] else { continue };
             // SAFETY: the driver thread, between commands; the memory existed when it was copied.
-            if let Some(memory) = unsafe { buffer.memory() } {
+            if let Some((memory, bytes)) = unsafe { buffer.memory() } {
                 // SAFETY: both are `bytes` long and apart.
-                unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), memory, buffer.bytes()) };
+                unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), memory, bytes) };
             }
         }
     }

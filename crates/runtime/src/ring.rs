@@ -1,5 +1,5 @@
-//! A bounded single-producer single-consumer ring: a job's stream has one JavaScript thread at its end and the driver at the other.
-use std::cell::UnsafeCell;
+//! A bounded single-producer single-consumer ring: what the driver hands back to a session.
+use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,13 +7,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[repr(align(128))]
 pub struct Padded<T>(pub T);
 
-pub struct Ring<T> {
-    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
-    head: Padded<AtomicUsize>,
-    tail: Padded<AtomicUsize>,
+/// One end's counter, and what it last saw of the other's: looked at again only when the ring seems full, or empty.
+struct End {
+    own: AtomicUsize,
+    seen: Cell<usize>,
 }
 
-// SAFETY: each slot is touched by one end at a time, as the counters say.
+impl End {
+    fn new() -> Padded<End> {
+        Padded(End { own: AtomicUsize::new(0), seen: Cell::new(0) })
+    }
+}
+
+pub struct Ring<T> {
+    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    head: Padded<End>,
+    tail: Padded<End>,
+}
+
+// SAFETY: each slot is touched by one end at a time, as the counters say; `seen` by its own end alone.
 unsafe impl<T: Send> Sync for Ring<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Ring<T> {}
@@ -22,37 +34,41 @@ impl<T> Ring<T> {
     pub fn new(capacity: usize) -> Ring<T> {
         assert!(capacity.is_power_of_two());
         let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
-        Ring { slots, head: Padded(AtomicUsize::new(0)), tail: Padded(AtomicUsize::new(0)) }
+        Ring { slots, head: End::new(), tail: End::new() }
     }
 
     /// # Safety
     /// One thread at a time pushes.
     pub unsafe fn push(&self, value: T) -> Result<(), T> {
-        let tail = self.tail.0.load(Ordering::Relaxed);
-        if tail.wrapping_sub(self.head.0.load(Ordering::Acquire)) == self.slots.len() {
-            return Err(value);
+        let End { own, seen } = &self.tail.0;
+        let tail = own.load(Ordering::Relaxed);
+        if tail.wrapping_sub(seen.get()) == self.slots.len() {
+            seen.set(self.head.0.own.load(Ordering::Acquire));
+            if tail.wrapping_sub(seen.get()) == self.slots.len() {
+                return Err(value);
+            }
         }
-        // SAFETY: the slot is free (not yet taken again by the consumer's counter), and we are the only producer.
+        // SAFETY: the slot is free (taken, by the consumer's counter), and we are the only producer.
         unsafe { (*self.slots[tail & (self.slots.len() - 1)].get()).write(value) };
-        self.tail.0.store(tail.wrapping_add(1), Ordering::SeqCst);
+        own.store(tail.wrapping_add(1), Ordering::Release);
         Ok(())
     }
 
     /// # Safety
     /// One thread at a time pops.
     pub unsafe fn pop(&self) -> Option<T> {
-        let head = self.head.0.load(Ordering::Relaxed);
-        if head == self.tail.0.load(Ordering::Acquire) {
-            return None;
+        let End { own, seen } = &self.head.0;
+        let head = own.load(Ordering::Relaxed);
+        if head == seen.get() {
+            seen.set(self.tail.0.own.load(Ordering::Acquire));
+            if head == seen.get() {
+                return None;
+            }
         }
         // SAFETY: the producer published this slot, and we are the only consumer.
         let value = unsafe { (*self.slots[head & (self.slots.len() - 1)].get()).assume_init_read() };
-        self.head.0.store(head.wrapping_add(1), Ordering::Release);
+        own.store(head.wrapping_add(1), Ordering::Release);
         Some(value)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.head.0.load(Ordering::SeqCst) == self.tail.0.load(Ordering::SeqCst)
     }
 }
 

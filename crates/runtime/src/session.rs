@@ -1,17 +1,16 @@
 //! A session: one JavaScript thread's way into the runtime. It checks shapes, inserts casts and copies, and hands commands to its stream,
 //! or to the recorder while a step is being captured.
 use crate::command::{Command, Tensors};
-use crate::dispatch::{Op, infer, infer_view};
+use crate::dispatch::{Inferred, Op, infer, infer_view};
 use crate::failure::Failure;
-use crate::program::{Program, Recorder};
+use crate::program::{Captured, Recorder};
 use crate::spec::{Attrs, Kind, OpSpec, Section};
-use crate::storage::{Buffer, Device, Tensor};
-use crate::stream::{Job, Runtime, Stream};
-use ferrograd_tensor::{DType, Error, ErrorKind, Meta, Result, promote};
+use crate::storage::{Bin, Buffer, Device, Mark, Parcel, Released, Storage, Tensor};
+use crate::stream::{Event, Job, Notice, Runtime, Stream};
+use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, promote};
 use smallvec::{SmallVec, smallvec};
+use std::rc::Rc;
 use std::sync::Arc;
-
-
 
 pub struct Session {
     runtime: Option<Arc<Runtime>>,
@@ -26,7 +25,19 @@ pub struct Session {
     /// Operands that had to be copied because a kernel takes no strides, and commands pushed: for benches and tests.
     pub copies: u64,
     pub commands: u64,
+    /// Buffers of storages that are gone.
+    bin: Rc<Bin>,
+    /// Those of them that go with the current stream's next command.
+    releases: Vec<Arc<Buffer>>,
+    /// Commands and tensors to fill in again.
+    spare_commands: Vec<Box<Command>>,
+    spare_tensors: Vec<Rc<Tensor>>,
+    /// The shapes of the op being called.
+    inferred: Inferred,
 }
+
+/// Rooms of tensors that are kept: some more than a training step has at once.
+const SPARE_TENSORS: usize = 4096;
 
 impl Default for Session {
     fn default() -> Self {
@@ -36,7 +47,22 @@ impl Default for Session {
 
 impl Session {
     pub fn new() -> Session {
-        Session { runtime: None, streams: Vec::new(), current: 0, recorder: None, suspended: None, anomaly: false, module: 0, copies: 0, commands: 0 }
+        Session {
+            runtime: None,
+            streams: Vec::new(),
+            current: 0,
+            recorder: None,
+            suspended: None,
+            anomaly: false,
+            module: 0,
+            copies: 0,
+            commands: 0,
+            bin: Rc::default(),
+            releases: Vec::new(),
+            spare_commands: Vec::new(),
+            spare_tensors: Vec::new(),
+            inferred: Inferred::default(),
+        }
     }
 
     /// Starts the runtime on first use.
@@ -48,7 +74,7 @@ impl Session {
         self.runtime.is_some()
     }
     pub fn stream(&mut self) -> Arc<Stream> {
-        self.runtime();
+        self.start();
         self.streams[self.current].clone()
     }
     /// A new stream; its number is for `use_stream` and `close_stream`.
@@ -60,9 +86,13 @@ impl Session {
     }
     /// Makes a stream current and gives the number of the one before. 0 is the session's first.
     pub fn use_stream(&mut self, id: u32) -> Result<u32> {
-        self.runtime();
+        self.start();
         let before = if self.current == 0 { 0 } else { self.streams[self.current].id };
-        self.current = if id == 0 { 0 } else { self.streams.iter().position(|s| s.id == id).ok_or_else(|| Error::value(format!("there is no stream {id}")))? };
+        let next = if id == 0 { 0 } else { self.streams.iter().position(|s| s.id == id).ok_or_else(|| Error::value(format!("there is no stream {id}")))? };
+        if next != self.current {
+            self.flush_releases();
+            self.current = next;
+        }
         Ok(before)
     }
     pub fn close_stream(&mut self, id: u32) {
@@ -70,6 +100,7 @@ impl Session {
         if position == 0 {
             return;
         }
+        self.flush_releases();
         let stream = self.streams.remove(position);
         if self.current == position {
             self.current = 0;
@@ -83,16 +114,46 @@ impl Session {
 
     /// A command to fill in: operands, arity and attributes.
     pub fn command(&mut self, op: Op) -> Box<Command> {
-        self.start();
-        // SAFETY: a session belongs to one thread, and its streams to it.
-        let mut command = unsafe { self.streams[self.current].spare_command() };
+        let mut command = self.spare_commands.pop().unwrap_or_default();
         command.op = op;
         command
+    }
+    fn recycle(&mut self, mut command: Box<Command>) {
+        command.clear();
+        self.spare_commands.push(command);
+    }
+
+    /// A contiguous tensor whose memory comes when a command first writes it.
+    pub fn planned(&mut self, dtype: DType, shape: &Shape, device: Device) -> Rc<Tensor> {
+        let bytes = if device == Device::Meta { 0 } else { shape.numel() * dtype.size() };
+        let buffer = match self.streams.get(self.current) {
+            // SAFETY: a session belongs to one thread, and its streams to it.
+            Some(stream) if device == Device::Cpu => unsafe { stream.spare_buffer() },
+            _ => Arc::default(),
+        };
+        match self.spare_tensors.pop() {
+            Some(room) => Tensor::renew(room, dtype, shape, device, buffer, bytes),
+            None => Tensor::new(Meta { dtype, layout: Layout::contiguous(*shape) }, device, buffer, bytes, &self.bin),
+        }
+    }
+    /// Lets go of a tensor; its room is kept for the next.
+    pub fn let_go(&mut self, tensor: Rc<Tensor>) {
+        if let Some(room) = Tensor::empty(tensor)
+            && self.spare_tensors.len() < SPARE_TENSORS
+        {
+            self.spare_tensors.push(room);
+        }
     }
 
     /// Calls an op: checks, casts, copies where a kernel needs it, and queues the command. The answer comes before anything has run.
     /// `device` counts for ops without operands.
     pub fn call(&mut self, mut command: Box<Command>, device: Device) -> Result<Tensors> {
+        let outputs = self.prepare(&mut command, device);
+        self.recycle(command);
+        outputs
+    }
+
+    fn prepare(&mut self, command: &mut Command, device: Device) -> Result<Tensors> {
         let op = command.op;
         let spec = op.spec();
         let device = command.operands.first().map_or(device, |t| t.device);
@@ -103,7 +164,7 @@ impl Session {
             return self.view(op, &command.operands[0], &command.attrs);
         }
         if !spec.promote.is_empty() {
-            self.promote(&mut command)?;
+            self.promote(command)?;
         }
         if !spec.strided {
             for i in 0..command.operands.len() {
@@ -113,73 +174,100 @@ impl Session {
                 }
             }
         }
-        let inferred = {
-            let metas: SmallVec<[&Meta; 8]> = command.operands.iter().map(|t| &t.meta).collect();
-            infer(op, &metas, &command.arity, &command.attrs)?
-        };
+        let mut inferred = std::mem::take(&mut self.inferred);
+        let result = self.queue(command, device, &mut inferred);
+        self.inferred = inferred;
+        result
+    }
+
+    fn queue(&mut self, command: &mut Command, device: Device, inferred: &mut Inferred) -> Result<Tensors> {
+        let op = command.op;
+        {
+            let mut metas: SmallVec<[&Meta; 8]> = SmallVec::new();
+            command.operands.iter().for_each(|t| metas.push(&t.meta));
+            infer(op, &metas, &command.arity, command.attrs.slices(), inferred)?;
+        }
         if let Some(compute) = inferred.compute {
             for operand in command.operands.iter_mut().filter(|t| t.meta.dtype != compute) {
                 *operand = self.cast(operand, compute)?;
             }
         }
-        let in_place = spec.writes_in_place();
-        if in_place {
+        if op.spec().writes_in_place() {
             self.check_targets(op, &command.operands, &command.arity)?;
         }
-        command.outputs.extend(inferred.outputs.iter().map(|meta| Tensor::planned(*meta, device)));
-        let outputs = command.outputs.clone();
+        self.start();
+        for (dtype, shape) in &inferred.outputs {
+            let output = self.planned(*dtype, shape, device);
+            command.outputs.push(output);
+        }
         if device == Device::Cpu {
             command.anomaly = self.anomaly;
             command.module = self.module;
             command.scratch = inferred.scratch;
             self.submit(command);
         }
-        Ok(outputs)
+        Ok(std::mem::take(&mut command.outputs))
     }
 
-    fn submit(&mut self, command: Box<Command>) {
+    fn submit(&mut self, command: &Command) {
         self.commands += 1;
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(*command);
+            recorder.record(command.clone());
             return;
         }
-        self.start();
+        self.empty_bin();
         for operand in &command.operands {
-            self.order_after(&operand.buffer);
+            self.order_after(operand.storage().writer());
+        }
+        let in_place = command.op.spec().writes_in_place();
+        if in_place {
+            self.each_target(command, |target| target.each_reader(|mark| self.order_after(mark)));
         }
         let stream = &self.streams[self.current];
-        let sequence = stream.pushed() + 1;
-        command.outputs.iter().for_each(|t| t.buffer.set_writer(stream.id, sequence));
-        let spec = command.op.spec();
-        if spec.writes_in_place() {
-            for ((_, kind), position) in expand(spec.operands, &command.arity) {
-                if kind.is_written() {
-                    command.operands[position].buffer.set_writer(stream.id, sequence);
-                }
-            }
+        let mark = Mark { stream: stream.id, sequence: stream.pushed() + 1 };
+        for operand in &command.operands {
+            operand.storage().add_reader(mark);
         }
-        let bytes = command.outputs.iter().map(|t| t.buffer.bytes()).sum();
-        self.push(Job::Command(command), bytes);
-    }
-
-    /// Waits, on the stream, for what another stream still has to write.
-    fn order_after(&self, buffer: &Buffer) {
-        let (writer, sequence) = buffer.writer();
-        if writer == 0 || writer == self.streams[self.current].id {
-            return;
+        if in_place {
+            self.each_target(command, |target| target.set_writer(mark));
         }
-        if let Some(other) = self.runtime.as_ref().and_then(|runtime| runtime.find_stream(writer))
-            && other.completed() < sequence
-        {
-            self.push(Job::After(other, sequence), 0);
+        let mut bytes = 0;
+        for output in &command.outputs {
+            output.storage().set_writer(mark);
+            bytes += output.storage().bytes();
         }
-    }
-
-    /// The runtime has been started.
-    fn push(&self, job: Job, bytes: usize) -> u64 {
         let runtime = self.runtime.as_ref().expect("started before a push");
         // SAFETY: a session belongs to one thread, and its streams to it.
-        unsafe { runtime.push(&self.streams[self.current], job, bytes) }
+        unsafe { runtime.push_command(stream, command, bytes, &mut self.releases) };
+    }
+
+    fn each_target(&self, command: &Command, visit: impl Fn(&Storage)) {
+        for ((_, kind), position) in expand(command.op.spec().operands, &command.arity) {
+            if kind.is_written() {
+                visit(command.operands[position].storage());
+            }
+        }
+    }
+
+    /// Waits, on the current stream, for another one to come as far as the mark.
+    fn order_after(&self, mark: Mark) {
+        if mark.stream == 0 || mark.stream == self.streams[self.current].id {
+            return;
+        }
+        if let Some(other) = self.runtime.as_ref().and_then(|runtime| runtime.find_stream(mark.stream))
+            && other.completed() < mark.sequence
+        {
+            self.push(Job::After(other, mark.sequence));
+        }
+    }
+
+    /// The runtime has been started. Gives the job's sequence number.
+    fn push(&self, job: Job) -> u64 {
+        let runtime = self.runtime.as_ref().expect("started before a push");
+        let stream = &self.streams[self.current];
+        // SAFETY: a session belongs to one thread, and its streams to it.
+        unsafe { runtime.push_job(stream, job) };
+        stream.pushed()
     }
 
     /// Starts the runtime on first use.
@@ -190,31 +278,66 @@ impl Session {
         }
     }
 
-    fn view(&mut self, op: Op, x: &Arc<Tensor>, attrs: &Attrs) -> Result<Tensors> {
-        let (base, layout) = match infer_view(op, &x.meta, attrs)? {
+    /// Sends buffers of storages that are gone to the streams whose commands may still use them; those of the current stream go with its next command.
+    fn empty_bin(&mut self) {
+        while let Some(Released { buffer, streams }) = self.bin.pop() {
+            let current = self.streams.get(self.current).map_or(0, |s| s.id);
+            if streams.len() == 1 && streams[0] == current {
+                self.releases.push(buffer);
+                continue;
+            }
+            // Streams that are closed have nothing in flight.
+            for stream in self.streams.iter().filter(|s| streams.contains(&s.id) && !s.is_idle()) {
+                if stream.id == current {
+                    self.releases.push(buffer.clone());
+                } else if let Some(runtime) = &self.runtime {
+                    // SAFETY: a session belongs to one thread, and its streams to it.
+                    unsafe { runtime.push_released(stream, &mut vec![buffer.clone()]) };
+                }
+            }
+        }
+    }
+
+    /// Lets go of the buffers of storages that are gone: at once where nothing runs, else behind what does.
+    pub fn flush_releases(&mut self) {
+        self.empty_bin();
+        let (Some(stream), Some(runtime)) = (self.streams.get(self.current), &self.runtime) else { return self.releases.clear() };
+        if stream.is_idle() {
+            self.releases.clear();
+        } else {
+            // SAFETY: a session belongs to one thread, and its streams to it.
+            unsafe { runtime.push_released(stream, &mut self.releases) };
+        }
+    }
+
+    fn view(&mut self, op: Op, x: &Rc<Tensor>, attrs: &Attrs) -> Result<Tensors> {
+        let (base, layout) = match infer_view(op, &x.meta, attrs.slices())? {
             Some(layout) => (x.clone(), layout),
             None => {
                 let copy = self.contiguous(x)?;
                 self.copies += 1;
-                let layout = infer_view(op, &copy.meta, attrs)?.ok_or_else(|| Error::internal("a contiguous tensor takes any shape"))?;
+                let layout = infer_view(op, &copy.meta, attrs.slices())?.ok_or_else(|| Error::internal("a contiguous tensor takes any shape"))?;
                 (copy, layout)
             }
         };
         let meta = Meta { dtype: base.meta.dtype, layout };
-        Ok(smallvec![Arc::new(Tensor { meta, device: base.device, buffer: base.buffer.clone() })])
+        Ok(smallvec![match self.spare_tensors.pop() {
+            Some(room) => Tensor::renew_view(room, &base, &meta),
+            None => Tensor::view(&base, &meta),
+        }])
     }
 
-    fn one(&mut self, op: Op, x: &Arc<Tensor>, ints: &[i64]) -> Result<Arc<Tensor>> {
+    fn one(&mut self, op: Op, x: &Rc<Tensor>, ints: &[i64]) -> Result<Rc<Tensor>> {
         let mut command = self.command(op);
         command.operands.push(x.clone());
         command.arity.push(1);
         command.attrs.ints.extend_from_slice(ints);
         Ok(self.call(command, x.device)?.remove(0))
     }
-    pub fn contiguous(&mut self, x: &Arc<Tensor>) -> Result<Arc<Tensor>> {
+    pub fn contiguous(&mut self, x: &Rc<Tensor>) -> Result<Rc<Tensor>> {
         self.one(Op::contiguous, x, &[])
     }
-    pub fn cast(&mut self, x: &Arc<Tensor>, dtype: DType) -> Result<Arc<Tensor>> {
+    pub fn cast(&mut self, x: &Rc<Tensor>, dtype: DType) -> Result<Rc<Tensor>> {
         self.one(Op::cast, x, &[dtype as i64])
     }
 
@@ -243,7 +366,7 @@ impl Session {
                 return Err(Error::shape(format!("{name} repeats its elements (a broadcast view): writing it in place has no single meaning. Copy it with .clone() first.")));
             }
             let _ = kind;
-            if operands.iter().enumerate().any(|(j, other)| j != i && Arc::ptr_eq(&other.buffer, &target.buffer)) {
+            if operands.iter().enumerate().any(|(j, other)| j != i && Rc::ptr_eq(other.root(), target.root())) {
                 return Err(Error::value(format!("{name} shares its storage with another operand. Copy one of them with .clone() first.")));
             }
         }
@@ -251,16 +374,29 @@ impl Session {
     }
 
     /// A tensor from bytes already at hand.
-    pub fn upload(&mut self, meta: Meta, fill: impl FnOnce(&mut [u8])) -> Result<Arc<Tensor>> {
-        let buffer = Buffer::filled(meta.numel() * meta.dtype.size(), fill)?;
-        Ok(Arc::new(Tensor { meta, device: Device::Cpu, buffer }))
+    pub fn upload(&mut self, meta: Meta, fill: impl FnOnce(&mut [u8])) -> Result<Rc<Tensor>> {
+        let bytes = meta.numel() * meta.dtype.size();
+        let buffer = Buffer::filled(bytes, fill)?;
+        Ok(Tensor::new(meta, Device::Cpu, buffer, bytes, &self.bin))
     }
 
-    /// Runs `task` on the driver thread when all before it in the stream has run, with the tensor's bytes or its failure.
-    /// The tensor must be contiguous.
-    pub fn read(&mut self, tensor: Arc<Tensor>, task: impl FnOnce(std::result::Result<&[u8], Arc<Failure>>) + Send + 'static) -> Result<u64> {
+    /// What another thread needs to know of a tensor.
+    pub fn pack(&self, tensor: &Tensor) -> Parcel {
+        let storage = tensor.storage();
+        Parcel { meta: tensor.meta, buffer: storage.buffer().clone(), bytes: storage.bytes(), writer: storage.writer() }
+    }
+    /// A tensor on another thread's storage.
+    pub fn unpack(&self, parcel: &Parcel) -> Rc<Tensor> {
+        let tensor = Tensor::new(parcel.meta, Device::Cpu, parcel.buffer.clone(), parcel.bytes, &self.bin);
+        tensor.storage().set_writer(parcel.writer);
+        tensor
+    }
+
+    /// Runs `task` on the driver thread when all before it in the stream has run, with the tensor's bytes or its failure; what it gives is called
+    /// when that is over. The tensor must be contiguous.
+    pub fn read(&mut self, tensor: &Rc<Tensor>, task: impl FnOnce(std::result::Result<&[u8], Arc<Failure>>) -> Notice + Send + 'static) -> Result<u64> {
         if let Some(recorder) = &self.recorder
-            && (recorder.has_made(&tensor) || tensor.device == Device::Cpu)
+            && (recorder.has_made(tensor) || tensor.device == Device::Cpu)
         {
             return Err(capture_refusal("reading values"));
         }
@@ -269,38 +405,43 @@ impl Session {
         }
         debug_assert!(tensor.meta.layout.is_contiguous());
         self.start();
-        self.order_after(&tensor.buffer);
-        let job = Job::Host(Box::new(move || {
-            if let Some(failure) = tensor.buffer.poison() {
+        self.flush_releases();
+        self.order_after(tensor.storage().writer());
+        let (buffer, meta) = (tensor.storage().buffer().clone(), tensor.meta);
+        let sequence = self.push(Job::Host(Box::new(move || {
+            if let Some(failure) = buffer.poison() {
                 failure.mark_seen();
                 return task(Err(failure.clone()));
             }
-            let (offset, bytes) = (tensor.meta.layout.offset * tensor.meta.dtype.size(), tensor.meta.numel() * tensor.meta.dtype.size());
+            let (offset, bytes) = (meta.layout.offset * meta.dtype.size(), meta.numel() * meta.dtype.size());
+            if bytes == 0 {
+                return task(Ok(&[]));
+            }
             // SAFETY: the driver thread, after the commands that write the buffer.
-            match unsafe { tensor.buffer.ensure() } {
+            match unsafe { buffer.written() } {
                 // SAFETY: the layout lies inside the buffer.
-                Ok(base) if bytes > 0 => task(Ok(unsafe { std::slice::from_raw_parts(base.add(offset), bytes) })),
-                Ok(_) => task(Ok(&[])),
+                Ok(base) => task(Ok(unsafe { std::slice::from_raw_parts(base.add(offset), bytes) })),
                 Err(error) => task(Err(Arc::new(Failure::new(error.kind, "read", error.message, 0, 0)))),
             }
-        }));
-        Ok(self.push(job, 0))
+        })));
+        tensor.storage().add_reader(Mark { stream: self.streams[self.current].id, sequence });
+        Ok(sequence)
     }
 
-    /// Runs `task` on the driver thread when all before it in the stream has run.
-    pub fn host(&mut self, task: impl FnOnce(Option<Arc<Failure>>) + Send + 'static) -> Result<u64> {
+    /// Runs `task` on the driver thread when all before it in the stream has run; what it gives is called when that is over.
+    pub fn host(&mut self, task: impl FnOnce(Option<Arc<Failure>>) -> Notice + Send + 'static) -> Result<u64> {
         if self.recorder.is_some() {
             return Err(capture_refusal("waiting"));
         }
         let stream = self.stream();
-        let job = move || {
+        self.flush_releases();
+        Ok(self.push(Job::Host(Box::new(move || {
             let failure = stream.take_failure();
             if let Some(failure) = &failure {
                 failure.mark_seen();
             }
             task(failure)
-        };
-        Ok(self.push(Job::Host(Box::new(job)), 0))
+        }))))
     }
 
     /// Failures that wait for a `sync` and that nobody has seen, as text. They count as seen from then on.
@@ -309,26 +450,24 @@ impl Session {
     }
 
     /// Holds the stream until the event is set.
-    pub fn gate(&mut self, event: Arc<crate::stream::Event>) {
+    pub fn gate(&mut self, event: Arc<Event>) {
         self.start();
-        self.push(Job::Wait(event), 0);
+        self.push(Job::Wait(event));
     }
 
     pub fn is_recording(&self) -> bool {
         self.recorder.is_some()
     }
     /// Starts recording. Arguments are made contiguous; the tensors that stand for them while recording are given back.
-    pub fn begin_capture(&mut self, arguments: Vec<Arc<Tensor>>) -> Result<Vec<Arc<Tensor>>> {
-        if self.recorder.is_some() || self.suspended.is_some() {
-            return Err(Error::new(ErrorKind::Capture, "a compiled function was called while another is being recorded. Call the plain function inside."));
-        }
-        let arguments = arguments.into_iter().map(|a| Tensor::planned(contiguous_meta(&a.meta), a.device)).collect::<Vec<_>>();
+    pub fn begin_capture(&mut self, arguments: &[Rc<Tensor>]) -> Result<Vec<Rc<Tensor>>> {
+        self.refuse_inside_capture()?;
+        let arguments = arguments.iter().map(|a| self.planned(a.meta.dtype, &a.meta.shape(), a.device)).collect::<Vec<_>>();
         self.recorder = Some(Recorder::new(arguments.clone()));
         Ok(arguments)
     }
-    pub fn end_capture(&mut self, outputs: &[Arc<Tensor>]) -> Result<Arc<Program>> {
+    pub fn end_capture(&mut self, outputs: &[Rc<Tensor>]) -> Result<Captured> {
         let recorder = self.recorder.take().ok_or_else(|| Error::internal("no recording is under way"))?;
-        Ok(Arc::new(recorder.finish(outputs)?))
+        recorder.finish(outputs)
     }
     pub fn abort_capture(&mut self) {
         self.recorder = None;
@@ -343,30 +482,39 @@ impl Session {
         }
     }
     /// A further argument, found while recording. Gives its stand-in.
-    pub fn capture_argument(&mut self, argument: &Arc<Tensor>) -> Result<Arc<Tensor>> {
+    pub fn capture_argument(&mut self, argument: &Tensor) -> Result<Rc<Tensor>> {
+        let stand_in = self.planned(argument.meta.dtype, &argument.meta.shape(), argument.device);
         let recorder = self.recorder.as_mut().ok_or_else(|| Error::internal("no recording is under way"))?;
-        let stand_in = Tensor::planned(contiguous_meta(&argument.meta), argument.device);
         recorder.add_argument(stand_in.clone());
         Ok(stand_in)
     }
-    pub fn replay(&mut self, program: &Arc<Program>, arguments: Vec<Arc<Tensor>>) -> Result<Vec<Arc<Tensor>>> {
-        if self.recorder.is_some() || self.suspended.is_some() {
-            return Err(Error::new(ErrorKind::Capture, "a compiled function was called while another is being recorded. Call the plain function inside."));
+    fn refuse_inside_capture(&self) -> Result<()> {
+        if self.recorder.is_none() && self.suspended.is_none() {
+            return Ok(());
         }
+        Err(Error::new(ErrorKind::Capture, "a compiled function was called while another is being recorded. Call the plain function inside."))
+    }
+    pub fn replay(&mut self, captured: &Captured, arguments: Vec<Rc<Tensor>>) -> Result<Vec<Rc<Tensor>>> {
+        self.refuse_inside_capture()?;
         let mut bound = Vec::with_capacity(arguments.len());
         for argument in arguments {
             let ready = argument.meta.layout.is_contiguous() && argument.meta.layout.offset == 0;
             bound.push(if ready { argument } else { self.contiguous(&argument)? });
         }
-        let (replay, outputs) = program.bind(&bound)?;
         self.start();
-        for buffer in bound.iter().map(|t| &t.buffer).chain(program.persistent()) {
-            self.order_after(buffer);
+        self.flush_releases();
+        let (replay, outputs) = captured.bind(&bound, |bytes| Ok(self.planned(DType::U8, &Shape::new(&[bytes])?, Device::Cpu)))?;
+        for tensor in bound.iter().chain(&captured.persistent) {
+            self.order_after(tensor.storage().writer());
         }
-        let stream = &self.streams[self.current];
-        let sequence = stream.pushed() + 1;
-        outputs.iter().map(|t| &t.buffer).chain(program.persistent()).for_each(|buffer| buffer.set_writer(stream.id, sequence));
-        self.push(Job::Replay(Box::new(replay)), 0);
+        // What it writes in place must have been read.
+        for tensor in &captured.persistent {
+            tensor.storage().each_reader(|mark| self.order_after(mark));
+        }
+        let sequence = self.push(Job::Replay(Box::new(replay)));
+        let mark = Mark { stream: self.streams[self.current].id, sequence };
+        outputs.iter().chain(&captured.persistent).for_each(|t| t.storage().set_writer(mark));
+        bound.iter().for_each(|t| t.storage().add_reader(mark));
         Ok(outputs)
     }
 
@@ -378,6 +526,7 @@ impl Session {
                 runtime.close(&stream);
             }
         }
+        self.releases.clear();
     }
 }
 
@@ -385,10 +534,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn contiguous_meta(meta: &Meta) -> Meta {
-    Meta { dtype: meta.dtype, layout: ferrograd_tensor::Layout::contiguous(meta.shape()) }
 }
 
 fn capture_refusal(what: &str) -> Error {

@@ -62,6 +62,19 @@ pub struct Attrs {
     pub floats: SmallVec<[f64; 6]>,
 }
 
+impl Attrs {
+    pub fn slices(&self) -> AttrSlices<'_> {
+        AttrSlices { ints: &self.ints, floats: &self.floats }
+    }
+}
+
+/// Attributes where they lie.
+#[derive(Clone, Copy)]
+pub struct AttrSlices<'a> {
+    pub ints: &'a [i64],
+    pub floats: &'a [f64],
+}
+
 /// Reads attributes back in the row's order.
 pub(crate) struct AttrReader<'a> {
     ints: &'a [i64],
@@ -69,8 +82,8 @@ pub(crate) struct AttrReader<'a> {
 }
 
 impl<'a> AttrReader<'a> {
-    pub fn new(attrs: &'a Attrs) -> Self {
-        AttrReader { ints: &attrs.ints, floats: &attrs.floats }
+    pub fn new(attrs: AttrSlices<'a>) -> Self {
+        AttrReader { ints: attrs.ints, floats: attrs.floats }
     }
     pub fn i64(&mut self) -> i64 {
         let (&first, rest) = self.ints.split_first().expect("the encoder wrote every attribute");

@@ -1,9 +1,14 @@
-//! Storage: what a tensor's elements live in. It may exist before its memory does: the stream allocates when it first writes.
+//! Storage: what a tensor's elements live in. It may exist before its memory does: the driver allocates when a command first writes it.
+//!
+//! A storage has two sides. [`Buffer`] is the driver's: memory and failure. [`Storage`] is the session's: it counts references without atomics,
+//! and when the last one goes, the buffer goes back through the streams that used it, behind the commands that still need it. So no line of
+//! memory travels between the two threads for each command, and nobody counts references across them.
 use crate::allocator::Block;
 use crate::failure::Failure;
-use ferrograd_tensor::{Meta, Result};
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use ferrograd_tensor::{DType, Error, Meta, Result, Shape};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// Where an operand lives.
@@ -14,56 +19,66 @@ pub enum Device {
     Meta,
 }
 
+/// The driver's side of a storage. On cache lines of its own: the session never touches them.
+#[derive(Default)]
+#[repr(align(64))]
 pub struct Buffer {
-    bytes: usize,
-    block: UnsafeCell<Option<Block>>,
+    memory: UnsafeCell<Memory>,
     poison: OnceLock<Arc<Failure>>,
-    /// Stream and sequence number of the last command that writes here, so that another stream knows what to wait for.
-    writer: AtomicU64,
 }
 
-// SAFETY: `block` is written by the driver thread alone (or before the buffer is shared), and read by others only after a stream has said that the
+#[derive(Default)]
+struct Memory {
+    block: Option<Block>,
+    bytes: usize,
+}
+
+// SAFETY: `memory` is written by the driver thread alone (or before the buffer is shared), and read by others only after a stream has said that the
 // command that wrote it is over.
 unsafe impl Sync for Buffer {}
 // SAFETY: as above.
 unsafe impl Send for Buffer {}
 
-const SEQUENCE_BITS: u32 = 44;
-
 impl Buffer {
-    /// A buffer that gets its memory when a command first writes it.
-    pub fn planned(bytes: usize) -> Arc<Buffer> {
-        Arc::new(Buffer { bytes, block: UnsafeCell::new(None), poison: OnceLock::new(), writer: AtomicU64::new(0) })
-    }
     /// A buffer filled by the caller, before anyone else sees it.
     pub fn filled(bytes: usize, fill: impl FnOnce(&mut [u8])) -> Result<Arc<Buffer>> {
         let block = Block::new(bytes)?;
         // SAFETY: the block is ours and at least `bytes` long; `fill` writes every byte of it (uninitialised u8 are never read before).
         fill(unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), bytes) });
-        Ok(Arc::new(Buffer { bytes, block: UnsafeCell::new(Some(block)), poison: OnceLock::new(), writer: AtomicU64::new(0) }))
+        Ok(Arc::new(Buffer { memory: UnsafeCell::new(Memory { block: Some(block), bytes }), poison: OnceLock::new() }))
     }
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-    /// Allocates on first use.
+    /// The memory, allocated on first use.
     ///
     /// # Safety
     /// Only the driver thread may call this.
-    pub unsafe fn ensure(&self) -> Result<*mut u8> {
+    pub unsafe fn ensure(&self, bytes: usize) -> Result<*mut u8> {
         // SAFETY: one thread, by the caller's promise.
-        let block = unsafe { &mut *self.block.get() };
-        if block.is_none() {
-            *block = Some(Block::new(self.bytes)?);
+        let memory = unsafe { &mut *self.memory.get() };
+        match &memory.block {
+            Some(block) => Ok(block.as_ptr()),
+            None => {
+                let block = memory.block.insert(Block::new(bytes)?);
+                memory.bytes = bytes;
+                Ok(block.as_ptr())
+            }
         }
-        Ok(block.as_ref().map_or(std::ptr::null_mut(), Block::as_ptr))
     }
-    /// The memory, or `None` before the first write.
+    /// The memory and its length in bytes, or `None` before the first write.
     ///
     /// # Safety
     /// The caller is the driver thread, or the commands that write this buffer have ended.
-    pub unsafe fn memory(&self) -> Option<*mut u8> {
-        // SAFETY: nobody writes `block` now, by the caller's promise.
-        unsafe { (*self.block.get()).as_ref().map(Block::as_ptr) }
+    pub unsafe fn memory(&self) -> Option<(*mut u8, usize)> {
+        // SAFETY: nobody writes `memory` now, by the caller's promise.
+        let memory = unsafe { &*self.memory.get() };
+        memory.block.as_ref().map(|block| (block.as_ptr(), memory.bytes))
+    }
+    /// As `memory`, for a command that reads it.
+    ///
+    /// # Safety
+    /// As for `memory`.
+    pub unsafe fn written(&self) -> Result<*mut u8> {
+        // SAFETY: by the caller's promise.
+        unsafe { self.memory() }.map(|(base, _)| base).ok_or_else(|| Error::internal("an operand has no memory: nothing has written it"))
     }
     pub fn poison(&self) -> Option<&Arc<Failure>> {
         self.poison.get()
@@ -71,26 +86,161 @@ impl Buffer {
     pub fn set_poison(&self, failure: Arc<Failure>) {
         let _ = self.poison.set(failure);
     }
-    pub fn set_writer(&self, stream: u32, sequence: u64) {
-        self.writer.store(((stream as u64) << SEQUENCE_BITS) | (sequence & ((1 << SEQUENCE_BITS) - 1)), Ordering::Release);
-    }
-    pub fn writer(&self) -> (u32, u64) {
-        let word = self.writer.load(Ordering::Acquire);
-        ((word >> SEQUENCE_BITS) as u32, word & ((1 << SEQUENCE_BITS) - 1))
+    /// Empties a buffer that nobody else holds, for the next storage. `None` where somebody does.
+    pub fn recycle(mut buffer: Arc<Buffer>) -> Option<Arc<Buffer>> {
+        let inner = Arc::get_mut(&mut buffer)?;
+        inner.memory.get_mut().block = None;
+        if inner.poison.get_mut().is_some() {
+            inner.poison = OnceLock::new();
+        }
+        Some(buffer)
     }
 }
 
-/// A tensor as the runtime knows it: a layout over a buffer. Views share the buffer.
+/// A stream, and how far it has to be for something to be over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// 0 for none.
+    pub stream: u32,
+    pub sequence: u64,
+}
+
+/// The session's side of a storage.
+pub struct Storage {
+    /// `None` in a view, whose owner has it, and in a tensor that waits to be used again.
+    buffer: Option<Arc<Buffer>>,
+    bytes: usize,
+    /// The last command that writes here.
+    writer: Cell<Mark>,
+    /// The last command of each stream that reads here.
+    readers: RefCell<SmallVec<[Mark; 2]>>,
+    bin: Rc<Bin>,
+}
+
+impl Storage {
+    fn new(buffer: Option<Arc<Buffer>>, bytes: usize, bin: &Rc<Bin>) -> Storage {
+        Storage { buffer, bytes, writer: Cell::default(), readers: RefCell::default(), bin: bin.clone() }
+    }
+    pub fn buffer(&self) -> &Arc<Buffer> {
+        self.buffer.as_ref().expect("the storage of a tensor in use")
+    }
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+    pub fn writer(&self) -> Mark {
+        self.writer.get()
+    }
+    pub fn set_writer(&self, mark: Mark) {
+        self.writer.set(mark);
+    }
+    /// Notes a command that reads here.
+    pub fn add_reader(&self, mark: Mark) {
+        let mut readers = self.readers.borrow_mut();
+        match readers.iter_mut().find(|m| m.stream == mark.stream) {
+            Some(before) => *before = mark,
+            None => readers.push(mark),
+        }
+    }
+    /// Calls `visit` for the last command of each stream that reads here.
+    pub fn each_reader(&self, visit: impl FnMut(Mark)) {
+        self.readers.borrow().iter().copied().for_each(visit);
+    }
+
+    /// Leaves the buffer in the bin.
+    fn empty(&mut self) {
+        let Some(buffer) = self.buffer.take() else { return };
+        let mut streams: SmallVec<[u32; 2]> = self.readers.get_mut().drain(..).map(|m| m.stream).collect();
+        let writer = self.writer.take().stream;
+        if writer != 0 && !streams.contains(&writer) {
+            streams.push(writer);
+        }
+        self.bin.0.borrow_mut().push(Released { buffer, streams });
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.empty();
+    }
+}
+
+/// A buffer that its session has let go of, and the streams whose commands may still need it.
+pub struct Released {
+    pub buffer: Arc<Buffer>,
+    pub streams: SmallVec<[u32; 2]>,
+}
+
+/// Where a session's storages leave their buffers.
+#[derive(Default)]
+pub struct Bin(RefCell<Vec<Released>>);
+
+impl Bin {
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+    /// Takes out the last one.
+    pub fn pop(&self) -> Option<Released> {
+        self.0.borrow_mut().pop()
+    }
+}
+
+/// A tensor as its session knows it: a layout over a storage, its own or that of the tensor it is a view of.
 pub struct Tensor {
     pub meta: Meta,
     pub device: Device,
-    pub buffer: Arc<Buffer>,
+    owner: Option<Rc<Tensor>>,
+    own: Storage,
 }
 
 impl Tensor {
-    /// A new contiguous tensor whose memory comes later.
-    pub fn planned(meta: Meta, device: Device) -> Arc<Tensor> {
-        let bytes = if device == Device::Meta { 0 } else { meta.numel() * meta.dtype.size() };
-        Arc::new(Tensor { meta, device, buffer: Buffer::planned(bytes) })
+    /// A tensor with a storage of its own.
+    pub fn new(meta: Meta, device: Device, buffer: Arc<Buffer>, bytes: usize, bin: &Rc<Bin>) -> Rc<Tensor> {
+        Rc::new(Tensor { meta, device, owner: None, own: Storage::new(Some(buffer), bytes, bin) })
     }
+    /// Another layout of `x`'s storage.
+    pub fn view(x: &Rc<Tensor>, meta: &Meta) -> Rc<Tensor> {
+        Rc::new(Tensor { meta: *meta, device: x.device, owner: Some(x.root().clone()), own: Storage::new(None, 0, &x.own.bin) })
+    }
+    /// As `new`, contiguous, in the room of a tensor that was emptied.
+    pub fn renew(mut room: Rc<Tensor>, dtype: DType, shape: &Shape, device: Device, buffer: Arc<Buffer>, bytes: usize) -> Rc<Tensor> {
+        let tensor = Rc::get_mut(&mut room).expect("nobody else holds an emptied tensor");
+        tensor.meta.dtype = dtype;
+        tensor.meta.layout.set_contiguous(shape);
+        tensor.device = device;
+        tensor.own.buffer = Some(buffer);
+        tensor.own.bytes = bytes;
+        room
+    }
+    /// As `view`, in the room of a tensor that was emptied.
+    pub fn renew_view(mut room: Rc<Tensor>, x: &Rc<Tensor>, meta: &Meta) -> Rc<Tensor> {
+        let tensor = Rc::get_mut(&mut room).expect("nobody else holds an emptied tensor");
+        tensor.meta = *meta;
+        tensor.device = x.device;
+        tensor.owner = Some(x.root().clone());
+        room
+    }
+    /// Lets go of a reference. Gives the tensor's room where it was the last.
+    pub fn empty(mut tensor: Rc<Tensor>) -> Option<Rc<Tensor>> {
+        let inner = Rc::get_mut(&mut tensor)?;
+        inner.owner = None;
+        inner.own.empty();
+        Some(tensor)
+    }
+    /// The tensor that owns the storage.
+    pub fn root<'a>(self: &'a Rc<Tensor>) -> &'a Rc<Tensor> {
+        self.owner.as_ref().unwrap_or(self)
+    }
+    pub fn storage(&self) -> &Storage {
+        self.owner.as_ref().map_or(&self.own, |owner| &owner.own)
+    }
+}
+
+/// A tensor on its way to another thread.
+#[derive(Clone)]
+pub struct Parcel {
+    pub meta: Meta,
+    pub buffer: Arc<Buffer>,
+    pub bytes: usize,
+    /// The command that wrote it.
+    pub writer: Mark,
 }

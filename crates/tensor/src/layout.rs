@@ -25,18 +25,30 @@ impl Shape {
             _ => Err(Error::shape(format!("{shape} has more elements than memory can address"))),
         }
     }
+    /// Sizes that `new` has accepted before.
+    #[inline]
+    pub fn of_words(dims: &[u64]) -> Shape {
+        let mut shape = Shape { rank: dims.len() as u8, dims: [1; MAX_RANK] };
+        shape.dims.iter_mut().zip(dims).for_each(|(to, &d)| *to = d as usize);
+        shape
+    }
+    #[inline]
     pub fn scalar() -> Shape {
         Shape { rank: 0, dims: [1; MAX_RANK] }
     }
+    #[inline]
     pub fn rank(&self) -> usize {
         self.rank as usize
     }
+    #[inline]
     pub fn dims(&self) -> &[usize] {
         &self.dims[..self.rank as usize]
     }
+    #[inline]
     pub fn dims_mut(&mut self) -> &mut [usize] {
         &mut self.dims[..self.rank as usize]
     }
+    #[inline]
     pub fn numel(&self) -> usize {
         self.dims().iter().product()
     }
@@ -63,34 +75,53 @@ pub struct Layout {
 
 impl Layout {
     /// Row-major, from the storage's first element.
+    #[inline]
     pub fn contiguous(shape: Shape) -> Layout {
-        let mut strides = [0; MAX_RANK];
-        let mut step = 1isize;
-        for i in (0..shape.rank()).rev() {
-            strides[i] = step;
-            step *= shape.dims()[i].max(1) as isize;
-        }
-        Layout { shape, strides, offset: 0 }
+        let mut layout = Layout { shape, strides: [0; MAX_RANK], offset: 0 };
+        layout.fill_strides();
+        layout
     }
+    /// Becomes `Layout::contiguous(shape)`, in place.
+    #[inline]
+    pub fn set_contiguous(&mut self, shape: &Shape) {
+        self.shape = *shape;
+        self.strides = [0; MAX_RANK];
+        self.offset = 0;
+        self.fill_strides();
+    }
+    #[inline]
+    fn fill_strides(&mut self) {
+        let mut step = 1isize;
+        for i in (0..self.shape.rank()).rev() {
+            self.strides[i] = step;
+            step *= self.shape.dims()[i].max(1) as isize;
+        }
+    }
+    #[inline]
     pub fn strided(shape: Shape, strides: &[isize], offset: usize) -> Layout {
         debug_assert_eq!(shape.rank(), strides.len());
         let mut all = [0; MAX_RANK];
         all[..strides.len()].copy_from_slice(strides);
         Layout { shape, strides: all, offset }
     }
+    #[inline]
     pub fn dims(&self) -> &[usize] {
         self.shape.dims()
     }
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides[..self.shape.rank()]
     }
+    #[inline]
     pub fn rank(&self) -> usize {
         self.shape.rank()
     }
+    #[inline]
     pub fn numel(&self) -> usize {
         self.shape.numel()
     }
     /// True where the elements follow each other in row-major order (sizes of 1 and empty tensors do not count).
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
         if self.dims().contains(&0) {
             return true;
@@ -131,18 +162,23 @@ pub struct Meta {
 }
 
 impl Meta {
+    #[inline]
     pub fn new(dtype: DType, dims: &[usize]) -> Result<Meta> {
         Ok(Meta { dtype, layout: Layout::contiguous(Shape::new(dims)?) })
     }
+    #[inline]
     pub fn shape(&self) -> Shape {
         self.layout.shape
     }
+    #[inline]
     pub fn dims(&self) -> &[usize] {
         self.layout.dims()
     }
+    #[inline]
     pub fn rank(&self) -> usize {
         self.layout.rank()
     }
+    #[inline]
     pub fn numel(&self) -> usize {
         self.layout.numel()
     }

@@ -1,17 +1,17 @@
 //! Captured programs.
 use super::guarded;
 use crate::environment::expect;
-use ferrograd_runtime::{Device, Tensor};
+use ferrograd_runtime::Tensor;
 use ferrograd_tensor::{DType, Error, Meta, Result};
 use napi_derive::napi;
-use std::sync::Arc;
+use std::rc::Rc;
 
 /// Starts recording; the command buffer lists the arguments, the answer their stand-ins.
 #[napi(catch_unwind)]
 pub fn capture_begin() -> napi::Result<()> {
     guarded("compile", |e| {
         let arguments = e.listed(0)?;
-        let stand_ins = e.session.begin_capture(arguments)?;
+        let stand_ins = e.session.begin_capture(&arguments)?;
         e.answer(stand_ins.iter())
     })
 }
@@ -24,7 +24,7 @@ pub fn capture_end() -> napi::Result<()> {
         let program = e.session.end_capture(&outputs)?;
         let id = e.fresh_id();
         let commands = program.commands() as i32;
-        e.programs.insert(id, program);
+        e.programs.insert(id, Rc::new(program));
         e.commands.set(0, 2)?;
         e.commands.set(1, id as i32)?;
         e.commands.set(2, commands)
@@ -56,10 +56,7 @@ pub fn capture_arguments() -> napi::Result<()> {
 pub fn program_state(program: u32) -> napi::Result<()> {
     guarded("compile", |e| {
         let program = e.programs.get(&program).cloned().ok_or_else(|| Error::internal("the program is gone"))?;
-        let flat = program.persistent().map(|buffer| {
-            let meta = Meta::new(DType::U8, &[buffer.bytes()])?;
-            Ok(Arc::new(Tensor { meta, device: Device::Cpu, buffer: buffer.clone() }))
-        });
+        let flat = program.persistent.iter().map(|t| Ok(Tensor::view(t, &Meta::new(DType::U8, &[t.storage().bytes()])?)));
         let tensors = flat.collect::<Result<Vec<_>>>()?;
         e.answer(tensors.iter())
     })

@@ -6,6 +6,7 @@ use ferrograd_tensor::{DType, Error, Meta, Result};
 use napi::bindgen_prelude::*;
 use napi::sys;
 use napi_derive::napi;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 /// A tensor from the bytes of a typed array; the command buffer holds dtype, rank, sizes.
@@ -40,7 +41,7 @@ impl Destination {
     }
 }
 
-fn contiguous_read(e: &mut Environment, slot: i32, generation: i32) -> Result<Arc<Tensor>> {
+fn contiguous_read(e: &mut Environment, slot: i32, generation: i32) -> Result<Rc<Tensor>> {
     let tensor = e.handles.get(slot, generation)?.clone();
     if tensor.meta.layout.is_contiguous() || e.session.is_recording() { Ok(tensor) } else { e.session.contiguous(&tensor) }
 }
@@ -55,14 +56,11 @@ pub fn read(slot: i32, generation: i32, mut target: Uint8Array) -> napi::Result<
         let tensor = contiguous_read(e, slot, generation)?;
         let mailbox = e.completions.mailbox.clone();
         let id = e.completions.expect();
-        let queued = e.session.read(tensor, move |result| match result {
-            Ok(bytes) => {
-                // The whole wrapper moves in, so that the closure may go to the driver.
-                let destination = destination;
-                destination.fill(bytes);
-                mailbox.post(id, None);
-            }
-            Err(failure) => mailbox.post(id, Some(failure)),
+        let queued = e.session.read(&tensor, move |result| {
+            // The whole wrapper moves in, so that the closure may go to the driver.
+            let destination = destination;
+            let failure = result.map(|bytes| destination.fill(bytes)).err();
+            Some(Box::new(move || mailbox.post(id, failure)))
         });
         if let Err(error) = queued {
             e.completions.delivered(1);
@@ -82,12 +80,13 @@ pub fn read_sync(slot: i32, generation: i32, mut target: Uint8Array) -> napi::Re
         let tensor = contiguous_read(e, slot, generation)?;
         let outcome: Arc<Mutex<Option<Arc<Failure>>>> = Arc::default();
         let theirs = outcome.clone();
-        let sequence = e.session.read(tensor, move |result| {
+        let sequence = e.session.read(&tensor, move |result| {
             let destination = destination;
             match result {
                 Ok(bytes) => destination.fill(bytes),
                 Err(failure) => *theirs.lock().unwrap_or_else(|e| e.into_inner()) = Some(failure),
             }
+            None
         })?;
         let stream = e.session.stream();
         e.session.runtime().wait(&stream, sequence);
@@ -108,6 +107,7 @@ pub fn read_sync(slot: i32, generation: i32, mut target: Uint8Array) -> napi::Re
 pub fn memory() -> napi::Result<Vec<f64>> {
     expect(|e| {
         let _ = e.drain_frees();
+        e.session.flush_releases();
         let stats = memory_stats();
         [stats.live, stats.cached, stats.peak, e.handles.live(), e.handles.bytes(), e.session.commands as usize, e.session.copies as usize]
             .map(|n| n as f64)

@@ -1,6 +1,6 @@
 //! Rules of the element-by-element functions: what they compute in, and what comes out.
 use super::broadcast;
-use crate::{DType, Error, Layout, Meta, Result, promote};
+use crate::{DType, Error, Meta, Result, Shape, promote};
 
 /// How a section of the op table treats dtypes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,16 @@ fn float(dtype: DType) -> DType {
     if dtype.is_float() { dtype } else { DType::F32 }
 }
 
-/// The dtype to cast `x` to, and the result, of y = f(x). `a` is the scalar operand of [`Category::Number`], else unused.
-pub fn unary(category: Category, x: &Meta, a: f64) -> Result<(DType, Meta)> {
+/// What an element-by-element function computes in (its operands are cast to that first), and its result, which is contiguous.
+#[derive(Clone, Copy, Debug)]
+pub struct Pointwise {
+    pub compute: DType,
+    pub dtype: DType,
+    pub shape: Shape,
+}
+
+/// y = f(x). `a` is the scalar operand of [`Category::Number`], else unused.
+pub fn unary(category: Category, x: &Meta, a: f64) -> Result<Pointwise> {
     let compute = match category {
         Category::Float | Category::Grad => float(x.dtype),
         Category::Logic => x.dtype,
@@ -42,16 +50,16 @@ pub fn unary(category: Category, x: &Meta, a: f64) -> Result<(DType, Meta)> {
         },
     };
     let dtype = if category == Category::Logic { DType::Bool } else { compute };
-    Ok((compute, Meta { dtype, layout: Layout::contiguous(x.shape()) }))
+    Ok(Pointwise { compute, dtype, shape: x.shape() })
 }
 
-/// The dtype to cast both operands to, and the result, of f(x, y) with broadcasting. PyTorch's promotion, but for tensors without dimensions,
+/// f(x, y) with broadcasting. PyTorch's promotion, but for tensors without dimensions,
 /// which count like any other.
-pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<(DType, Meta)> {
+pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<Pointwise> {
     // Two alike, the commonest case by far: nothing to broadcast, nothing to cast.
-    if x == y && x.dtype.is_float() && x.layout.offset == 0 && x.layout.is_contiguous() {
+    if x.dtype == y.dtype && x.dtype.is_float() && x.dims() == y.dims() {
         let dtype = if category == Category::Logic { DType::Bool } else { x.dtype };
-        return Ok((x.dtype, Meta { dtype, layout: Layout::contiguous(x.shape()) }));
+        return Ok(Pointwise { compute: x.dtype, dtype, shape: x.shape() });
     }
     let shape = broadcast(&[x, y])?;
     let common = promote(x.dtype, y.dtype);
@@ -70,7 +78,7 @@ pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<(DType, Meta)> {
         }
     };
     let dtype = if category == Category::Logic { DType::Bool } else { compute };
-    Ok((compute, Meta { dtype, layout: Layout::contiguous(shape) }))
+    Ok(Pointwise { compute, dtype, shape })
 }
 
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod tests {
     #[test]
     fn a_scalar_operand_is_weak() {
         let m = |d| Meta::new(d, &[2]).unwrap();
-        let number = |d, a| unary(Category::Number, &m(d), a).unwrap().1.dtype;
+        let number = |d, a| unary(Category::Number, &m(d), a).unwrap().dtype;
         assert_eq!(number(DType::I32, 2.0), DType::I32);
         assert_eq!(number(DType::I32, 2.5), DType::F32);
         assert_eq!(number(DType::U8, f64::NAN), DType::F32);
@@ -88,19 +96,19 @@ mod tests {
         assert_eq!(number(DType::Bool, 1.0), DType::I64);
         assert_eq!(number(DType::BF16, 2.5), DType::BF16);
         assert!(unary(Category::Same, &m(DType::Bool), 0.0).is_err());
-        assert_eq!(unary(Category::Float, &m(DType::I64), 0.0).unwrap().1.dtype, DType::F32);
-        let (compute, y) = unary(Category::Logic, &m(DType::F16), 0.0).unwrap();
-        assert_eq!((compute, y.dtype), (DType::F16, DType::Bool));
+        assert_eq!(unary(Category::Float, &m(DType::I64), 0.0).unwrap().dtype, DType::F32);
+        let y = unary(Category::Logic, &m(DType::F16), 0.0).unwrap();
+        assert_eq!((y.compute, y.dtype), (DType::F16, DType::Bool));
     }
 
     #[test]
     fn two_operands_promote_and_broadcast() {
         let x = Meta::new(DType::I32, &[4, 1]).unwrap();
         let y = Meta::new(DType::F16, &[3]).unwrap();
-        let (compute, z) = binary(Category::Same, &x, &y).unwrap();
-        assert_eq!((compute, z.dtype, z.dims()), (DType::F16, DType::F16, &[4usize, 3][..]));
-        assert_eq!(binary(Category::Float, &x, &x).unwrap().0, DType::F32);
-        assert_eq!(binary(Category::Logic, &x, &y).unwrap().1.dtype, DType::Bool);
+        let z = binary(Category::Same, &x, &y).unwrap();
+        assert_eq!((z.compute, z.dtype, z.shape.dims()), (DType::F16, DType::F16, &[4usize, 3][..]));
+        assert_eq!(binary(Category::Float, &x, &x).unwrap().compute, DType::F32);
+        assert_eq!(binary(Category::Logic, &x, &y).unwrap().dtype, DType::Bool);
         assert!(binary(Category::Grad, &x, &x).is_err());
         let long = Meta::new(DType::F32, &[2]).unwrap();
         assert!(binary(Category::Same, &y, &long).unwrap_err().message.contains("[3] and [2]"));
