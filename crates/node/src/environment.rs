@@ -4,7 +4,7 @@ use crate::handles::Handles;
 use ferrograd_runtime::{Captured, Event, Session, Tensor};
 use ferrograd_tensor::{Error, Result};
 use napi::sys;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::rc::Rc;
@@ -23,6 +23,7 @@ impl<T: Copy> SharedArray<T> {
     pub unsafe fn new(ptr: *mut T, len: usize) -> Self {
         SharedArray { ptr, len }
     }
+    #[inline]
     pub fn get(&self, index: usize) -> Result<T> {
         if index >= self.len {
             return Err(Error::internal("the command is longer than the command buffer"));
@@ -30,12 +31,24 @@ impl<T: Copy> SharedArray<T> {
         // SAFETY: inside the array, which is alive by the constructor's promise.
         Ok(unsafe { *self.ptr.add(index) })
     }
+    /// The whole array, while JavaScript does not run.
+    #[inline]
+    pub fn words(&self) -> &[T] {
+        // SAFETY: alive by the constructor's promise; Rust writes it only through `set` and `set_all`, which nobody calls meanwhile.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+    #[inline]
     pub fn set(&self, index: usize, value: T) -> Result<()> {
-        if index >= self.len {
+        self.set_all(index, &[value])
+    }
+    /// Writes several elements, one after the other.
+    #[inline]
+    pub fn set_all(&self, index: usize, values: &[T]) -> Result<()> {
+        if index + values.len() > self.len {
             return Err(Error::internal("the answer is longer than the command buffer"));
         }
-        // SAFETY: as in `get`.
-        unsafe { *self.ptr.add(index) = value };
+        // SAFETY: inside the array, which is alive by the constructor's promise and apart from Rust's memory.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.ptr.add(index), values.len()) };
         Ok(())
     }
 }
@@ -60,12 +73,30 @@ pub struct Environment {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Environment>> = const { RefCell::new(None) };
+    /// This thread's environment, from `install` to `close`; null while it is in use. A plain pointer, for every op call looks here.
+    static CURRENT: Cell<*mut Environment> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// Runs `f` with this thread's environment; `None` before `init` and after the end.
+/// Puts the environment back, also when the user of it panics.
+struct Borrowed(*mut Environment);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Runs `f` with this thread's environment; `None` before `init`, after the end, and inside another `with`.
+#[inline]
 pub fn with<R>(f: impl FnOnce(&mut Environment) -> R) -> Option<R> {
-    CURRENT.with(|current| current.try_borrow_mut().ok()?.as_mut().map(f))
+    let environment = CURRENT.replace(std::ptr::null_mut());
+    if environment.is_null() {
+        return None;
+    }
+    let borrowed = Borrowed(environment);
+    // SAFETY: the pointer came from a box that `close` alone takes back; while it is out of `CURRENT`, nobody else can reach it.
+    let result = f(unsafe { &mut *borrowed.0 });
+    Some(result)
 }
 
 /// As [`with`], with an error for napi where there is no environment.
@@ -89,7 +120,7 @@ impl Environment {
             gates: HashMap::new(),
             next_id: 0,
         };
-        CURRENT.with(|current| *current.borrow_mut() = Some(environment));
+        CURRENT.set(Box::into_raw(Box::new(environment)));
         // SAFETY: the hook takes no data and runs on this thread before the environment's memory goes.
         unsafe { sys::napi_add_env_cleanup_hook(env, Some(close), std::ptr::null_mut()) };
     }
@@ -120,20 +151,18 @@ impl Environment {
         (0..count).map(|i| self.handles.get(self.commands.get(at + 1 + 2 * i)?, self.commands.get(at + 2 + 2 * i)?).cloned()).collect()
     }
     /// Answers with tensors: their count, then slot, generation, dtype, device, rank and sizes of each.
-    pub fn answer<'a>(&mut self, tensors: impl ExactSizeIterator<Item = &'a Rc<Tensor>>) -> Result<()> {
+    pub fn answer(&mut self, tensors: impl ExactSizeIterator<Item = Rc<Tensor>>) -> Result<()> {
         self.commands.set(0, tensors.len() as i32)?;
         let mut at = 1;
         for tensor in tensors {
-            let (slot, generation) = self.handles.insert(tensor.clone());
             let dims = tensor.meta.dims();
-            for value in [slot, generation, tensor.meta.dtype as i32, tensor.device as i32, dims.len() as i32] {
-                self.commands.set(at, value)?;
-                at += 1;
+            for (i, &d) in dims.iter().enumerate() {
+                self.commands.set(at + 5 + i, d as i32)?;
             }
-            for &d in dims {
-                self.commands.set(at, d as i32)?;
-                at += 1;
-            }
+            let (dtype, device, rank) = (tensor.meta.dtype as i32, tensor.device as i32, dims.len());
+            let (slot, generation) = self.handles.insert(tensor);
+            self.commands.set_all(at, &[slot, generation, dtype, device, rank as i32])?;
+            at += 5 + rank;
         }
         Ok(())
     }
@@ -152,7 +181,10 @@ impl Environment {
 
 /// The environment ends: what has not begun is dropped, what writes into JavaScript's memory is waited for.
 unsafe extern "C" fn close(_: *mut c_void) {
-    if let Some(mut environment) = CURRENT.with(|current| current.borrow_mut().take()) {
+    let environment = CURRENT.replace(std::ptr::null_mut());
+    if !environment.is_null() {
+        // SAFETY: the pointer came from `install`, and is taken out once.
+        let mut environment = unsafe { Box::from_raw(environment) };
         environment.completions.close();
         environment.gates.drain().for_each(|(_, gate)| {
             if environment.session.is_started() {

@@ -15,8 +15,6 @@ pub struct Handles {
     /// First generation of this table's slots: tables of different environments start far apart, so that a handle carried to another worker
     /// does not fit there.
     base: i32,
-    live: usize,
-    bytes: usize,
 }
 
 static TABLES: AtomicU32 = AtomicU32::new(1);
@@ -26,12 +24,10 @@ impl Handles {
     pub fn new() -> Handles {
         let table = TABLES.fetch_add(1, Ordering::Relaxed);
         let base = (table.wrapping_mul(GENERATIONS_A_TABLE) & 0x7fff_ffff) as i32;
-        Handles { slots: Vec::new(), free: Vec::new(), base, live: 0, bytes: 0 }
+        Handles { slots: Vec::new(), free: Vec::new(), base }
     }
 
     pub fn insert(&mut self, tensor: Rc<Tensor>) -> (i32, i32) {
-        self.live += 1;
-        self.bytes += tensor.storage().bytes();
         match self.free.pop() {
             Some(index) => {
                 let slot = &mut self.slots[index as usize];
@@ -60,19 +56,17 @@ impl Handles {
     pub fn remove(&mut self, slot: i32, generation: i32) -> Option<Rc<Tensor>> {
         let entry = self.slots.get_mut(usize::try_from(slot).ok()?).filter(|entry| entry.generation == generation)?;
         let tensor = entry.tensor.take()?;
-        self.live -= 1;
-        self.bytes -= tensor.storage().bytes();
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(slot as u32);
         Some(tensor)
     }
 
     pub fn live(&self) -> usize {
-        self.live
+        self.slots.len() - self.free.len()
     }
     /// Bytes of the handles' storages; views count their whole storage.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.slots.iter().filter_map(|slot| slot.tensor.as_ref()).map(|tensor| tensor.storage().bytes()).sum()
     }
 }
 

@@ -16,7 +16,13 @@ pub fn device_of(code: i32) -> Device {
     if code == Device::Meta as i32 { Device::Meta } else { Device::Cpu }
 }
 
-fn call(environment: &mut Environment) -> std::result::Result<(), (&'static str, Error)> {
+fn call(environment: &mut Environment) {
+    if let Err((op, error)) = attempt(environment) {
+        environment.refuse(op, error);
+    }
+}
+
+fn attempt(environment: &mut Environment) -> std::result::Result<(), (&'static str, Error)> {
     let unnamed = |error: Error| ("ferrograd", error);
     environment.drain_frees().map_err(unnamed)?;
     let code = environment.commands.get(0).map_err(unnamed)?;
@@ -24,67 +30,75 @@ fn call(environment: &mut Environment) -> std::result::Result<(), (&'static str,
     decode(environment, op).map_err(|error| (op.spec().name, error))
 }
 
+/// Reads the command buffer in order. What would lie behind its end panics, which the caller of `call` catches.
+struct Reader<'a> {
+    words: &'a [i32],
+    at: usize,
+}
+
+impl Reader<'_> {
+    #[inline]
+    fn next(&mut self) -> i32 {
+        self.at += 1;
+        self.words[self.at - 1]
+    }
+}
+
 fn decode(environment: &mut Environment, op: Op) -> Result<()> {
-    let commands = environment.commands;
-    environment.session.module = commands.get(1)? as u32;
-    let device = device_of(commands.get(2)?);
+    let (commands, floats) = (environment.commands, environment.floats);
+    let mut words = Reader { words: commands.words(), at: 1 };
+    environment.session.module = words.next() as u32;
+    let device = device_of(words.next());
     let spec = op.spec();
     let mut command = environment.session.command(op);
-    let mut at = 3;
     for (_, kind) in spec.operands {
         let count = match kind {
             Kind::In | Kind::Mut => 1,
             Kind::Opt => {
-                if commands.get(at)? < 0 {
-                    at += 2;
+                if words.words[words.at] < 0 {
+                    words.at += 2;
                     command.arity.push(0);
                     continue;
                 }
                 1
             }
-            Kind::List | Kind::MutList => {
-                at += 1;
-                commands.get(at - 1)?
-            }
+            Kind::List | Kind::MutList => words.next(),
         };
         command.arity.push(u16::try_from(count).map_err(|_| Error::value(format!("takes at most {} tensors in a list, got {count}", u16::MAX)))?);
         for _ in 0..count {
-            command.operands.push(environment.handles.get(commands.get(at)?, commands.get(at + 1)?)?.clone());
-            at += 2;
+            let (slot, generation) = (words.next(), words.next());
+            command.operands.push(environment.handles.get(slot, generation)?.clone());
         }
     }
     let mut float = 0;
     for (_, kind) in spec.attrs {
         match kind {
             AttrKind::F64 => {
-                command.attrs.floats.push(environment.floats.get(float)?);
+                command.attrs.floats.push(floats.words()[float]);
                 float += 1;
             }
-            AttrKind::I64 | AttrKind::Bool => {
-                command.attrs.ints.push(commands.get(at)? as i64);
-                at += 1;
-            }
+            AttrKind::I64 | AttrKind::Bool => command.attrs.ints.push(words.next() as i64),
             AttrKind::Dims => {
-                let len = commands.get(at)?;
+                let len = words.next();
                 command.attrs.ints.push(len as i64);
-                at += 1;
                 for _ in 0..len {
-                    command.attrs.ints.push(commands.get(at)? as i64);
-                    at += 1;
+                    command.attrs.ints.push(words.next() as i64);
                 }
             }
         }
     }
-    let outputs = environment.session.call(command, device)?;
-    environment.answer(outputs.iter())
+    let mut command = environment.session.call(command, device)?;
+    let answered = environment.answer(command.outputs.drain(..));
+    environment.session.recycle(command);
+    answered
 }
 
 /// `run()`: no arguments, no result.
 pub unsafe extern "C" fn run(_env: sys::napi_env, _info: sys::napi_callback_info) -> sys::napi_value {
-    with(|environment| match catch_unwind(AssertUnwindSafe(|| call(environment))) {
-        Ok(Ok(())) => {}
-        Ok(Err((op, error))) => environment.refuse(op, error),
-        Err(_) => environment.refuse("ferrograd", Error::internal("the call panicked. This is a fault of the library.")),
+    with(|environment| {
+        if catch_unwind(AssertUnwindSafe(|| call(environment))).is_err() {
+            environment.refuse("ferrograd", Error::internal("the call panicked. This is a fault of the library."));
+        }
     });
     std::ptr::null_mut()
 }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub type Tensors = SmallVec<[Rc<Tensor>; 4]>;
+pub type Tensors = Vec<Rc<Tensor>>;
 
 /// A command as its session makes it.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Command {
     pub module: u32,
     pub operands: Tensors,
     /// How many tensors each operand of the row stands for.
-    pub arity: SmallVec<[u16; 8]>,
+    pub arity: Vec<u16>,
     pub attrs: Attrs,
     pub outputs: Tensors,
     pub scratch: usize,

@@ -1,10 +1,12 @@
 //! The op table expanded: the `Op` enum, its specs, the shape rules and the CPU's dispatch. A missing or misspelt kernel or rule does not compile.
 use crate::ops::op_table;
 use crate::spec::{AttrKind, AttrReader, AttrSlices, Kind, OpSpec, Section};
+use crate::storage::Tensor;
 use ferrograd_cpu as cpu;
-use ferrograd_tensor::rules::{self, Category, Pointwise};
+use ferrograd_tensor::rules::{self, Binary, Category};
 use ferrograd_tensor::{Cx, DType, Error, Layout, Meta, Result, Shape, View, ViewMut};
 use smallvec::SmallVec;
+use std::rc::Rc;
 
 /// What a command will give, known before it runs.
 #[derive(Default)]
@@ -17,7 +19,11 @@ pub struct Inferred {
 }
 
 impl Inferred {
-    fn pointwise(&mut self, result: Pointwise) {
+    fn unary(&mut self, x: &Meta, (compute, dtype): (DType, DType)) {
+        self.compute = Some(compute);
+        self.outputs.push((dtype, x.shape()));
+    }
+    fn binary(&mut self, result: Binary) {
         self.compute = Some(result.compute);
         self.outputs.push((result.dtype, result.shape));
     }
@@ -59,16 +65,16 @@ macro_rules! category {
 
 /// The next operand's metas, in the form its kind has in a shape rule.
 macro_rules! meta_of {
-    ($metas:ident, $arity:ident, $kind:ident) => {{
+    ($operands:ident, $arity:ident, $kind:ident) => {{
         let count = $arity.next().copied().unwrap_or(0) as usize;
-        let (taken, rest) = $metas.split_at(count);
-        $metas = rest;
+        let (taken, rest) = $operands.split_at(count);
+        $operands = rest;
         meta_of!(@form taken, $kind)
     }};
-    (@form $taken:ident, In) => { $taken[0] };
-    (@form $taken:ident, Mut) => { $taken[0] };
-    (@form $taken:ident, Opt) => { $taken.first().copied() };
-    (@form $taken:ident, List) => { &$taken.iter().map(|&m| *m).collect::<SmallVec<[Meta; 8]>>()[..] };
+    (@form $taken:ident, In) => { &$taken[0].meta };
+    (@form $taken:ident, Mut) => { &$taken[0].meta };
+    (@form $taken:ident, Opt) => { $taken.first().map(|t| &t.meta) };
+    (@form $taken:ident, List) => { &$taken.iter().map(|t| t.meta).collect::<SmallVec<[Meta; 8]>>()[..] };
     (@form $taken:ident, MutList) => { $taken };
 }
 
@@ -125,31 +131,32 @@ macro_rules! expand {
 
         static SPECS: &[OpSpec] = &[
             $($(OpSpec { name: stringify!($u), section: Section::Unary, category: stringify!($ucat), operands: &[("x", Kind::In)],
-                attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["y"], strided: true, fallible: false, promote: &[] },)*)*
+                attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["y"], strided: true, fallible: false, promote: &[], in_place: false },)*)*
             $($(OpSpec { name: stringify!($b), section: Section::Binary, category: stringify!($bcat), operands: &[("x", Kind::In), ("y", Kind::In)],
-                attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["out"], strided: true, fallible: false, promote: &[] },)*)*
+                attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["out"], strided: true, fallible: false, promote: &[], in_place: false },)*)*
             $(OpSpec { name: stringify!($v), section: Section::View, category: "view", operands: &[("x", Kind::In)],
-                attrs: &[$((stringify!($va), attr_kind!($vk))),*], outputs: &["y"], strided: true, fallible: false, promote: &[] },)*
+                attrs: &[$((stringify!($va), attr_kind!($vk))),*], outputs: &["y"], strided: true, fallible: false, promote: &[], in_place: false },)*
             $(OpSpec { name: stringify!($k), section: Section::Kernel, category: "kernel", operands: &[$((stringify!($in), Kind::$kind)),*],
                 attrs: &[$((stringify!($attr), attr_kind!($akind))),*], outputs: &[$(stringify!($out)),*],
                 strided: has(&[$(stringify!($flag)),*], "strided"), fallible: has(&[$(stringify!($flag)),*], "fallible"),
-                promote: &[$($($(stringify!($promoted),)*)?)*] },)*
+                promote: &[$($($(stringify!($promoted),)*)?)*],
+                in_place: OpSpec::any_written(&[$((stringify!($in), Kind::$kind)),*]) },)*
         ];
 
         /// What the op will give for operands of these metas, or why it cannot.
-        pub fn infer(op: Op, metas: &[&Meta], arity: &[u16], attrs: AttrSlices, inferred: &mut Inferred) -> Result {
+        pub fn infer(op: Op, operands: &[Rc<Tensor>], arity: &[u16], attrs: AttrSlices, inferred: &mut Inferred) -> Result {
             inferred.compute = None;
             inferred.outputs.clear();
             inferred.scratch = 0;
             match op {
-                $($(Op::$u => inferred.pointwise(rules::unary(category!($ucat), metas[0], attrs.floats[0])?),)*)*
-                $($(Op::$b => inferred.pointwise(rules::binary(category!($bcat), metas[0], metas[1])?),)*)*
+                $($(Op::$u => inferred.unary(&operands[0].meta, rules::unary(category!($ucat), &operands[0].meta, attrs.floats[0])?),)*)*
+                $($(Op::$b => inferred.binary(rules::binary(category!($bcat), &operands[0].meta, &operands[1].meta)?),)*)*
                 $(Op::$v => return Err(Error::internal("a view is not a command")),)*
                 $(Op::$k => {
                     #[allow(unused_variables, unused_mut, unused_assignments)]
                     {
-                        let (mut metas, mut arity, mut reader) = (metas, arity.iter(), AttrReader::new(attrs));
-                        $(let $in = meta_of!(metas, arity, $kind);)*
+                        let (mut operands, mut arity, mut reader) = (operands, arity.iter(), AttrReader::new(attrs));
+                        $(let $in = meta_of!(operands, arity, $kind);)*
                         $(let $attr = attr!(reader, $akind);)*
                         $($check;)?
                         $(inferred.kernel($rule);)*
@@ -209,6 +216,7 @@ impl Op {
     pub fn from_code(code: i32) -> Option<Op> {
         usize::try_from(code).ok().and_then(|i| Self::ALL.get(i).copied())
     }
+    #[inline]
     pub fn spec(self) -> &'static OpSpec {
         &SPECS[self as usize]
     }

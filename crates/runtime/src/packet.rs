@@ -10,11 +10,10 @@
 //! ```
 use crate::command::{Call, Command};
 use crate::dispatch::Op;
+use crate::queue::Room;
 use crate::storage::{Buffer, Tensor};
 use crate::stream::Job;
-use ferrograd_tensor::{DType, Layout, Meta, Shape};
-use std::mem::MaybeUninit;
-use std::rc::Rc;
+use ferrograd_tensor::{DType, Layout, MAX_RANK, Meta, Shape};
 use std::sync::Arc;
 
 const KIND_COMMAND: u64 = 0;
@@ -23,91 +22,114 @@ const KIND_BOXED: u64 = 2;
 const KIND_RELEASED: u64 = 3;
 const HEADER: usize = 4;
 
-fn first(len: usize, op: u16, kind: u64, flags: u64) -> u64 {
-    // The top bit is the queue's.
-    len as u64 | (op as u64) << 32 | kind << 48 | flags << 56
+/// Bits of the first word, beside the length. The top bit is the queue's.
+fn bits(op: u16, kind: u64, flags: u64) -> u64 {
+    (op as u64) << 32 | kind << 48 | flags << 56
 }
 
-fn tensor_words(tensor: &Tensor) -> usize {
-    let rank = tensor.meta.rank();
-    3 + rank + if tensor.meta.layout.is_contiguous() { 0 } else { rank }
+/// Where a packet's words behind the first go: into the queue, or into a box.
+pub trait Sink {
+    fn put(&mut self, word: u64);
 }
 
-/// Words that `encode` writes.
-pub fn words(command: &Command, releases: usize) -> usize {
-    let attrs = command.attrs.ints.len() + command.attrs.floats.len();
-    let mut words = HEADER + command.arity.len().div_ceil(4) + attrs + releases;
-    for tensor in command.operands.iter().chain(&command.outputs) {
-        words += tensor_words(tensor);
+/// Room of at least as many words as the functions below say that they write.
+pub struct Enough<'a, 'q>(&'a mut Room<'q>);
+
+impl<'a, 'q> Enough<'a, 'q> {
+    /// # Safety
+    /// Of the functions below only one is called with it, and the room has the words that it may write.
+    pub unsafe fn new(room: &'a mut Room<'q>) -> Self {
+        Enough(room)
     }
-    words
 }
 
-struct Writer<'a> {
-    room: &'a mut [MaybeUninit<u64>],
-    at: usize,
-}
-
-impl Writer<'_> {
+impl Sink for Enough<'_, '_> {
     #[inline(always)]
     fn put(&mut self, word: u64) {
-        self.room[self.at].write(word);
-        self.at += 1;
+        // SAFETY: by the constructor's promise.
+        unsafe { self.0.put(word) };
     }
-    fn tensor(&mut self, tensor: &Rc<Tensor>) {
-        let layout = &tensor.meta.layout;
-        let contiguous = layout.is_contiguous();
-        self.put(Arc::as_ptr(tensor.storage().buffer()) as u64);
-        self.put(tensor.meta.dtype as u64 | (layout.rank() as u64) << 8 | (contiguous as u64) << 16);
-        self.put(layout.offset as u64);
-        layout.dims().iter().for_each(|&d| self.put(d as u64));
-        if !contiguous {
-            layout.strides().iter().for_each(|&s| self.put(s as u64));
+}
+
+impl Sink for Vec<u64> {
+    fn put(&mut self, word: u64) {
+        self.push(word);
+    }
+}
+
+/// Words that `encode` writes, at most.
+pub fn words(command: &Command, releases: usize) -> usize {
+    let attrs = command.attrs.ints.len() + command.attrs.floats.len();
+    let tensors = command.operands.len() + command.outputs.len();
+    HEADER + command.arity.len().div_ceil(4) + attrs + releases + tensors * (3 + 2 * MAX_RANK)
+}
+
+fn put_tensor(to: &mut impl Sink, tensor: &Tensor) {
+    let (layout, contiguous) = (&tensor.meta.layout, tensor.contiguous);
+    to.put(Arc::as_ptr(tensor.storage().buffer()) as u64);
+    to.put(tensor.meta.dtype as u64 | (layout.rank() as u64) << 8 | (contiguous as u64) << 16);
+    to.put(layout.offset as u64);
+    for &d in layout.dims() {
+        to.put(d as u64);
+    }
+    if !contiguous {
+        for &s in layout.strides() {
+            to.put(s as u64);
         }
     }
 }
 
-/// Writes a command, and the buffers that were let go before it. The queue owns them from now on; the command's tensors must stay alive, as far as
-/// their session can tell, until it has been published.
-pub fn encode(command: &Command, releases: &mut Vec<Arc<Buffer>>, room: &mut [MaybeUninit<u64>]) {
-    let len = room.len();
-    let mut w = Writer { room, at: 0 };
-    w.put(first(len, command.op as u16, KIND_COMMAND, command.anomaly as u64));
-    w.put(command.module as u64 | (releases.len() as u64) << 32);
-    w.put(
-        command.operands.len() as u64
-            | (command.outputs.len() as u64) << 24
-            | (command.attrs.ints.len() as u64) << 32
-            | (command.attrs.floats.len() as u64) << 48,
-    );
-    w.put(command.scratch as u64);
+/// Writes a command, and the buffers that were let go before it, which the queue owns from now on. Gives the bits of the first word.
+/// The command's tensors must stay alive, as far as their session can tell, until it has been published.
+pub fn encode(command: &Command, releases: &mut Vec<Arc<Buffer>>, to: &mut impl Sink) -> u64 {
+    let Command { operands, outputs, attrs, .. } = command;
+    to.put(command.module as u64 | (releases.len() as u64) << 32);
+    to.put(operands.len() as u64 | (outputs.len() as u64) << 24 | (attrs.ints.len() as u64) << 32 | (attrs.floats.len() as u64) << 48);
+    to.put(command.scratch as u64);
     for four in command.arity.chunks(4) {
-        w.put(four.iter().enumerate().fold(0, |word, (i, &n)| word | (n as u64) << (16 * i)));
+        to.put(four.iter().enumerate().fold(0, |word, (i, &n)| word | (n as u64) << (16 * i)));
     }
-    command.attrs.ints.iter().for_each(|&i| w.put(i as u64));
-    command.attrs.floats.iter().for_each(|&f| w.put(f.to_bits()));
-    releases.drain(..).for_each(|buffer| w.put(Arc::into_raw(buffer) as u64));
-    command.operands.iter().chain(&command.outputs).for_each(|t| w.tensor(t));
-    debug_assert_eq!(w.at, len);
+    for &i in &attrs.ints {
+        to.put(i as u64);
+    }
+    for &f in &attrs.floats {
+        to.put(f.to_bits());
+    }
+    while let Some(buffer) = releases.pop() {
+        to.put(Arc::into_raw(buffer) as u64);
+    }
+    for tensor in operands {
+        put_tensor(to, tensor);
+    }
+    for tensor in outputs {
+        put_tensor(to, tensor);
+    }
+    bits(command.op as u16, KIND_COMMAND, command.anomaly as u64)
 }
 
-/// A packet that holds a job's address.
-pub fn encode_job(job: Box<Job>) -> [u64; 2] {
-    [first(2, 0, KIND_JOB, 0), Box::into_raw(job) as u64]
+/// Words of a packet that holds a job's address.
+pub const JOB_WORDS: usize = 2;
+pub fn encode_job(job: Box<Job>, to: &mut impl Sink) -> u64 {
+    to.put(Box::into_raw(job) as u64);
+    bits(0, KIND_JOB, 0)
 }
 
-/// A packet that holds the address of a longer one.
-pub fn encode_boxed(words: Box<[u64]>) -> [u64; 3] {
-    let len = words.len();
-    [first(3, 0, KIND_BOXED, 0), Box::into_raw(words).cast::<u64>() as u64, len as u64]
+/// Words of a packet that holds the address of a longer one.
+pub const BOXED_WORDS: usize = 3;
+pub fn encode_boxed(packet: Vec<u64>, to: &mut impl Sink) -> u64 {
+    let packet = packet.into_boxed_slice();
+    let len = packet.len();
+    to.put(Box::into_raw(packet).cast::<u64>() as u64);
+    to.put(len as u64);
+    bits(0, KIND_BOXED, 0)
 }
 
-/// Writes a packet of buffers that were let go, as many as `room` takes behind its first word.
-pub fn encode_released(releases: &mut Vec<Arc<Buffer>>, room: &mut [MaybeUninit<u64>]) {
-    let mut w = Writer { at: 0, room };
-    w.put(first(w.room.len(), 0, KIND_RELEASED, 0));
-    let count = w.room.len() - 1;
-    releases.drain(..count).for_each(|buffer| w.put(Arc::into_raw(buffer) as u64));
+/// Writes a packet of some buffers that were let go.
+pub fn encode_released(released: impl Iterator<Item = Arc<Buffer>>, to: &mut impl Sink) -> u64 {
+    for buffer in released {
+        to.put(Arc::into_raw(buffer) as u64);
+    }
+    bits(0, KIND_RELEASED, 0)
 }
 
 /// A packet as the driver finds it.

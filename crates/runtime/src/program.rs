@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::spec::Attrs;
 use crate::storage::{Buffer, Tensor};
 use ferrograd_tensor::{Error, Meta, Result};
-use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,7 +41,7 @@ struct Step {
     anomaly: bool,
     module: u32,
     scratch: usize,
-    arity: SmallVec<[u16; 8]>,
+    arity: Vec<u16>,
     attrs: Attrs,
     operands: Vec<(Meta, u32)>,
     outputs: Vec<(Meta, u32)>,

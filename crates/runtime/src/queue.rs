@@ -1,100 +1,126 @@
 //! The queue between a session and the driver: packets of words, one behind the other in a ring. A command is written where the driver reads it,
 //! so that an op costs two or three cache lines, read in order, and no allocation.
+//!
+//! A packet is announced by its own first word, which is written last; until then that word is 0. So the driver, looking for the next packet,
+//! reads only the line where it will be: a counter beside the ring would travel between the cores with every command.
 use crate::fence;
 use crate::ring::Padded;
-use std::cell::{Cell, UnsafeCell};
-use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Words of a queue: room for some thousand commands on small operands.
 pub const WORDS: usize = 1 << 16;
 /// The longest packet. Longer ones are boxed, and only their address is queued.
 pub const LONGEST: usize = WORDS / 8;
-/// Stands at the ring's end where the next packet did not fit: the rest is skipped.
+/// The first word of what is skipped: the ring's end where the next packet did not fit.
 const SKIP: u64 = 1 << 63;
+const LENGTH: u64 = 0xffff_ffff;
 
 pub struct Queue {
-    words: Box<[UnsafeCell<MaybeUninit<u64>>]>,
-    /// Words ever consumed, and ever produced.
+    words: Box<[AtomicU64]>,
+    /// Words ever consumed.
     head: Padded<AtomicUsize>,
-    tail: Padded<AtomicUsize>,
-    /// What the producer last saw of `head`: looked at again only when the ring seems full.
-    seen_head: Padded<Cell<usize>>,
+    producer: Padded<Producer>,
 }
 
-// SAFETY: each word is touched by one end at a time, as the counters say; `seen_head` by the producer alone.
+/// What the producer alone knows.
+struct Producer {
+    /// Words ever produced.
+    tail: Cell<usize>,
+    /// What it last saw of `head`: looked at again only when the ring seems full.
+    head: Cell<usize>,
+}
+
+// SAFETY: words are atomic; the producer's cells are used by the producer alone.
 unsafe impl Sync for Queue {}
-// SAFETY: as above.
-unsafe impl Send for Queue {}
+
+/// Room for a packet.
+pub struct Room<'a> {
+    queue: &'a Queue,
+    words: &'a [AtomicU64],
+    at: usize,
+}
+
+impl Room<'_> {
+    /// Writes the next word behind the first.
+    ///
+    /// # Safety
+    /// Fewer words have been put than there is room for.
+    #[inline(always)]
+    pub unsafe fn put(&mut self, word: u64) {
+        debug_assert!(self.at < self.words.len());
+        // SAFETY: by the caller's promise.
+        unsafe { self.words.get_unchecked(self.at) }.store(word, Ordering::Relaxed);
+        self.at += 1;
+    }
+    /// Announces the packet: what was put, which may be less than there was room for. `bits`, between 32 and 62, go beside the length into its
+    /// first word.
+    pub fn publish(self, bits: u64) {
+        let tail = self.queue.producer.0.tail.get() + self.at;
+        self.queue.words[tail % WORDS].store(0, Ordering::Relaxed);
+        self.words[0].store(bits | self.at as u64, Ordering::Release);
+        self.queue.producer.0.tail.set(tail);
+        // Against the driver's look at the queue after it has said that it parks.
+        fence::light();
+    }
+}
 
 impl Queue {
     pub fn new() -> Queue {
         Queue {
-            words: (0..WORDS).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect(),
+            words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
             head: Padded(AtomicUsize::new(0)),
-            tail: Padded(AtomicUsize::new(0)),
-            seen_head: Padded(Cell::new(0)),
+            producer: Padded(Producer { tail: Cell::new(0), head: Cell::new(0) }),
         }
     }
 
-    /// Room for a packet of `len` words; `None` while the ring is too full. The packet's first word must be its length, plus bits of the caller's
-    /// between 32 and 63.
+    /// Room for a packet of up to `len` words; `None` while the ring is too full.
     ///
     /// # Safety
-    /// One thread produces. The slice is given up at the next call.
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn reserve(&self, len: usize) -> Option<&mut [MaybeUninit<u64>]> {
+    /// One thread produces, one packet at a time.
+    pub unsafe fn reserve(&self, len: usize) -> Option<Room<'_>> {
         debug_assert!(len <= LONGEST);
-        let mut tail = self.tail.0.load(Ordering::Relaxed);
-        let to_end = WORDS - tail % WORDS;
+        let Producer { tail, head } = &self.producer.0;
+        let to_end = WORDS - tail.get() % WORDS;
         let skipped = if len <= to_end { 0 } else { to_end };
-        if tail + skipped + len - self.seen_head.0.get() > WORDS {
-            self.seen_head.0.set(self.head.0.load(Ordering::Acquire));
-            if tail + skipped + len - self.seen_head.0.get() > WORDS {
+        // One word more, which says that nothing follows yet.
+        let fits = || tail.get() + skipped + len < head.get() + WORDS;
+        if !fits() {
+            head.set(self.head.0.load(Ordering::Acquire));
+            if !fits() {
                 return None;
             }
         }
         if skipped > 0 {
-            // SAFETY: the word is free, as just found, and we are the only producer.
-            unsafe { (*self.words[tail % WORDS].get()).write(SKIP | skipped as u64) };
-            tail += skipped;
-            self.tail.0.store(tail, Ordering::Release);
+            self.words[0].store(0, Ordering::Relaxed);
+            self.words[tail.get() % WORDS].store(SKIP | skipped as u64, Ordering::Release);
+            tail.set(tail.get() + skipped);
         }
-        let start = self.words[tail % WORDS].get();
-        // SAFETY: `len` words from here are free and inside the ring.
-        Some(unsafe { std::slice::from_raw_parts_mut(start, len) })
-    }
-
-    /// Hands over the packet that was written into the room reserved last.
-    ///
-    /// # Safety
-    /// As for `reserve`; all `len` words were written.
-    pub unsafe fn publish(&self, len: usize) {
-        self.tail.0.store(self.tail.0.load(Ordering::Relaxed) + len, Ordering::Release);
-        // Against the driver's look at the queue after it has said that it parks.
-        fence::light();
+        let start = tail.get() % WORDS;
+        Some(Room { queue: self, words: &self.words[start..start + len], at: 1 })
     }
 
     /// The packet to be read next.
     ///
     /// # Safety
     /// One thread consumes. The slice is given up at `pop`.
+    #[inline]
     pub unsafe fn front(&self) -> Option<&[u64]> {
         loop {
             let head = self.head.0.load(Ordering::Relaxed);
-            if head == self.tail.0.load(Ordering::Acquire) {
+            let start = head % WORDS;
+            let first = self.words[start].load(Ordering::Acquire);
+            if first == 0 {
                 return None;
             }
-            let start = self.words[head % WORDS].get().cast::<u64>();
-            // SAFETY: the producer has written this word: it starts a packet or a skip.
-            let first = unsafe { *start };
-            let len = (first & 0xffff_ffff) as usize;
+            let len = (first & LENGTH) as usize;
             if first & SKIP != 0 {
                 self.head.0.store(head + len, Ordering::Release);
                 continue;
             }
-            // SAFETY: the producer has written the whole packet, which lies inside the ring.
-            return Some(unsafe { std::slice::from_raw_parts(start, len) });
+            let packet = &self.words[start..start + len];
+            // SAFETY: the producer has announced the packet and writes it no more until `pop`; AtomicU64 has the layout of u64.
+            return Some(unsafe { std::slice::from_raw_parts(packet.as_ptr().cast::<u64>(), len) });
         }
     }
 
@@ -102,12 +128,14 @@ impl Queue {
     ///
     /// # Safety
     /// As for `front`, which gave this packet.
+    #[inline]
     pub unsafe fn pop(&self, len: usize) {
         self.head.0.store(self.head.0.load(Ordering::Relaxed) + len, Ordering::Release);
     }
 
+    /// For the consumer.
     pub fn is_empty(&self) -> bool {
-        self.head.0.load(Ordering::SeqCst) == self.tail.0.load(Ordering::SeqCst)
+        self.words[self.head.0.load(Ordering::Relaxed) % WORDS].load(Ordering::SeqCst) == 0
     }
 }
 
@@ -123,20 +151,16 @@ mod tests {
         std::thread::scope(|s| {
             s.spawn(|| {
                 for i in 0..COUNT {
-                    let len = length(i);
-                    loop {
+                    let mut room = loop {
                         // SAFETY: the only producer.
-                        if let Some(room) = unsafe { queue.reserve(len) } {
-                            room.iter_mut().for_each(|w| {
-                                w.write(i);
-                            });
-                            room[0].write(len as u64);
-                            break;
+                        match unsafe { queue.reserve(length(i)) } {
+                            Some(room) => break room,
+                            None => std::thread::yield_now(),
                         }
-                        std::thread::yield_now();
-                    }
-                    // SAFETY: every word was written.
-                    unsafe { queue.publish(len) };
+                    };
+                    // SAFETY: as many words as there is room for.
+                    (1..length(i)).for_each(|_| unsafe { room.put(i) });
+                    room.publish(5 << 32);
                 }
             });
             let mut i = 0;
@@ -147,6 +171,7 @@ mod tests {
                     continue;
                 };
                 assert_eq!(packet.len(), length(i));
+                assert_eq!(packet[0], 5 << 32 | packet.len() as u64);
                 assert!(packet[1..].iter().all(|&w| w == i));
                 let len = packet.len();
                 // SAFETY: the packet that `front` gave.
@@ -158,18 +183,23 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_no_room() {
+    fn a_full_queue_gives_no_room_until_something_is_taken() {
         let queue = Queue::new();
         let mut count = 0;
         // SAFETY: one thread.
-        while let Some(room) = unsafe { queue.reserve(LONGEST) } {
-            room.iter_mut().for_each(|w| {
-                w.write(LONGEST as u64);
-            });
-            // SAFETY: every word was written.
-            unsafe { queue.publish(LONGEST) };
+        while let Some(mut room) = unsafe { queue.reserve(LONGEST) } {
+            // SAFETY: as many words as there is room for.
+            (1..LONGEST).for_each(|_| unsafe { room.put(1) });
+            room.publish(0);
             count += 1;
         }
-        assert_eq!(count, WORDS / LONGEST);
+        // The word that says that nothing follows takes the last packet's place.
+        assert_eq!(count, WORDS / LONGEST - 1);
+        // SAFETY: one thread.
+        unsafe {
+            assert_eq!(queue.front().map(<[u64]>::len), Some(LONGEST));
+            queue.pop(LONGEST);
+            assert!(queue.reserve(LONGEST).is_some());
+        }
     }
 }

@@ -5,10 +5,10 @@ use crate::dispatch::{Inferred, Op, infer, infer_view};
 use crate::failure::Failure;
 use crate::program::{Captured, Recorder};
 use crate::spec::{Attrs, Kind, OpSpec, Section};
-use crate::storage::{Bin, Buffer, Device, Mark, Parcel, Released, Storage, Tensor};
+use crate::storage::{Bin, Buffer, Device, Mark, Parcel, Storage, Tensor};
 use crate::stream::{Event, Job, Notice, Runtime, Stream};
 use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, promote};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,12 +32,13 @@ pub struct Session {
     /// Commands and tensors to fill in again.
     spare_commands: Vec<Box<Command>>,
     spare_tensors: Vec<Rc<Tensor>>,
+    spare_buffers: Vec<Arc<Buffer>>,
     /// The shapes of the op being called.
-    inferred: Inferred,
+    inferred: Option<Box<Inferred>>,
 }
 
-/// Rooms of tensors that are kept: some more than a training step has at once.
-const SPARE_TENSORS: usize = 4096;
+/// Tensors and buffers that are kept: some more than a training step has at once.
+const SPARES: usize = 4096;
 
 impl Default for Session {
     fn default() -> Self {
@@ -61,7 +62,8 @@ impl Session {
             releases: Vec::new(),
             spare_commands: Vec::new(),
             spare_tensors: Vec::new(),
-            inferred: Inferred::default(),
+            spare_buffers: Vec::new(),
+            inferred: None,
         }
     }
 
@@ -118,7 +120,8 @@ impl Session {
         command.op = op;
         command
     }
-    fn recycle(&mut self, mut command: Box<Command>) {
+    /// Takes a command back that `call` gave.
+    pub fn recycle(&mut self, mut command: Box<Command>) {
         command.clear();
         self.spare_commands.push(command);
     }
@@ -126,20 +129,24 @@ impl Session {
     /// A contiguous tensor whose memory comes when a command first writes it.
     pub fn planned(&mut self, dtype: DType, shape: &Shape, device: Device) -> Rc<Tensor> {
         let bytes = if device == Device::Meta { 0 } else { shape.numel() * dtype.size() };
-        let buffer = match self.streams.get(self.current) {
-            // SAFETY: a session belongs to one thread, and its streams to it.
-            Some(stream) if device == Device::Cpu => unsafe { stream.spare_buffer() },
-            _ => Arc::default(),
-        };
+        let buffer = self.spare_buffer();
         match self.spare_tensors.pop() {
             Some(room) => Tensor::renew(room, dtype, shape, device, buffer, bytes),
             None => Tensor::new(Meta { dtype, layout: Layout::contiguous(*shape) }, device, buffer, bytes, &self.bin),
         }
     }
+    fn spare_buffer(&mut self) -> Arc<Buffer> {
+        let from_driver = || {
+            let stream = self.streams.get(self.current)?;
+            // SAFETY: a session belongs to one thread, and its streams to it.
+            unsafe { stream.spare_buffer() }
+        };
+        self.spare_buffers.pop().or_else(from_driver).unwrap_or_default()
+    }
     /// Lets go of a tensor; its room is kept for the next.
     pub fn let_go(&mut self, tensor: Rc<Tensor>) {
         if let Some(room) = Tensor::empty(tensor)
-            && self.spare_tensors.len() < SPARE_TENSORS
+            && self.spare_tensors.len() < SPARES
         {
             self.spare_tensors.push(room);
         }
@@ -147,13 +154,18 @@ impl Session {
 
     /// Calls an op: checks, casts, copies where a kernel needs it, and queues the command. The answer comes before anything has run.
     /// `device` counts for ops without operands.
-    pub fn call(&mut self, mut command: Box<Command>, device: Device) -> Result<Tensors> {
-        let outputs = self.prepare(&mut command, device);
-        self.recycle(command);
-        outputs
+    /// Gives the command back with its outputs, for `recycle`.
+    pub fn call(&mut self, mut command: Box<Command>, device: Device) -> Result<Box<Command>> {
+        match self.prepare(&mut command, device) {
+            Ok(()) => Ok(command),
+            Err(error) => {
+                self.recycle(command);
+                Err(error)
+            }
+        }
     }
 
-    fn prepare(&mut self, command: &mut Command, device: Device) -> Result<Tensors> {
+    fn prepare(&mut self, command: &mut Command, device: Device) -> Result {
         let op = command.op;
         let spec = op.spec();
         let device = command.operands.first().map_or(device, |t| t.device);
@@ -161,38 +173,36 @@ impl Session {
             return Err(Error::new(ErrorKind::Device, "operands are on different devices. Move them to one with .to(device)."));
         }
         if spec.section == Section::View {
-            return self.view(op, &command.operands[0], &command.attrs);
+            let view = self.view(op, &command.operands[0], &command.attrs)?;
+            command.outputs.push(view);
+            return Ok(());
         }
         if !spec.promote.is_empty() {
             self.promote(command)?;
         }
         if !spec.strided {
             for i in 0..command.operands.len() {
-                if !command.operands[i].meta.layout.is_contiguous() && !kind_at(spec, &command.arity, i).1.is_written() {
+                if !command.operands[i].contiguous && !kind_at(spec, &command.arity, i).1.is_written() {
                     command.operands[i] = self.contiguous(&command.operands[i])?;
                     self.copies += 1;
                 }
             }
         }
-        let mut inferred = std::mem::take(&mut self.inferred);
+        let mut inferred = self.inferred.take().unwrap_or_default();
         let result = self.queue(command, device, &mut inferred);
-        self.inferred = inferred;
+        self.inferred = Some(inferred);
         result
     }
 
-    fn queue(&mut self, command: &mut Command, device: Device, inferred: &mut Inferred) -> Result<Tensors> {
+    fn queue(&mut self, command: &mut Command, device: Device, inferred: &mut Inferred) -> Result {
         let op = command.op;
-        {
-            let mut metas: SmallVec<[&Meta; 8]> = SmallVec::new();
-            command.operands.iter().for_each(|t| metas.push(&t.meta));
-            infer(op, &metas, &command.arity, command.attrs.slices(), inferred)?;
-        }
+        infer(op, &command.operands, &command.arity, command.attrs.slices(), inferred)?;
         if let Some(compute) = inferred.compute {
             for operand in command.operands.iter_mut().filter(|t| t.meta.dtype != compute) {
                 *operand = self.cast(operand, compute)?;
             }
         }
-        if op.spec().writes_in_place() {
+        if op.spec().in_place {
             self.check_targets(op, &command.operands, &command.arity)?;
         }
         self.start();
@@ -206,7 +216,7 @@ impl Session {
             command.scratch = inferred.scratch;
             self.submit(command);
         }
-        Ok(std::mem::take(&mut command.outputs))
+        Ok(())
     }
 
     fn submit(&mut self, command: &Command) {
@@ -216,10 +226,14 @@ impl Session {
             return;
         }
         self.empty_bin();
+        let current = self.streams[self.current].id;
         for operand in &command.operands {
-            self.order_after(operand.storage().writer());
+            let writer = operand.storage().writer();
+            if writer.stream != current {
+                self.order_after(writer);
+            }
         }
-        let in_place = command.op.spec().writes_in_place();
+        let in_place = command.op.spec().in_place;
         if in_place {
             self.each_target(command, |target| target.each_reader(|mark| self.order_after(mark)));
         }
@@ -280,19 +294,19 @@ impl Session {
 
     /// Sends buffers of storages that are gone to the streams whose commands may still use them; those of the current stream go with its next command.
     fn empty_bin(&mut self) {
-        while let Some(Released { buffer, streams }) = self.bin.pop() {
-            let current = self.streams.get(self.current).map_or(0, |s| s.id);
-            if streams.len() == 1 && streams[0] == current {
-                self.releases.push(buffer);
+        let current = self.streams.get(self.current).map_or(0, |s| s.id);
+        while let Some(released) = self.bin.pop() {
+            if released.is_of(current) {
+                self.releases.push(released.buffer);
                 continue;
             }
             // Streams that are closed have nothing in flight.
-            for stream in self.streams.iter().filter(|s| streams.contains(&s.id) && !s.is_idle()) {
+            for stream in self.streams.iter().filter(|s| released.is_used_by(s.id) && !s.is_idle()) {
                 if stream.id == current {
-                    self.releases.push(buffer.clone());
+                    self.releases.push(released.buffer.clone());
                 } else if let Some(runtime) = &self.runtime {
                     // SAFETY: a session belongs to one thread, and its streams to it.
-                    unsafe { runtime.push_released(stream, &mut vec![buffer.clone()]) };
+                    unsafe { runtime.push_released(stream, &mut vec![released.buffer.clone()]) };
                 }
             }
         }
@@ -303,14 +317,17 @@ impl Session {
         self.empty_bin();
         let (Some(stream), Some(runtime)) = (self.streams.get(self.current), &self.runtime) else { return self.releases.clear() };
         if stream.is_idle() {
-            self.releases.clear();
+            for buffer in self.releases.drain(..) {
+                let empty = Buffer::recycle(buffer).filter(|_| self.spare_buffers.len() < SPARES);
+                self.spare_buffers.extend(empty);
+            }
         } else {
             // SAFETY: a session belongs to one thread, and its streams to it.
             unsafe { runtime.push_released(stream, &mut self.releases) };
         }
     }
 
-    fn view(&mut self, op: Op, x: &Rc<Tensor>, attrs: &Attrs) -> Result<Tensors> {
+    fn view(&mut self, op: Op, x: &Rc<Tensor>, attrs: &Attrs) -> Result<Rc<Tensor>> {
         let (base, layout) = match infer_view(op, &x.meta, attrs.slices())? {
             Some(layout) => (x.clone(), layout),
             None => {
@@ -321,10 +338,10 @@ impl Session {
             }
         };
         let meta = Meta { dtype: base.meta.dtype, layout };
-        Ok(smallvec![match self.spare_tensors.pop() {
+        Ok(match self.spare_tensors.pop() {
             Some(room) => Tensor::renew_view(room, &base, &meta),
             None => Tensor::view(&base, &meta),
-        }])
+        })
     }
 
     fn one(&mut self, op: Op, x: &Rc<Tensor>, ints: &[i64]) -> Result<Rc<Tensor>> {
@@ -332,7 +349,10 @@ impl Session {
         command.operands.push(x.clone());
         command.arity.push(1);
         command.attrs.ints.extend_from_slice(ints);
-        Ok(self.call(command, x.device)?.remove(0))
+        let mut command = self.call(command, x.device)?;
+        let result = command.outputs.pop().ok_or_else(|| Error::internal("an op of one result gave none"));
+        self.recycle(command);
+        result
     }
     pub fn contiguous(&mut self, x: &Rc<Tensor>) -> Result<Rc<Tensor>> {
         self.one(Op::contiguous, x, &[])

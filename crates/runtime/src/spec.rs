@@ -1,6 +1,4 @@
 //! The op table as data: what a row's operands, attributes and flags are.
-use smallvec::SmallVec;
-
 /// How many tensors an operand of a row stands for, and whether it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -12,7 +10,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn is_written(self) -> bool {
+    pub const fn is_written(self) -> bool {
         matches!(self, Kind::Mut | Kind::MutList)
     }
 }
@@ -47,19 +45,28 @@ pub struct OpSpec {
     pub fallible: bool,
     /// The operands that are cast to their common dtype first.
     pub promote: &'static [&'static str],
+    /// Some operand is written.
+    pub in_place: bool,
 }
 
 impl OpSpec {
-    pub fn writes_in_place(&self) -> bool {
-        self.outputs.is_empty() || self.operands.iter().any(|(_, kind)| kind.is_written())
+    pub(crate) const fn any_written(operands: &[(&'static str, Kind)]) -> bool {
+        let mut i = 0;
+        while i < operands.len() {
+            if operands[i].1.is_written() {
+                return true;
+            }
+            i += 1;
+        }
+        false
     }
 }
 
 /// Attributes of a command in the row's order: integers (a `Dims` is its length, then its values) and floats.
 #[derive(Clone, Debug, Default)]
 pub struct Attrs {
-    pub ints: SmallVec<[i64; 16]>,
-    pub floats: SmallVec<[f64; 6]>,
+    pub ints: Vec<i64>,
+    pub floats: Vec<f64>,
 }
 
 impl Attrs {

@@ -6,7 +6,6 @@
 use crate::allocator::Block;
 use crate::failure::Failure;
 use ferrograd_tensor::{DType, Error, Meta, Result, Shape};
-use smallvec::SmallVec;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -105,56 +104,80 @@ pub struct Mark {
     pub sequence: u64,
 }
 
+/// Which streams' commands use a storage. Nearly always it is one stream; the others of many are kept aside.
+#[derive(Default)]
+struct Uses {
+    /// The last command that writes.
+    writer: Cell<Mark>,
+    /// The last command of one stream that reads.
+    reader: Cell<Mark>,
+    /// And those of further streams.
+    others: RefCell<Vec<Mark>>,
+}
+
+impl Uses {
+    #[inline]
+    fn add_reader(&self, mark: Mark) {
+        let stream = self.reader.get().stream;
+        if stream == mark.stream || stream == 0 {
+            return self.reader.set(mark);
+        }
+        let mut others = self.others.borrow_mut();
+        match others.iter_mut().find(|m| m.stream == mark.stream) {
+            Some(before) => *before = mark,
+            None => others.push(mark),
+        }
+    }
+}
+
 /// The session's side of a storage.
 pub struct Storage {
     /// `None` in a view, whose owner has it, and in a tensor that waits to be used again.
     buffer: Option<Arc<Buffer>>,
     bytes: usize,
-    /// The last command that writes here.
-    writer: Cell<Mark>,
-    /// The last command of each stream that reads here.
-    readers: RefCell<SmallVec<[Mark; 2]>>,
+    uses: Uses,
     bin: Rc<Bin>,
 }
 
 impl Storage {
     fn new(buffer: Option<Arc<Buffer>>, bytes: usize, bin: &Rc<Bin>) -> Storage {
-        Storage { buffer, bytes, writer: Cell::default(), readers: RefCell::default(), bin: bin.clone() }
+        Storage { buffer, bytes, uses: Uses::default(), bin: bin.clone() }
     }
+    #[inline]
     pub fn buffer(&self) -> &Arc<Buffer> {
         self.buffer.as_ref().expect("the storage of a tensor in use")
     }
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+    /// The last command that writes here.
+    #[inline]
     pub fn writer(&self) -> Mark {
-        self.writer.get()
+        self.uses.writer.get()
     }
+    #[inline]
     pub fn set_writer(&self, mark: Mark) {
-        self.writer.set(mark);
+        self.uses.writer.set(mark);
     }
     /// Notes a command that reads here.
+    #[inline]
     pub fn add_reader(&self, mark: Mark) {
-        let mut readers = self.readers.borrow_mut();
-        match readers.iter_mut().find(|m| m.stream == mark.stream) {
-            Some(before) => *before = mark,
-            None => readers.push(mark),
-        }
+        self.uses.add_reader(mark);
     }
     /// Calls `visit` for the last command of each stream that reads here.
-    pub fn each_reader(&self, visit: impl FnMut(Mark)) {
-        self.readers.borrow().iter().copied().for_each(visit);
+    pub fn each_reader(&self, mut visit: impl FnMut(Mark)) {
+        visit(self.uses.reader.get());
+        self.uses.others.borrow().iter().copied().for_each(visit);
     }
 
     /// Leaves the buffer in the bin.
     fn empty(&mut self) {
-        let Some(buffer) = self.buffer.take() else { return };
-        let mut streams: SmallVec<[u32; 2]> = self.readers.get_mut().drain(..).map(|m| m.stream).collect();
-        let writer = self.writer.take().stream;
-        if writer != 0 && !streams.contains(&writer) {
-            streams.push(writer);
+        if let Some(buffer) = self.buffer.take() {
+            let Uses { writer, reader, others } = &mut self.uses;
+            let (writer, reader) = (writer.take().stream, reader.take().stream);
+            self.bin.0.borrow_mut().push(Released { buffer, writer, reader, others: std::mem::take(others.get_mut()) });
         }
-        self.bin.0.borrow_mut().push(Released { buffer, streams });
     }
 }
 
@@ -167,7 +190,20 @@ impl Drop for Storage {
 /// A buffer that its session has let go of, and the streams whose commands may still need it.
 pub struct Released {
     pub buffer: Arc<Buffer>,
-    pub streams: SmallVec<[u32; 2]>,
+    writer: u32,
+    reader: u32,
+    others: Vec<Mark>,
+}
+
+impl Released {
+    /// True where `stream` and no other has used it.
+    pub fn is_of(&self, stream: u32) -> bool {
+        let own = |id: u32| id == stream || id == 0;
+        own(self.writer) && own(self.reader) && self.others.is_empty() && (self.writer | self.reader) != 0
+    }
+    pub fn is_used_by(&self, stream: u32) -> bool {
+        self.writer == stream || self.reader == stream || self.others.iter().any(|m| m.stream == stream)
+    }
 }
 
 /// Where a session's storages leave their buffers.
@@ -187,6 +223,8 @@ impl Bin {
 /// A tensor as its session knows it: a layout over a storage, its own or that of the tensor it is a view of.
 pub struct Tensor {
     pub meta: Meta,
+    /// As the layout says; noted, for every command asks.
+    pub contiguous: bool,
     pub device: Device,
     owner: Option<Rc<Tensor>>,
     own: Storage,
@@ -195,17 +233,19 @@ pub struct Tensor {
 impl Tensor {
     /// A tensor with a storage of its own.
     pub fn new(meta: Meta, device: Device, buffer: Arc<Buffer>, bytes: usize, bin: &Rc<Bin>) -> Rc<Tensor> {
-        Rc::new(Tensor { meta, device, owner: None, own: Storage::new(Some(buffer), bytes, bin) })
+        Rc::new(Tensor { meta, contiguous: meta.layout.is_contiguous(), device, owner: None, own: Storage::new(Some(buffer), bytes, bin) })
     }
     /// Another layout of `x`'s storage.
     pub fn view(x: &Rc<Tensor>, meta: &Meta) -> Rc<Tensor> {
-        Rc::new(Tensor { meta: *meta, device: x.device, owner: Some(x.root().clone()), own: Storage::new(None, 0, &x.own.bin) })
+        let (contiguous, owner) = (meta.layout.is_contiguous(), Some(x.root().clone()));
+        Rc::new(Tensor { meta: *meta, contiguous, device: x.device, owner, own: Storage::new(None, 0, &x.own.bin) })
     }
     /// As `new`, contiguous, in the room of a tensor that was emptied.
     pub fn renew(mut room: Rc<Tensor>, dtype: DType, shape: &Shape, device: Device, buffer: Arc<Buffer>, bytes: usize) -> Rc<Tensor> {
         let tensor = Rc::get_mut(&mut room).expect("nobody else holds an emptied tensor");
         tensor.meta.dtype = dtype;
         tensor.meta.layout.set_contiguous(shape);
+        tensor.contiguous = true;
         tensor.device = device;
         tensor.own.buffer = Some(buffer);
         tensor.own.bytes = bytes;
@@ -215,6 +255,7 @@ impl Tensor {
     pub fn renew_view(mut room: Rc<Tensor>, x: &Rc<Tensor>, meta: &Meta) -> Rc<Tensor> {
         let tensor = Rc::get_mut(&mut room).expect("nobody else holds an emptied tensor");
         tensor.meta = *meta;
+        tensor.contiguous = meta.layout.is_contiguous();
         tensor.device = x.device;
         tensor.owner = Some(x.root().clone());
         room
@@ -227,9 +268,11 @@ impl Tensor {
         Some(tensor)
     }
     /// The tensor that owns the storage.
+    #[inline]
     pub fn root<'a>(self: &'a Rc<Tensor>) -> &'a Rc<Tensor> {
         self.owner.as_ref().unwrap_or(self)
     }
+    #[inline]
     pub fn storage(&self) -> &Storage {
         self.owner.as_ref().map_or(&self.own, |owner| &owner.own)
     }

@@ -3,13 +3,12 @@ use crate::command::Command;
 use crate::driver::{Shared, drive, lock};
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::packet;
+use crate::packet::{self, Enough};
 use crate::pool::Pool;
 use crate::program::Replay;
 use crate::queue::{LONGEST, Queue, WORDS};
 use crate::ring::{Padded, Ring};
 use crate::storage::Buffer;
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{JoinHandle, Thread};
@@ -71,13 +70,13 @@ impl Stream {
     pub fn is_idle(&self) -> bool {
         self.completed() == self.pushed()
     }
-    /// A buffer for a storage to be: one that came back, or a new one.
+    /// An empty buffer that came back.
     ///
     /// # Safety
     /// Only the thread that pushes to this stream may call this.
-    pub unsafe fn spare_buffer(&self) -> Arc<Buffer> {
+    pub unsafe fn spare_buffer(&self) -> Option<Arc<Buffer>> {
         // SAFETY: one consumer, by the caller's promise; the driver is the only producer.
-        unsafe { self.spares.pop() }.unwrap_or_default()
+        unsafe { self.spares.pop() }
     }
     /// The first failure since the last call that nobody has seen.
     pub fn take_failure(&self) -> Option<Arc<Failure>> {
@@ -164,16 +163,16 @@ impl Runtime {
             self.hold_back(stream, bytes);
         }
         let len = packet::words(command, releases.len());
-        if len <= LONGEST {
-            // SAFETY: by the caller's promise.
-            return unsafe { self.put(stream, len, |room| packet::encode(command, releases, room)) };
-        }
-        let mut words = Box::new_uninit_slice(len);
-        packet::encode(command, releases, &mut words);
-        // SAFETY: `encode` wrote every word.
-        let packet = packet::encode_boxed(unsafe { words.assume_init() });
         // SAFETY: by the caller's promise.
-        unsafe { self.put_words(stream, &packet) };
+        unsafe {
+            if len <= LONGEST {
+                return self.put(stream, len, |room| packet::encode(command, releases, room));
+            }
+            let mut boxed = vec![0];
+            boxed.reserve(len);
+            boxed[0] = packet::encode(command, releases, &mut boxed);
+            self.put(stream, packet::BOXED_WORDS, |room| packet::encode_boxed(boxed, room));
+        }
     }
 
     /// Appends a job; blocks while the stream is full.
@@ -182,7 +181,7 @@ impl Runtime {
     /// One thread at a time pushes to a stream.
     pub unsafe fn push_job(&self, stream: &Stream, job: Job) {
         // SAFETY: by the caller's promise.
-        unsafe { self.put_words(stream, &packet::encode_job(Box::new(job))) };
+        unsafe { self.put(stream, packet::JOB_WORDS, |room| packet::encode_job(Box::new(job), room)) };
     }
 
     /// Appends buffers that were let go.
@@ -191,38 +190,29 @@ impl Runtime {
     /// One thread at a time pushes to a stream.
     pub unsafe fn push_released(&self, stream: &Stream, releases: &mut Vec<Arc<Buffer>>) {
         while !releases.is_empty() {
-            let len = 1 + releases.len().min(LONGEST - 1);
+            let count = releases.len().min(LONGEST - 1);
             // SAFETY: by the caller's promise.
-            unsafe { self.put(stream, len, |room| packet::encode_released(releases, room)) };
+            unsafe { self.put(stream, 1 + count, |room| packet::encode_released(releases.drain(..count), room)) };
         }
     }
 
+    /// Appends a packet of up to `len` words; `write` puts those behind the first, and gives the first one's bits.
+    ///
     /// # Safety
-    /// One thread at a time pushes to a stream.
-    unsafe fn put_words(&self, stream: &Stream, packet: &[u64]) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            self.put(stream, packet.len(), |room| {
-                room.write_copy_of_slice(packet);
-            });
-        }
-    }
-
-    /// # Safety
-    /// One thread at a time pushes to a stream; `write` writes every word.
-    unsafe fn put(&self, stream: &Stream, len: usize, write: impl FnOnce(&mut [MaybeUninit<u64>])) {
+    /// One thread at a time pushes to a stream; `write` calls one of the encoding functions, which writes at most `len` words.
+    unsafe fn put(&self, stream: &Stream, len: usize, write: impl FnOnce(&mut Enough) -> u64) {
         let mut turns = 0;
-        let room = loop {
+        let mut room = loop {
             // SAFETY: one producer, by the caller's promise.
             if let Some(room) = unsafe { stream.queue.reserve(len) } {
                 break room;
             }
             self.pause(&mut turns);
         };
-        write(room);
+        // SAFETY: by the caller's promise.
+        let bits = write(&mut unsafe { Enough::new(&mut room) });
         stream.pushed.0.store(stream.pushed.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        // SAFETY: `write` wrote every word.
-        unsafe { stream.queue.publish(len) };
+        room.publish(bits);
         self.wake();
     }
 

@@ -280,5 +280,5 @@ fn powers_and_edges() {
     });
     // The rule and the table agree on which functions take integers.
     let m = Meta::new(DType::I32, &[1]).unwrap();
-    assert_eq!(rules::unary(Category::Float, &m, 0.0).unwrap().compute, DType::F32);
+    assert_eq!(rules::unary(Category::Float, &m, 0.0).unwrap().0, DType::F32);
 }

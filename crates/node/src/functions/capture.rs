@@ -12,7 +12,7 @@ pub fn capture_begin() -> napi::Result<()> {
     guarded("compile", |e| {
         let arguments = e.listed(0)?;
         let stand_ins = e.session.begin_capture(&arguments)?;
-        e.answer(stand_ins.iter())
+        e.answer(stand_ins.into_iter())
     })
 }
 
@@ -47,7 +47,7 @@ pub fn capture_suspend(suspended: bool) -> napi::Result<()> {
 pub fn capture_arguments() -> napi::Result<()> {
     guarded("compile", |e| {
         let stand_ins = e.listed(0)?.iter().map(|t| e.session.capture_argument(t)).collect::<Result<Vec<_>>>()?;
-        e.answer(stand_ins.iter())
+        e.answer(stand_ins.into_iter())
     })
 }
 
@@ -58,7 +58,7 @@ pub fn program_state(program: u32) -> napi::Result<()> {
         let program = e.programs.get(&program).cloned().ok_or_else(|| Error::internal("the program is gone"))?;
         let flat = program.persistent.iter().map(|t| Ok(Tensor::view(t, &Meta::new(DType::U8, &[t.storage().bytes()])?)));
         let tensors = flat.collect::<Result<Vec<_>>>()?;
-        e.answer(tensors.iter())
+        e.answer(tensors.into_iter())
     })
 }
 
@@ -69,7 +69,7 @@ pub fn replay(program: u32) -> napi::Result<()> {
         let arguments = e.listed(0)?;
         let program = e.programs.get(&program).cloned().ok_or_else(|| Error::internal("the program is gone"))?;
         let outputs = e.session.replay(&program, arguments)?;
-        e.answer(outputs.iter())
+        e.answer(outputs.into_iter())
     })
 }
 

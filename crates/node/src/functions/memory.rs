@@ -21,7 +21,7 @@ pub fn upload(bytes: Uint8Array) -> napi::Result<()> {
             return Err(Error::shape(format!("{} bytes do not fill {dtype} {}: that takes {}", bytes.len(), meta.shape(), meta.numel() * dtype.size())));
         }
         let tensor = e.session.upload(meta, |target| target.copy_from_slice(&bytes))?;
-        e.answer([&tensor].into_iter())
+        e.answer([tensor].into_iter())
     })
 }
 

@@ -29,7 +29,7 @@ pub fn adopt(id: u32) -> napi::Result<()> {
         let shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
         let parcel = shared.as_ref().and_then(|s| s.get(&id)).ok_or_else(|| Error::value("the share token was revoked, or is none"))?;
         let tensor = e.session.unpack(parcel);
-        e.answer([&tensor].into_iter())
+        e.answer([tensor].into_iter())
     })
 }
 

@@ -22,16 +22,16 @@ fn float(dtype: DType) -> DType {
     if dtype.is_float() { dtype } else { DType::F32 }
 }
 
-/// What an element-by-element function computes in (its operands are cast to that first), and its result, which is contiguous.
+/// What a function of two operands computes in (they are cast to that first), and its result, which is contiguous.
 #[derive(Clone, Copy, Debug)]
-pub struct Pointwise {
+pub struct Binary {
     pub compute: DType,
     pub dtype: DType,
     pub shape: Shape,
 }
 
-/// y = f(x). `a` is the scalar operand of [`Category::Number`], else unused.
-pub fn unary(category: Category, x: &Meta, a: f64) -> Result<Pointwise> {
+/// The dtype to cast `x` to, and that of the result, which has `x`'s shape, of y = f(x). `a` is the scalar operand of [`Category::Number`], else unused.
+pub fn unary(category: Category, x: &Meta, a: f64) -> Result<(DType, DType)> {
     let compute = match category {
         Category::Float | Category::Grad => float(x.dtype),
         Category::Logic => x.dtype,
@@ -50,16 +50,16 @@ pub fn unary(category: Category, x: &Meta, a: f64) -> Result<Pointwise> {
         },
     };
     let dtype = if category == Category::Logic { DType::Bool } else { compute };
-    Ok(Pointwise { compute, dtype, shape: x.shape() })
+    Ok((compute, dtype))
 }
 
 /// f(x, y) with broadcasting. PyTorch's promotion, but for tensors without dimensions,
 /// which count like any other.
-pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<Pointwise> {
+pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<Binary> {
     // Two alike, the commonest case by far: nothing to broadcast, nothing to cast.
     if x.dtype == y.dtype && x.dtype.is_float() && x.dims() == y.dims() {
         let dtype = if category == Category::Logic { DType::Bool } else { x.dtype };
-        return Ok(Pointwise { compute: x.dtype, dtype, shape: x.shape() });
+        return Ok(Binary { compute: x.dtype, dtype, shape: x.shape() });
     }
     let shape = broadcast(&[x, y])?;
     let common = promote(x.dtype, y.dtype);
@@ -78,7 +78,7 @@ pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<Pointwise> {
         }
     };
     let dtype = if category == Category::Logic { DType::Bool } else { compute };
-    Ok(Pointwise { compute, dtype, shape })
+    Ok(Binary { compute, dtype, shape })
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_scalar_operand_is_weak() {
         let m = |d| Meta::new(d, &[2]).unwrap();
-        let number = |d, a| unary(Category::Number, &m(d), a).unwrap().dtype;
+        let number = |d, a| unary(Category::Number, &m(d), a).unwrap().1;
         assert_eq!(number(DType::I32, 2.0), DType::I32);
         assert_eq!(number(DType::I32, 2.5), DType::F32);
         assert_eq!(number(DType::U8, f64::NAN), DType::F32);
@@ -96,9 +96,8 @@ mod tests {
         assert_eq!(number(DType::Bool, 1.0), DType::I64);
         assert_eq!(number(DType::BF16, 2.5), DType::BF16);
         assert!(unary(Category::Same, &m(DType::Bool), 0.0).is_err());
-        assert_eq!(unary(Category::Float, &m(DType::I64), 0.0).unwrap().dtype, DType::F32);
-        let y = unary(Category::Logic, &m(DType::F16), 0.0).unwrap();
-        assert_eq!((y.compute, y.dtype), (DType::F16, DType::Bool));
+        assert_eq!(unary(Category::Float, &m(DType::I64), 0.0).unwrap().1, DType::F32);
+        assert_eq!(unary(Category::Logic, &m(DType::F16), 0.0).unwrap(), (DType::F16, DType::Bool));
     }
 
     #[test]
