@@ -24,7 +24,8 @@ const probabilities = { task: 'binary', fromLogits: false } as const
 /**
  * Binary cross-entropy of probabilities: -(t log p + (1 - t) log(1 - p)); labels 0 or 1, or between, shaped as the output or [N] for [N,
  * 1].
- * Logarithms are at least -100, and the gradient divides by at least 1e-12, as in PyTorch. From logits `bceWithLogits` is exact and faster.
+ * Logarithms are at least -100, and the gradient divides by at least 1e-12, as in PyTorch; the gradient of the labels, log(1 - p) - log p,
+ * has no such bound there and is infinite at 0 and 1. From logits `bceWithLogits` is exact and faster.
  * PyTorch: `F.binary_cross_entropy`; Keras: `binary_crossentropy`.
  */
 export const bce: Loss<BceOptions> = declareLoss<BceOptions>(probabilities, function bce(output, target, options = {}) {
@@ -48,7 +49,7 @@ function bceElements(p: Tensor, t: Tensor): Tensor {
     op: 'bce', inputs: [p, t], saved: [p, t],
     backward: (dy, p, t) => [
       () => dy.mul(p!.sub(t!)).div(p!.mul(p!.rsub(1)).maximum(SMALLEST)),
-      () => dy.mul(p!.neg().log1p().maximum(-100).sub(p!.log().maximum(-100))),
+      () => dy.mul(p!.neg().log1p().sub(p!.log())),
     ],
   })
 }

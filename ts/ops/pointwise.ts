@@ -80,19 +80,25 @@ export function rpow(x: Tensor, c: number): Tensor {
 }
 
 /**
- * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies within, bounds included. PyTorch:
- * `torch.clamp`.
+ * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies between the bounds, and is 0 at a bound
+ * itself. PyTorch: `torch.clamp`.
  * @example x.clamp(0, 1), x.clamp(null, 6)
  */
 export function clamp(x: Tensor, min?: number | null, max?: number | null): Tensor {
-  const low = min ?? -Infinity
-  const high = max ?? Infinity
+  // NaN is no bound at all: an infinite one would stop the gradient of an infinite x.
+  const low = min ?? NaN
+  const high = max ?? NaN
   return pointwise(
     'clamp',
     x,
     run.clamp(x, low, high),
     'x',
-    (dy, x) => x.ge(low).logicalAnd(x.le(high)).where(dy, 0),
+    (dy, x) => {
+      const within = Number.isNaN(low) ? null : x.gt(low)
+      const below = Number.isNaN(high) ? null : x.lt(high)
+      const inside = within && below ? within.logicalAnd(below) : (within ?? below)
+      return inside ? inside.where(dy, 0) : dy
+    },
     (x, dy) => run.clampGrad(x, dy, low, high),
   )
 }
