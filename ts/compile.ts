@@ -2,6 +2,7 @@ import { type Capture, captureContext, observeModules, setCapture } from './cont
 import { CaptureError } from './errors.js'
 import { check, commands, native } from './native.js'
 import { run } from './native/run.js'
+import { settle } from './options.js'
 import { defaultGenerator, type Generator } from './random.js'
 import { isGradEnabled, isPromise, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
 import { answers, Tensor } from './tensor.js'
@@ -58,8 +59,9 @@ class Place {
  *
  * @throws CaptureError for what cannot be recorded: async functions, reads, hooks
  */
-export function compile<A extends unknown[], R>(fn: (...args: A) => R, { check: verify = false }: CompileOptions = {}): Compiled<A, R> {
+export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
   refuseCaptureOfAsync(fn)
+  const { check: verify } = settle('compile', options, { check: false })
   let entries: Entry[] = []
   let last: Entry | null = null
 

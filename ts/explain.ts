@@ -11,8 +11,10 @@ export function explain(op: string, error: unknown, args: ArrayLike<unknown>): u
     + '  A tensor comes from tensor(...) or from ops; sizes and dims are integers, options one plain object.', { op, cause: error })
 }
 
-function kindOf(value: unknown): string {
+/** A value as messages name it. */
+export function kindOf(value: unknown): string {
   if (value instanceof Tensor) return `Tensor [${value.shape.join(', ')}]`
-  if (Array.isArray(value)) return 'array'
+  if (Array.isArray(value)) return value.length <= 4 && value.every((item) => typeof item === 'number') ? `[${value.join(', ')}]` : 'array'
+  if (typeof value === 'function') return `the function ${value.name}`
   return value === null ? 'null' : typeof value === 'object' ? value.constructor?.name ?? 'object' : typeof value === 'string' ? JSON.stringify(value) : String(value)
 }
