@@ -43,6 +43,7 @@ const exceptions = ['ts/nn/files.ts imports ts/train/safetensors.js']
 function groupOf(file: string): string {
   const [first = '', ...rest] = relative(join(root, 'ts'), file).replaceAll('\\', '/').replace(/\.(ts|js)$/, '').split('/')
   if (first === 'native' && rest[0] === 'run') return 'core'        // the generated encoder gives tensors back
+  if (first === 'native' && rest[0] === 'functions') return 'attach'  // the ops for users, as functions
   if (rest.length > 0) return first
   if (first === 'native' || first === 'attach' || onTheSurface.includes(first)) return first
   return base.includes(first) ? 'base' : 'core'

@@ -316,6 +316,7 @@ let bare = false
 const buffers = new WeakSet<Tensor>()
 /** Marks a tensor as a module's buffer: state that is saved but not trained, as running statistics are. It leaves its scope. */
 export function buffer<T extends Tensor>(tensor: T): T {
+  if (!(tensor instanceof Tensor)) throw new ValueError(`buffer: takes a tensor, got ${tensor === null ? 'null' : typeof tensor}. Make one with tensor(...).`)
   buffers.add(tensor)
   return tensor._leaveScope()
 }
