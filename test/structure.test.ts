@@ -36,7 +36,7 @@ const groups: Record<string, string[]> = {
   internal: ['base', 'native', 'core', 'ops'],
   index: ['base', 'native', 'core', 'attach', 'ops', 'nn', 'optim', 'data', 'text', 'train', 'models'],
 }
-const base = ['errors', 'dtype', 'context']
+const base = ['errors', 'dtype', 'context', 'log']
 /** The one import against the directions, made when first wanted: `model.save` and `model.load` write and read safetensors, which know no layers. */
 const exceptions = ['ts/nn/files.ts imports ts/train/safetensors.js']
 

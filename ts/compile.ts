@@ -1,5 +1,6 @@
 import { type Capture, captureContext, observeModules, setCapture } from './context.js'
 import { CaptureError } from './errors.js'
+import { debug } from './log.js'
 import { check, commands, native } from './native.js'
 import { run } from './native/run.js'
 import { settle } from './options.js'
@@ -70,7 +71,12 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
     const tensors: Tensor[] = []
     const key = describeArgument(args, tensors) + (isGradEnabled() ? '' : ' noGrad')
     let entry = entries.find((candidate) => candidate.key === key && fits(candidate))
-    if (entry === undefined) entry = recordProgram(fn, args, tensors, key)
+    if (entry === undefined) {
+      const begun = performance.now()
+      entry = recordProgram(fn, args, tensors, key)
+      const { program } = entry
+      debug(() => `compile: recorded ${fn.name || 'a function'} for (${key}), ${native.describeProgram(program)?.trim().split('\n').length ?? 0} commands in ${(performance.now() - begun).toFixed(1)} ms`)
+    }
     else entries.splice(entries.indexOf(entry), 1)
     entries.unshift(entry)
     for (const dropped of entries.splice(KEPT)) native.dropProgram(dropped.program)

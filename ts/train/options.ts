@@ -84,9 +84,9 @@ export interface FitOptions {
    * but not running statistics.
    */
   compile?: boolean
-  /** Progress: a bar on a terminal, lines elsewhere, nothing for false. Default true. */
+  /** Progress: a bar on a terminal, lines elsewhere, nothing for false, or where FERROGRAD_LOG is below info. Default true. */
   verbose?: Verbose
-  /** Where progress goes. Default `process.stderr`. */
+  /** Where progress goes, whatever FERROGRAD_LOG says. Default `process.stderr`. */
   stream?: ProgressStream
 }
 
