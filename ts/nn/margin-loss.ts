@@ -1,8 +1,9 @@
 import { ShapeError, ValueError } from '../errors.js'
+import { noTensor } from '../explain.js'
 import { cosineSimilarity } from '../ops/composed.js'
 import { settle } from '../options.js'
 import { scope } from '../scope.js'
-import type { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor.js'
 import { integers, numbers } from './arguments.js'
 import {
   declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights, weightsLike,
@@ -82,6 +83,7 @@ const cosineEmbeddingDefaults = { reduction: 'mean', margin: 0 } as const
  */
 export function cosineEmbedding(a: Tensor, b: Tensor, target: Tensor, options: CosineEmbeddingOptions = {}): Tensor {
   const { reduction, margin } = settle('cosineEmbedding', options, cosineEmbeddingDefaults)
+  for (const [name, x] of Object.entries({ a, b, target })) if (!(x instanceof Tensor)) throw noTensor('cosineEmbedding', name, x)
   return scope(() => {
     const similarity = cosineSimilarity(a, b)
     const similar = matched('cosineEmbedding', similarity, target).eq(1)
