@@ -3,6 +3,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { generateFunctions } from './generate-functions.mjs'
 import { addonFile, libraryFile } from './lib/platform.mjs'
 import { filesBelow, hashOf, main, root, run, step } from './lib/steps.mjs'
 import { checkToolchain } from './lib/toolchain.mjs'
@@ -46,6 +47,7 @@ function replaceFile(from, to) {
 async function generateRun() {
   const native = join(root, 'ts', 'native')
   await run(process.execPath, [join(root, 'scripts', 'generate-run.mjs'), join(native, addonFile()), join(native, 'run.ts')])
+  generateFunctions(join(root, 'ts', 'ops', 'index.ts'), join(native, 'functions.ts'))
 }
 
 const entries = ['index', 'internal', 'nn/index', 'optim/index', 'data/index', 'train/index', 'models/index', 'cli/index', 'cli/demo']

@@ -20,37 +20,34 @@ function render(table) {
   return `// Generated from the op table by scripts/generate-run.mjs. Do not edit.
 import { callSite, currentModule, TRACE } from '../context.js'
 import { ValueError, VersionError } from '../errors.js'
+import { kindOf, noTensor } from '../explain.js'
 import { commands as c, floats as f, native } from '../native.js'
 import { answer, answers, Tensor } from '../tensor.js'
 
 const call = native.run
 
 let op = ''
-/** The wrong kind of operand. */
-function noTensor(x: unknown): ValueError {
-  const kind = x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x === 'object' ? (x.constructor?.name ?? 'an object') : typeof x === 'string' ? JSON.stringify(x) : String(x)
-  return new ValueError(op + ': takes tensors, got ' + kind + '. Make one with tensor(...).', { op })
-}
 function noInteger(name: string, value: unknown): ValueError {
-  return new ValueError(op + ': ' + name + ' takes 32-bit integers, got ' + String(value) + '.', { op })
+  return new ValueError(op + ': ' + name + ' takes 32-bit integers, got ' + kindOf(value) + '.', { op })
 }
-function put(at: number, x: Tensor): number {
-  if (!(x instanceof Tensor)) throw noTensor(x)
+function put(at: number, x: Tensor, name: string): number {
+  if (!(x instanceof Tensor)) throw noTensor(op, name, x)
   c[at] = x._slot
   c[at + 1] = x._generation
   return at + 2
 }
-function putList(at: number, list: readonly Tensor[]): number {
+function putList(at: number, list: readonly Tensor[], name: string): number {
   c[at++] = list.length
-  for (let i = 0; i < list.length; i++) at = put(at, list[i]!)
+  for (let i = 0; i < list.length; i++) at = put(at, list[i]!, name)
   return at
 }
 function putDims(at: number, dims: readonly number[]): number {
+  if (typeof dims !== 'object' || dims?.length === undefined) throw noInteger('a list of sizes', dims)
   c[at++] = dims.length
   for (let i = 0; i < dims.length; i++) {
     c[at] = dims[i]!
     // The array holds 32-bit integers; what it changed was none.
-    if (c[at++] !== dims[i]!) throw noInteger('a list of sizes', '[' + dims.join(', ') + ']')
+    if (c[at++] !== dims[i]!) throw noInteger('a list of sizes', dims)
   }
   return at
 }
@@ -90,7 +87,7 @@ function encoder(row) {
   const result = outputs === 0 ? 'void' : outputs === 1 ? 'Tensor' : `[${row.outputs.map(() => 'Tensor').join(', ')}]`
   const written = operands.filter((o) => o.kind === 'Mut' || o.kind === 'MutList')
   const lines = [...written.map((o) => `mutable('${name}', ${o.kind === 'Mut' ? `[${o.name}]` : o.name})`), `op = '${name}'`, `c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
-  lines.push(...(isDynamic(row) ? dynamicLines(operands, attrs) : fixedLines(operands, attrs)))
+  lines.push(...(isDynamic(row) ? dynamicLines(operands, attrs) : fixedLines(row, operands, attrs)))
   lines.push('call()')
   if (outputs === 0) lines.push('answers()')
   else if (outputs > 1) lines.push(`const out = answers() as ${result}`)
@@ -104,12 +101,15 @@ function encoder(row) {
 }
 
 /** Every position is known: plain stores. */
-function fixedLines(operands, attrs) {
+function fixedLines(row, operands, attrs) {
+  // A row for numbers is part of an op of two operands, which users know as a and b.
+  const name = camel(row.name.replace(/_scalar$/, ''))
+  const known = { x: row.section === 'binary' || row.name.endsWith('_scalar') ? 'a' : 'x', y: row.section === 'binary' ? 'b' : 'y' }
   let at = 3
   const lines = []
   for (const o of operands) {
     const or = o.kind === 'Opt'
-    lines.push(`if (${or ? `${o.name} !== null && ` : ''}!(${o.name} instanceof Tensor)) throw noTensor(${o.name})`)
+    lines.push(`if (${or ? `${o.name} !== null && ` : ''}!(${o.name} instanceof Tensor)) throw noTensor('${name}', '${known[o.name] ?? o.name}', ${o.name})`)
     lines.push(or ? `c[${at}] = ${o.name} === null ? -1 : ${o.name}._slot` : `c[${at}] = ${o.name}._slot`)
     lines.push(or ? `c[${at + 1}] = ${o.name} === null ? 0 : ${o.name}._generation` : `c[${at + 1}] = ${o.name}._generation`)
     // An absent operand is -1; a disposed one must not look absent.
@@ -128,9 +128,9 @@ function fixedLines(operands, attrs) {
 function dynamicLines(operands, attrs) {
   const lines = ['let at = 3']
   for (const o of operands) {
-    if (o.kind === 'List' || o.kind === 'MutList') lines.push(`at = putList(at, ${o.name})`)
-    else if (o.kind === 'Opt') lines.push(`if (${o.name} === null) { c[at] = -1; at += 2 } else { at = put(at, ${o.name}); if (${o.name}._slot < 0) c[at - 2] = 0x7fffffff }`)
-    else lines.push(`at = put(at, ${o.name})`)
+    if (o.kind === 'List' || o.kind === 'MutList') lines.push(`at = putList(at, ${o.name}, '${o.name}')`)
+    else if (o.kind === 'Opt') lines.push(`if (${o.name} === null) { c[at] = -1; at += 2 } else { at = put(at, ${o.name}, '${o.name}'); if (${o.name}._slot < 0) c[at - 2] = 0x7fffffff }`)
+    else lines.push(`at = put(at, ${o.name}, '${o.name}')`)
   }
   let float = 0
   for (const a of attrs) {

@@ -36,13 +36,14 @@ const groups: Record<string, string[]> = {
   internal: ['base', 'native', 'core', 'ops'],
   index: ['base', 'native', 'core', 'attach', 'ops', 'nn', 'optim', 'data', 'text', 'train', 'models'],
 }
-const base = ['errors', 'dtype', 'context']
+const base = ['errors', 'dtype', 'context', 'log']
 /** The one import against the directions, made when first wanted: `model.save` and `model.load` write and read safetensors, which know no layers. */
 const exceptions = ['ts/nn/files.ts imports ts/train/safetensors.js']
 
 function groupOf(file: string): string {
   const [first = '', ...rest] = relative(join(root, 'ts'), file).replaceAll('\\', '/').replace(/\.(ts|js)$/, '').split('/')
   if (first === 'native' && rest[0] === 'run') return 'core'        // the generated encoder gives tensors back
+  if (first === 'native' && rest[0] === 'functions') return 'attach'  // the ops for users, as functions
   if (rest.length > 0) return first
   if (first === 'native' || first === 'attach' || onTheSurface.includes(first)) return first
   return base.includes(first) ? 'base' : 'core'

@@ -1,10 +1,11 @@
 import { captureContext, currentModule } from './context.js'
 import { isFloat } from './dtype.js'
 import { CaptureError, NoGradientError, ShapeError, ValueError } from './errors.js'
+import { noTensor } from './explain.js'
 import { type Backward, GraphNode, reachable } from './graph.js'
 import { run } from './native/run.js'
 import { currentScope, enableGrad, isGradEnabled, Scope, setGradEnabled, unscoped } from './scope.js'
-import { type BackwardOptions, late, type Tensor } from './tensor.js'
+import { type BackwardOptions, late, Tensor } from './tensor.js'
 
 export { enableGrad, isGradEnabled, noGrad } from './scope.js'
 
@@ -160,6 +161,9 @@ export function grad(outputs: Tensor | readonly Tensor[], inputs: readonly Tenso
 export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | readonly Tensor[], options: GradOptions = {}): Tensor | (Tensor | null)[] {
   const roots = [outputs].flat() as Tensor[]
   const targets = [inputs].flat() as Tensor[]
+  for (const [name, list] of [['outputs', roots], ['inputs', targets]] as const) {
+    for (const item of list) if (!(item instanceof Tensor)) throw noTensor('grad', name, item)
+  }
   const found = new Map<Tensor, Tensor>()
   const scope = new Scope()
   try {

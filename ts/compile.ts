@@ -1,7 +1,9 @@
 import { type Capture, captureContext, observeModules, setCapture } from './context.js'
 import { CaptureError } from './errors.js'
+import { debug } from './log.js'
 import { check, commands, native } from './native.js'
 import { run } from './native/run.js'
+import { settle } from './options.js'
 import { defaultGenerator, type Generator } from './random.js'
 import { isGradEnabled, isPromise, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
 import { answers, Tensor } from './tensor.js'
@@ -58,8 +60,9 @@ class Place {
  *
  * @throws CaptureError for what cannot be recorded: async functions, reads, hooks
  */
-export function compile<A extends unknown[], R>(fn: (...args: A) => R, { check: verify = false }: CompileOptions = {}): Compiled<A, R> {
+export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
   refuseCaptureOfAsync(fn)
+  const { check: verify } = settle('compile', options, { check: false })
   let entries: Entry[] = []
   let last: Entry | null = null
 
@@ -68,7 +71,12 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, { check: 
     const tensors: Tensor[] = []
     const key = describeArgument(args, tensors) + (isGradEnabled() ? '' : ' noGrad')
     let entry = entries.find((candidate) => candidate.key === key && fits(candidate))
-    if (entry === undefined) entry = recordProgram(fn, args, tensors, key)
+    if (entry === undefined) {
+      const begun = performance.now()
+      entry = recordProgram(fn, args, tensors, key)
+      const { program } = entry
+      debug(() => `compile: recorded ${fn.name || 'a function'} for (${key}), ${native.describeProgram(program)?.trim().split('\n').length ?? 0} commands in ${(performance.now() - begun).toFixed(1)} ms`)
+    }
     else entries.splice(entries.indexOf(entry), 1)
     entries.unshift(entry)
     for (const dropped of entries.splice(KEPT)) native.dropProgram(dropped.program)

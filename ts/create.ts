@@ -1,11 +1,12 @@
 import { deviceCode } from './device.js'
 import { type DType, dtypeCode, isDType, isFloat } from './dtype.js'
 import { DTypeError, ShapeError, ValueError } from './errors.js'
+import { noTensor } from './explain.js'
 import { commands, native } from './native.js'
 import { run } from './native/run.js'
 import { defaultGenerator, type Generator } from './random.js'
 import { Scope } from './scope.js'
-import { answer, type NestedNumbers, type Tensor } from './tensor.js'
+import { answer, type NestedNumbers, Tensor } from './tensor.js'
 
 /** Options of every function that makes a tensor. */
 export interface CreateOptions<D extends DType = DType> {
@@ -162,17 +163,22 @@ export function ones<D extends DType = 'float32'>(shape: readonly number[], opti
 
 /** One value in the shape, dtype and device of x. PyTorch: `torch.full_like`. */
 export function fullLike(x: Tensor, value: number, options: CreateOptions = {}): Tensor {
-  return full(x.shape, value, { dtype: x.dtype, device: x.device, ...options })
+  return like('fullLike', x, value, options)
 }
 
 /** Zeros in the shape, dtype and device of x. PyTorch: `torch.zeros_like`. */
 export function zerosLike(x: Tensor, options: CreateOptions = {}): Tensor {
-  return fullLike(x, 0, options)
+  return like('zerosLike', x, 0, options)
 }
 
 /** Ones in the shape, dtype and device of x. PyTorch: `torch.ones_like`. */
 export function onesLike(x: Tensor, options: CreateOptions = {}): Tensor {
-  return fullLike(x, 1, options)
+  return like('onesLike', x, 1, options)
+}
+
+function like(op: string, x: Tensor, value: number, options: CreateOptions): Tensor {
+  if (!(x instanceof Tensor)) throw noTensor(op, 'x', x)
+  return full(x.shape, value, { dtype: x.dtype, device: x.device, ...options })
 }
 
 /**

@@ -6,13 +6,64 @@ import { Tensor } from './tensor.js'
  * the op nor the argument.
  */
 export function explain(op: string, error: unknown, args: ArrayLike<unknown>): unknown {
-  if (!(error instanceof TypeError) || error instanceof FerrogradError) return error
+  const foreign = error instanceof TypeError || (error instanceof RangeError && !error.message.includes('call stack'))
+  if (!foreign || error instanceof FerrogradError) return error
   return new ValueError(`${op}: cannot work with (${Array.from(args, kindOf).join(', ')}): ${error.message}.\n`
     + '  A tensor comes from tensor(...) or from ops; sizes and dims are integers, options one plain object.', { op, cause: error })
 }
 
-function kindOf(value: unknown): string {
+/** The error for what stands where a tensor belongs. */
+export function noTensor(op: string, argument: string, value: unknown): ValueError {
+  return new ValueError(`${op}: ${argument} must be a tensor, got ${kindOf(value)}. Make one with tensor(...).`, { op })
+}
+
+/** The function `op` for those who call it with anything; ops call each other without. `first` is its first argument's name. */
+export function guard<F extends (...args: any[]) => unknown>(name: string, first: string, op: F): F {
+  // No rest parameters: they would cost an array a call.
+  const guarded = function (x: unknown, a?: unknown, b?: unknown, c?: unknown): unknown {
+    if (!(x instanceof Tensor)) throw noTensor(name, first, x)
+    try {
+      switch (arguments.length) {
+        case 1: return op(x)
+        case 2: return op(x, a)
+        case 3: return op(x, a, b)
+        case 4: return op(x, a, b, c)
+        default: return op(...arguments)
+      }
+    } catch (error) {
+      throw explain(name, error, arguments)
+    }
+  }
+  Object.defineProperty(guarded, 'name', { value: name })
+  return guarded as unknown as F
+}
+
+/** As {@link guard}, for ops whose first argument is a list of tensors. */
+export function guardList<F extends (xs: any, ...args: any[]) => unknown>(name: string, first: string, op: F): F {
+  return guardAny(name, ((xs, ...args) => {
+    if (!Array.isArray(xs)) throw new ValueError(`${name}: ${first} must be a list of tensors, got ${kindOf(xs)}.`, { op: name })
+    xs.forEach((x, i) => { if (!(x instanceof Tensor)) throw noTensor(name, `${first}[${i}]`, x) })
+    return op(xs, ...args)
+  }) as F)
+}
+
+/** As {@link guard}, for ops whose first argument is no tensor. */
+export function guardAny<F extends (...args: any[]) => unknown>(name: string, op: F): F {
+  const guarded = (...args: unknown[]): unknown => {
+    try {
+      return op(...args)
+    } catch (error) {
+      throw explain(name, error, args)
+    }
+  }
+  Object.defineProperty(guarded, 'name', { value: name })
+  return guarded as unknown as F
+}
+
+/** A value as messages name it. */
+export function kindOf(value: unknown): string {
   if (value instanceof Tensor) return `Tensor [${value.shape.join(', ')}]`
-  if (Array.isArray(value)) return 'array'
+  if (Array.isArray(value)) return value.length <= 4 && value.every((item) => typeof item === 'number') ? `[${value.join(', ')}]` : 'array'
+  if (typeof value === 'function') return `the function ${value.name}`
   return value === null ? 'null' : typeof value === 'object' ? value.constructor?.name ?? 'object' : typeof value === 'string' ? JSON.stringify(value) : String(value)
 }

@@ -1,7 +1,8 @@
 // The only import of the addon, and the buffers that calls travel in. The other end is `crates/node/src/protocol.rs`.
 import { createRequire } from 'node:module'
 import { callStackOf, currentModule, modulePathOf } from './context.js'
-import { type FerrogradError, fromNative, InternalError } from './errors.js'
+import { DeviceError, type FerrogradError, fromNative, InternalError } from './errors.js'
+import { warn } from './log.js'
 
 /** The addon's functions. Those that answer with tensors or numbers write them into `commands`. */
 export interface Addon {
@@ -90,7 +91,30 @@ function load(): Addon {
 const COMMAND_WORDS = 1 << 16
 const FREES = 2048
 
-export const native: Addon = load()
+/** Why the device that FERROGRAD_DEVICE asks for cannot be had; null where it can. */
+export function deviceFault(): string | null {
+  const asked = (process.env['FERROGRAD_DEVICE'] ?? '').trim()
+  const name = asked.toLowerCase()
+  if (name === '' || name === 'cpu') return null
+  const fault = /^cuda(:\d+)?$/.test(name)
+    ? `cuda is not available: ${addon.machine().cudaNote}`
+    : name === 'meta'
+      ? "the meta device has shapes only; ask for it where a tensor is made: zeros([2, 3], { device: 'meta' })"
+      : `there is no device ${JSON.stringify(asked)}; it takes cpu or cuda`
+  return `FERROGRAD_DEVICE=${asked}: ${fault.replace(/\.$/, '')}.\n  Unset it, or set it to cpu.`
+}
+
+/** The addon; where FERROGRAD_DEVICE asks for what cannot be had, every way in refuses, instead of running elsewhere unasked. */
+function deviceChecked(): Addon {
+  // Looked at when the library loads, told when it is first used: an import does not throw, and calls pay nothing.
+  const asked = (process.env['FERROGRAD_DEVICE'] ?? '').trim().toLowerCase()
+  if (asked === '' || asked === 'cpu') return addon
+  const refuse = (): never => { throw new DeviceError(deviceFault() ?? 'FERROGRAD_DEVICE was changed while the program ran.') }
+  return { ...addon, run: refuse, upload: refuse, adopt: refuse, openStream: refuse }
+}
+
+const addon: Addon = load()
+export const native: Addon = deviceChecked()
 export const commands: Int32Array = new Int32Array(COMMAND_WORDS)
 export const floats: Float64Array = new Float64Array(64)
 const frees = new Int32Array(1 + 2 * FREES)
@@ -116,7 +140,7 @@ export function completion(): Promise<void> {
 /** Late errors in results that nobody read: one warning each, when something is awaited next, or when the process is about to end. */
 export function warnOfUnseen(atEnd = false): void {
   for (const message of native.unseenFailures(atEnd)) {
-    process.emitWarning(`a result that nobody read had failed: ${message}`, { type: 'FerrogradWarning', code: 'FERROGRAD_LATE' })
+    warn('FERROGRAD_LATE', `a result that nobody read had failed: ${message}`, 'error')
   }
 }
 process.once('beforeExit', () => warnOfUnseen(true))

@@ -1,5 +1,6 @@
 import { type GraphNode, reachable } from './graph.js'
 import { ScopeError } from './errors.js'
+import { warn } from './log.js'
 import { registerUnscoped, Tensor } from './tensor.js'
 
 /** The innermost open scope, or null. */
@@ -117,9 +118,9 @@ function detectLeftOpen(): void {
     looking = false
     if (currentScope === null) return
     while (currentScope !== null) (currentScope as Scope).close()
-    process.emitWarning(
+    warn(
+      'FERROGRAD_SCOPE',
       'a Scope was left open across an await; its tensors were freed. Close it in the same synchronous code, or use scope(() => ...).',
-      { type: 'FerrogradWarning', code: 'FERROGRAD_SCOPE' },
     )
   })
 }

@@ -1,6 +1,7 @@
 import { ValueError } from './errors.js'
+import { noTensor } from './explain.js'
 import { check, commands, native } from './native.js'
-import { answer, type Tensor } from './tensor.js'
+import { answer, Tensor } from './tensor.js'
 
 /** What `postMessage` carries instead of a tensor. */
 export interface ShareToken {
@@ -12,6 +13,7 @@ export interface ShareToken {
  * From then on it cannot be changed in place. `revoke` lets go of the shared reference; workers that adopted it keep theirs.
  */
 export function share(tensor: Tensor): { token: ShareToken; revoke: () => void } {
+  if (!(tensor instanceof Tensor)) throw noTensor('share', 'the argument', tensor)
   native.publish(tensor._slot, tensor._generation)
   check()
   const id = commands[1]!

@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import { arrayFor, byteSize, DTYPES, type DType, type FloatDType, isFloat, type TypedArray } from './dtype.js'
 import { DeviceError, DisposedError, DTypeError, ShapeError, ValueError } from './errors.js'
 import type { GraphNode } from './graph.js'
+import { warn } from './log.js'
 import { check, commands, completion, free, native } from './native.js'
 import { currentScope, isDeliberate, ownPromise, type Scope } from './scope.js'
 import { show } from './show.js'
@@ -316,6 +317,7 @@ let bare = false
 const buffers = new WeakSet<Tensor>()
 /** Marks a tensor as a module's buffer: state that is saved but not trained, as running statistics are. It leaves its scope. */
 export function buffer<T extends Tensor>(tensor: T): T {
+  if (!(tensor instanceof Tensor)) throw new ValueError(`buffer: takes a tensor, got ${tensor === null ? 'null' : typeof tensor}. Make one with tensor(...).`)
   buffers.add(tensor)
   return tensor._leaveScope()
 }
@@ -382,10 +384,10 @@ function account({ bytes, deliberate }: Held, count: 1 | -1): void {
 }
 function warnOfStrays(): void {
   warnAt *= 4
-  process.emitWarning(
+  warn(
+    'FERROGRAD_UNSCOPED',
     `${weight.strays} tensors outside any scope hold ${Math.round(weight.stray / 2 ** 20)} MiB; the garbage collector frees them late, and in a `
     + 'synchronous loop never. Wrap the loop\'s body in scope(() => ...), or dispose() of what you no longer need.',
-    { type: 'FerrogradWarning', code: 'FERROGRAD_UNSCOPED' },
   )
 }
 

@@ -73,12 +73,16 @@ describe('the command line', () => {
   it('doctor shows the machine', async () => {
     const { code, stdout } = await ferrograd(['doctor'])
     expect(code).toBe(0)
-    for (const word of ['Node', 'Vectors', 'Threads', 'CUDA', 'Memory']) expect(stdout).toContain(word)
+    for (const word of ['Node', 'Vectors', 'Threads', 'Device', 'CUDA', 'Log', 'Memory']) expect(stdout).toContain(word)
     const facts = JSON.parse((await ferrograd(['doctor', '--json'])).stdout) as { cuda: { note: string }; threads: { used: number } }
     expect(facts.threads.used).toBeGreaterThan(0)
     expect(facts.cuda.note).not.toBe('')
     const limited = JSON.parse((await ferrograd(['doctor', '--json'], { env: { FERROGRAD_NUM_THREADS: '1' } })).stdout) as typeof facts
     expect(limited.threads.used).toBe(1)
+    const asked = await ferrograd(['doctor'], { env: { FERROGRAD_DEVICE: 'cuda', FERROGRAD_LOG: 'warn' } })
+    expect(asked.code).toBe(0)
+    expect(asked.stdout).toMatch(/^Device +none: FERROGRAD_DEVICE=cuda: cuda is not available: .+ Unset it, or set it to cpu\.$/m)
+    expect(asked.stdout).toMatch(/^Log +warn \(FERROGRAD_LOG=warn\)$/m)
   })
 })
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const library = new URL('../../dist/index.js', import.meta.url).href
 
@@ -55,4 +55,64 @@ test('no processor time is used while nothing runs', () => {
     const { user, system } = process.cpuUsage(before)
     console.log((user + system) / 1000)`)
   expect(Number(stdout)).toBeLessThan(100)
+})
+
+describe('FERROGRAD_DEVICE', () => {
+  const use = "const before = device.info().threads > 0\nfor (const make of [() => tensor([1]), () => ferrograd.zeros([2]), () => ferrograd.rand([1])]) try { make(); console.log('made') } catch (error) { console.log(error.name, error.code, error.message) }\nconsole.log(before)"
+
+  test.each(['', 'cpu', ' CPU '])('%j is the CPU', (value) => {
+    expect(run(use, { FERROGRAD_DEVICE: value }).stdout).toBe('made\nmade\nmade\ntrue\n')
+  })
+
+  test.each(['cuda', 'cuda:1', 'CUDA'])('%s is refused at every use, with the reason; the import and doctor are not', (value) => {
+    const { stdout, status } = run(`${use}\nconsole.log(device.cuda.reason())`, { FERROGRAD_DEVICE: value })
+    const [first, ...rest] = stdout.split('\n')
+    const reason = rest.at(-2)!.replace(/\.$/, '')
+    expect(first).toBe(`DeviceError ERR_DEVICE FERROGRAD_DEVICE=${value}: cuda is not available: ${reason}.`)
+    expect(stdout.match(/DeviceError ERR_DEVICE/g)).toHaveLength(3)
+    expect(stdout).toContain('  Unset it, or set it to cpu.')
+    expect(status).toBe(0)
+  })
+
+  test('names what there is for what there is not', () => {
+    expect(run(use, { FERROGRAD_DEVICE: 'tpu' }).stdout).toContain('FERROGRAD_DEVICE=tpu: there is no device "tpu"; it takes cpu or cuda.')
+    expect(run(use, { FERROGRAD_DEVICE: 'meta' }).stdout).toContain("FERROGRAD_DEVICE=meta: the meta device has shapes only; ask for it where a tensor is made: zeros([2, 3], { device: 'meta' }).")
+  })
+})
+
+describe('FERROGRAD_LOG', () => {
+  // A failure nobody reads, tensors outside scopes, a loss that is no number, a remark of a callback, progress, a recording.
+  const talk = `const x = ${bad}; await tensor([1]).item(); x.dispose(); await tensor([1]).item()
+    const held = Array.from({ length: 9 }, () => ferrograd.zeros([1024, 1024]))
+    const { nn, Trainer, train } = ferrograd
+    const trainer = new Trainer(new nn.Linear(1, 1), { loss: 'mse' })
+    const remark = { onEpochEnd: (context) => context.note('a remark') }
+    await trainer.fit({ inputs: [[1], [NaN]], labels: [[1], [2]] }, { callbacks: [remark], epochs: 2, ...globalThis.options })
+    console.log(held.length)`
+  const parts = { late: /FERROGRAD_LATE/, unscoped: /FERROGRAD_UNSCOPED/, nan: /FERROGRAD_NAN/, remark: /^a remark$/m, progress: /^Epoch 1\/2/m, recording: /^ferrograd: compile: recorded .* \d+ commands in /m }
+  const said = (level: string | undefined, before = ''): string[] => {
+    const { stderr, stdout, status } = run(`${before}\n${talk}`, level === undefined ? {} : { FERROGRAD_LOG: level })
+    expect([status, stdout.trim()], stderr).toEqual([0, '9'])
+    return Object.entries(parts).filter(([, pattern]) => pattern.test(stderr)).map(([name]) => name)
+  }
+
+  test.each([
+    ['silent', []],
+    ['error', ['late']],
+    ['warn', ['late', 'unscoped', 'nan', 'remark']],
+    ['info', ['late', 'unscoped', 'nan', 'remark', 'progress']],
+    ['', ['late', 'unscoped', 'nan', 'remark', 'progress']],
+    ['DEBUG', ['late', 'unscoped', 'nan', 'remark', 'progress', 'recording']],
+  ])('%j', (level, expected) => expect(said(level)).toEqual(expected))
+
+  test('verbose: false silences progress and remarks alone; a stream of one\'s own gets both at any level', () => {
+    expect(said('info', 'globalThis.options = { verbose: false }')).toEqual(['late', 'unscoped', 'nan'])
+    expect(said('error', "globalThis.options = { stream: process.stderr }")).toEqual(['late', 'remark', 'progress'])
+  })
+
+  test('a level that there is not is named once', () => {
+    const { stderr } = run(talk, { FERROGRAD_LOG: 'verbose' })
+    expect(stderr.match(/FERROGRAD_LOG=verbose is none of silent, error, warn, info, debug; info is used/g)).toHaveLength(1)
+    expect(stderr).toMatch(parts.progress)
+  })
 })

@@ -1,6 +1,6 @@
 // Every option of every loss against PyTorch: values and gradients.
 import { describe, expect, it } from 'vitest'
-import { compile, type DType, type Tensor, tensor } from '../../ts/index.js'
+import { compile, type DType, FerrogradError, type Tensor, tensor } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 import { cosineSimilarity } from '../../ts/ops/composed.js'
 import { expectClose, formula, type LossCase, makeInput, readGolden } from './golden.js'
@@ -90,6 +90,16 @@ describe('targets that do not fit', () => {
     expect(() => nn.crossEntropy(output, output, { labelSmoothing: 2 })).toThrow(/labelSmoothing/)
     expect(() => nn.multiMargin(output, output)).toThrow(/labels \[N\]/)
     expect(() => nn.multiMargin(output, tensor(Int32Array.from([0, 1, 1])), { p: 3 as 1 })).toThrow(/p is 1 or 2/)
+  })
+
+  it('names what is no tensor', () => {
+    const losses = Object.entries(nn as unknown as Record<string, AnyLoss & { defaults?: object }>).filter(([, value]) => value?.defaults !== undefined)
+    for (const [name, loss] of [...losses, ['cosineEmbedding', nn.cosineEmbedding as AnyLoss] as const]) {
+      for (const wrong of [undefined, null, 3, 'a', [1], {}]) {
+        expect(() => loss(wrong, output, output), name).toThrow(FerrogradError)
+        expect(() => loss(output, wrong, output), name).toThrow(FerrogradError)
+      }
+    }
   })
 
   it('rejects a label outside the classes when the loss is read', async () => {

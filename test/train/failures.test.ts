@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { IndexError, nn, NonFiniteError, type Tensor, tensor, train, Trainer, ValueError } from '../../ts/index.js'
+import { IndexError, nn, noGrad, NonFiniteError, type Tensor, tensor, train, Trainer, ValueError } from '../../ts/index.js'
 import { classifier, clusters, cnn, hash, images } from './support.js'
 
 const quiet = { verbose: false as const }
@@ -154,5 +154,48 @@ describe('what goes wrong', () => {
     await expect(
       new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(6), { signal: AbortSignal.abort(), ...quiet }),
     ).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
+  })
+})
+
+describe('a loss that is no number', () => {
+  const data = (value: number) => ({ inputs: [[1], [value], [3], [4]], labels: [[1], [2], [3], [4]] })
+  /** The warnings of a `fit`, with how it ended. */
+  async function warnings(options: train.FitOptions, inputs = data(2)): Promise<string[]> {
+    const heard: string[] = []
+    const listen = (warning: Error & { code?: string }) => { if (warning.code === 'FERROGRAD_NAN') heard.push(warning.message) }
+    process.on('warning', listen)
+    try {
+      const trainer = new Trainer(new nn.Linear(1, 1), { loss: 'mse', optimizer: 'sgd', lr: 0.001 })
+      await trainer.fit(inputs, { epochs: 3, batchSize: 2, shuffle: false, ...quiet, ...options }).catch((error: unknown) => heard.push((error as Error).name))
+      await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      process.off('warning', listen)
+    }
+    return heard
+  }
+
+  test('is warned of once, with the epoch and the way to find the layer', async () => {
+    expect(await warnings({}, data(NaN))).toEqual([
+      "fit: the training loss is NaN in epoch 1.\n  new StopOnNaN(), from 'ferrograd/train', among the callbacks stops at the first such batch and names "
+        + 'the layer and op it came from.\n  Check the inputs, lower the learning rate, or clip gradients.',
+    ])
+    expect(await warnings({}, data(Infinity))).toHaveLength(1)
+  })
+
+  test('names the epoch in which it began', async () => {
+    const spoil: train.Callback = { onEpochEnd: ({ model }, { epoch }) => { if (epoch === 0) for (const p of model.parameters()) noGrad(() => p.fill_(NaN)) } }
+    expect((await warnings({ callbacks: [spoil] }))[0]).toMatch(/^fit: the training loss is NaN in epoch 2\./)
+  })
+
+  test('is noticed in validation alone', async () => {
+    const heard = await warnings({ validation: data(NaN) })
+    expect(heard).toHaveLength(1)
+    expect(heard[0]).toMatch(/^fit: the validation loss is NaN, while the training loss is \d[\d.]* in epoch 1\./)
+    expect(heard[0]).toMatch(/StopOnNaN/)
+  })
+
+  test('is not warned of where all is finite, nor where StopOnNaN tells', async () => {
+    expect(await warnings({ validation: data(5) })).toEqual([])
+    expect(await warnings({ callbacks: [new train.StopOnNaN()] }, data(NaN))).toEqual(['NonFiniteError'])
   })
 })

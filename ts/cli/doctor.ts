@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os'
 import { cacheFolder } from '../data/files.js'
 import { device } from '../index.js'
+import { deviceFault, logLevel } from '../internal.js'
 import { say, table } from './console.js'
 import { parse } from './usage.js'
 
@@ -29,7 +30,9 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
       node: availableParallelism(),
     },
     memory: { total: totalmem(), free: freemem(), limit, used: device.memory().live },
+    device: { asked: process.env.FERROGRAD_DEVICE ?? null, used: deviceFault() === null ? 'cpu' : null, note: deviceFault() },
     cuda: { available: info.cuda, note: info.cudaNote },
+    log: { asked: process.env.FERROGRAD_LOG ?? null, level: logLevel() },
     folders: { data: process.env.FERROGRAD_DATA ?? null, cache: cacheFolder() },
   }
   if (values.json === true) say(JSON.stringify(facts))
@@ -42,11 +45,13 @@ type Facts = {
   cpu: Record<string, string | null>
   threads: Record<string, number | null>
   memory: Record<string, number | null>
+  device: Record<'asked' | 'used' | 'note', string | null>
   cuda: { available: boolean; note: string }
+  log: { asked: string | null; level: string }
   folders: Record<string, string | null>
 }
 
-function lines({ versions, cpu, threads, memory, cuda, folders }: Facts): string[][] {
+function lines({ versions, cpu, threads, memory, device, cuda, log, folders }: Facts): string[][] {
   const why = [
     threads.requested === null ? null : `FERROGRAD_NUM_THREADS=${threads.requested}`,
     `${threads.affinity} processors may be used`,
@@ -63,7 +68,9 @@ function lines({ versions, cpu, threads, memory, cuda, folders }: Facts): string
     ['Vectors', `${cpu.vectors}${cpu.note === null ? '' : ` (${cpu.note})`}`],
     ['Threads', `${threads.used} (${why})`],
     ['Memory', `${gigabytes(memory.total)} of which ${gigabytes(memory.free)} are free${limit}`],
+    ['Device', device.note === null ? `${device.used}${device.asked ? ` (FERROGRAD_DEVICE=${device.asked})` : ''}` : `none: ${device.note.replace(/\n\s*/g, ' ')}`],
     ['CUDA', cuda.available ? `available: ${cuda.note}` : `not available: ${cuda.note}`],
+    ['Log', `${log.level}${log.asked ? ` (FERROGRAD_LOG=${log.asked})` : ''}`],
     ['Data', `${folders.data ?? 'FERROGRAD_DATA is not set'}`],
     ['Cache', `${folders.cache}`],
   ]

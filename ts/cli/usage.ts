@@ -57,6 +57,8 @@ const general = `Ferrograd trains and runs neural networks inside Node.
 Each command explains itself: ferrograd train --help
 
 Environment: FERROGRAD_NUM_THREADS  threads to compute with
+             FERROGRAD_DEVICE       cpu; others are refused with the reason
+             FERROGRAD_LOG          silent, error, warn, info (progress), debug
              FERROGRAD_DATA         folder with data sets (cifar10/, mnist/)
              FERROGRAD_CACHE        folder for downloads
              FERROGRAD_TRACE=1      stack traces with errors

@@ -1,6 +1,6 @@
 // Random changes to training batches. Each batch has its own key (seed, epoch, place), so that a resumed run draws the same.
 import { noGrad, oneHot, scope, ShapeError, tensor, type Tensor, ValueError, augment as augmentOp } from '../index.js'
-import { run } from '../internal.js'
+import { run, settle } from '../internal.js'
 import type { Batch } from './batch.js'
 import { beta, range, seeded, shuffle } from './random.js'
 
@@ -25,12 +25,11 @@ export interface AugmentSettings {
   mixup?: number
 }
 
-const names = ['flip', 'pad', 'cutout', 'brightness', 'contrast', 'saturation', 'mixup']
+const defaults: Required<AugmentSettings> = { flip: false, pad: 0, cutout: 0, brightness: 0, contrast: 0, saturation: 0, mixup: 0 }
 
 /** @throws ValueError for unknown names and values out of range */
 export function checkAugment(settings: AugmentSettings): void {
-  for (const [name, value] of Object.entries(settings)) {
-    if (!names.includes(name)) throw new ValueError(`augment: there is no option '${name}'. There are ${names.join(', ')}.`)
+  for (const [name, value] of Object.entries(settle('augment', settings, defaults))) {
     if (name === 'flip' ? typeof value !== 'boolean' : typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
       throw new ValueError(`augment: ${name} is ${name === 'flip' ? 'true or false' : 'a number of at least 0'}, not ${String(value)}.`)
     }
@@ -63,7 +62,7 @@ export function augmentBatch(
   settings: AugmentSettings,
   [seed, epoch, place]: readonly [number, number, number],
 ): Batch {
-  const { flip = false, pad = 0, cutout = 0, brightness = 0, contrast = 0, saturation = 0 } = settings
+  const { flip, pad, cutout, brightness, contrast, saturation } = settle('augment', settings, defaults)
   if (!flip && pad + cutout + brightness + contrast + saturation === 0) return { inputs, labels }
   const images = inputs as Tensor
   if (images?.shape?.length !== 4)

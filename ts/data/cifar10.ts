@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
 import { cacheFolder, candidates, download as fetchFile, namesIn, readBytes, untar } from './files.js'
 import { turns } from './turn.js'
@@ -26,7 +27,8 @@ const record = 1 + pixels
  * files (`data_batch_*.bin`, `test_batch.bin`) and any others of their format named `train*` and `test*`, also gzipped.
  * @throws ValueError where there are none, FileFormatError for a file that is cut off
  */
-export async function cifar10({ folder, download = false }: Cifar10Options = {}): Promise<TrainTest> {
+export async function cifar10(options: Cifar10Options = {}): Promise<TrainTest> {
+  const { folder, download } = settle('cifar10', options, { folder: undefined, download: false })
   const places = candidates('cifar10', folder).flatMap((place) => [place, join(place, 'cifar-10-batches-bin')])
   let found = await findFiles(places)
   if (found === null && download) {

@@ -1,5 +1,6 @@
 // Data in memory: inputs and labels, row by row.
 import { noGrad, oneHot, scope, ShapeError, tensor, type Tensor, ValueError } from '../index.js'
+import { checkOptions } from '../internal.js'
 import { type Batch, type Inputs, tensorsOf } from './batch.js'
 import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from './column.js'
 import { checkLabels, namedLabels } from './labels.js'
@@ -203,6 +204,7 @@ export class Dataset {
  */
 export function dataset(source: DatasetSource | Dataset): Dataset {
   if (source instanceof Dataset) return source
+  checkOptions('data', source, { inputs: null, labels: null, inputShape: null, classes: null, scale: null, normalisation: null })
   const { inputs: given, scale, normalisation, inputShape } = source
   if (given === undefined || source.labels === undefined) throw new ValueError('data: a data set has { inputs, labels }.')
   const inputs = isRecord(given)

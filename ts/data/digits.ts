@@ -1,4 +1,5 @@
 import { noGrad, resize, scope, tensor, ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import { dataset } from './dataset.js'
 import { split } from './split.js'
 import type { TrainTest } from './train-test.js'
@@ -22,7 +23,8 @@ const white = 16
  * 32, 1] of values 0 to 1, enlarged from 8 x 8, with labels 0 to 9. By default 1,438 for training and 359 for testing. scikit-learn:
  * `load_digits`.
  */
-export async function digits({ size = 32, test = 0.2, seed = 0 }: DigitsOptions = {}): Promise<TrainTest> {
+export async function digits(options: DigitsOptions = {}): Promise<TrainTest> {
+  const { size, test, seed } = settle('digits', options, { size: 32, test: 0.2, seed: 0 })
   if (!Number.isInteger(size) || size < 1) throw new ValueError(`digits: size is a whole number of pixels, not ${size}.`)
   // 115 KB of text, read when first wanted.
   const encoded = await import('./digits-data.js')

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { FileFormatError, ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
 import { decodeLoop, type DecodeJob, type DecodeLibraries, type DecodeResult } from './decode.js'
 
@@ -33,6 +34,7 @@ const perWorker = 4
  * @throws FileFormatError naming a file that cannot be read, ValueError for a folder without classes or images
  */
 export async function imageFolder(path: string, options: ImageFolderOptions = {}): Promise<Dataset> {
+  const { classes: named, ...form } = settle('imageFolder', options, { classes: undefined, size: 32, channels: 3 })
   const found = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
     throw new ValueError(`imageFolder: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {
       cause: error,
@@ -42,7 +44,7 @@ export async function imageFolder(path: string, options: ImageFolderOptions = {}
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
     .sort()
-  const classes = options.classes ?? folders
+  const classes = named ?? folders
   if (classes.length === 0)
     throw new ValueError(
       `imageFolder: ${path} holds no folders.\n  Put the images of each class in a folder of its own: ${join(path, 'cat', '1.png')}.`,
@@ -51,8 +53,8 @@ export async function imageFolder(path: string, options: ImageFolderOptions = {}
   byClass.forEach((files, i) => {
     if (files.length === 0) throw new ValueError(`imageFolder: the folder ${join(path, classes[i] as string)} holds no PNG or JPEG files.`)
   })
-  const [height, width, channels] = shapeOf(options)
-  const inputs = await readImages(byClass.flat(), options)
+  const [height, width, channels] = shapeOf(form)
+  const inputs = await readImages(byClass.flat(), form)
   const labels = Int32Array.from(byClass.flatMap((files, i) => files.map(() => i)))
   return dataset({ inputs, inputShape: [height, width, channels], labels, classes, scale: 1 / 255 })
 }
@@ -81,7 +83,7 @@ export async function imageFiles(paths: readonly string[]): Promise<string[]> {
  * @throws FileFormatError naming the first file that cannot be read
  */
 export async function readImages(files: readonly string[], options: ImagesOptions = {}): Promise<Uint8Array> {
-  const [height, width, channels] = shapeOf(options)
+  const [height, width, channels] = shapeOf(settle('readImages', options, { size: 32, channels: 3 }))
   const size = height * width * channels
   const pixels = new Uint8Array(files.length * size)
   if (files.length === 0) return pixels
@@ -139,7 +141,7 @@ async function imagesIn(folder: string, recursive = false): Promise<string[]> {
   return names.filter((name) => imageName.test(name) && !basename(name).startsWith('.')).sort()
 }
 
-function shapeOf({ size = 32, channels = 3 }: ImagesOptions): [number, number, number] {
+function shapeOf({ size, channels }: Required<ImagesOptions>): [number, number, number] {
   const [height, width] = typeof size === 'number' ? [size, size] : size
   if (![height, width].every((value) => Number.isInteger(value) && value >= 1))
     throw new ValueError(`images: size is a whole number of pixels or [height, width], not ${String(size)}.`)

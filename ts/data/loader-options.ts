@@ -1,4 +1,5 @@
 import { ValueError } from '../index.js'
+import { settle, type Settled } from '../internal.js'
 import { type AugmentSettings, checkAugment } from './augment.js'
 import type { Batch } from './batch.js'
 
@@ -20,13 +21,21 @@ export interface LoaderOptions {
   labelDType?: 'int32' | 'float32'
 }
 
-const optionNames = ['batchSize', 'shuffle', 'seed', 'dropLast', 'augment', 'prefetch', 'labelDType']
+const defaults = { batchSize: 32, shuffle: false, seed: 0, dropLast: false, augment: undefined, prefetch: 2, labelDType: undefined } as const
+/** Options of a `DataLoader`, complete. */
+export type ChosenOptions = Settled<LoaderOptions, typeof defaults>
+
+/** @throws ValueError for an unknown option */
+export function complete(options: LoaderOptions): ChosenOptions {
+  return settle('DataLoader', options, defaults)
+}
 
 /** @throws ValueError naming the option and what it may be */
-export function checkOptions(options: LoaderOptions, batchSize: number | null, stream: boolean): void {
-  for (const name of Object.keys(options))
-    if (!optionNames.includes(name)) throw new ValueError(`DataLoader: there is no option '${name}'. There are ${optionNames.join(', ')}.`)
-  const { shuffle = false, seed = 0, augment, prefetch = 2 } = options
+export function checkOptions({ shuffle, seed, dropLast, augment, prefetch, labelDType }: ChosenOptions, batchSize: number | null, stream: boolean): void {
+  for (const [name, value] of Object.entries({ shuffle, dropLast }))
+    if (typeof value !== 'boolean') throw new ValueError(`DataLoader: ${name} is true or false, not ${String(value)}.`)
+  if (labelDType !== undefined && labelDType !== 'int32' && labelDType !== 'float32')
+    throw new ValueError(`DataLoader: labelDType is 'int32' or 'float32', not ${String(labelDType)}.`)
   if (batchSize === null ? !stream : !Number.isInteger(batchSize) || batchSize < 1)
     throw new ValueError(`DataLoader: batchSize is a whole number of at least 1${stream ? ', or null' : ''}, not ${String(batchSize)}.`)
   if (!Number.isInteger(prefetch) || prefetch < 0)
@@ -34,5 +43,5 @@ export function checkOptions(options: LoaderOptions, batchSize: number | null, s
   if (!Number.isSafeInteger(seed)) throw new ValueError(`DataLoader: a seed is a whole number up to 2^53, not ${seed}.`)
   if (stream && shuffle)
     throw new ValueError('DataLoader: a stream of samples cannot be shuffled. Shuffle it where it comes from, or give { length, get(i) }.')
-  if (typeof augment === 'object') checkAugment(augment)
+  if (augment !== undefined && typeof augment !== 'function') checkAugment(augment)
 }

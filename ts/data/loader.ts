@@ -3,7 +3,7 @@ import { noGrad, scope, ValueError } from '../index.js'
 import { augmentBatch, mixup } from './augment.js'
 import { type Batch, disposeBatch } from './batch.js'
 import { Dataset } from './dataset.js'
-import { checkOptions, type LoaderOptions } from './loader-options.js'
+import { checkOptions, type ChosenOptions, complete, type LoaderOptions } from './loader-options.js'
 import { range, seeded, shuffle } from './random.js'
 import { collate, type KnownSource, ownTensors, recognise, type Sample, type Source } from './source.js'
 import { turns } from './turn.js'
@@ -33,7 +33,7 @@ export class DataLoader implements AsyncIterable<Batch> {
   readonly samples: number
   readonly batchSize: number | null
   readonly #source: KnownSource
-  readonly #options: Required<Omit<LoaderOptions, 'batchSize' | 'augment' | 'labelDType'>> & Pick<LoaderOptions, 'augment' | 'labelDType'>
+  readonly #options: ChosenOptions
   #seed: number
   #epoch = 0
   #position = 0
@@ -43,16 +43,17 @@ export class DataLoader implements AsyncIterable<Batch> {
   #current: object | null = null
 
   constructor(source: Source, options: LoaderOptions = {}) {
-    const { shuffle = false, seed = 0, dropLast = false, augment, prefetch = 2, labelDType } = options
+    const chosen = complete(options)
+    const { dropLast } = chosen
     this.#source = recognise(source)
-    this.#options = { shuffle, seed, dropLast, prefetch, augment, labelDType }
-    this.#seed = seed
+    this.#options = chosen
+    this.#seed = chosen.seed
     const stream = this.#source.kind === 'stream'
     const count = this.#source.kind === 'stream' ? Infinity : this.#source.data.length
     // Infinity: all samples in one batch.
     const batchSize = (this.batchSize =
-      options.batchSize === Infinity && !stream ? count : options.batchSize === undefined ? 32 : options.batchSize)
-    checkOptions(options, batchSize, stream)
+      chosen.batchSize === Infinity && !stream ? count : chosen.batchSize)
+    checkOptions(chosen, batchSize, stream)
     this.length =
       count === Infinity ? Infinity : dropLast ? Math.floor(count / (batchSize as number)) : Math.ceil(count / (batchSize as number))
     this.samples = dropLast && count !== Infinity ? this.length * (batchSize as number) : count

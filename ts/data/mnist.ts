@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { FileFormatError, ShapeError, ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
 import { candidates, namesIn, readBytes } from './files.js'
 import type { TrainTest } from './train-test.js'
@@ -22,7 +23,8 @@ const patterns = {
  * to 1, labels 0 to 9.
  * @throws ValueError where files are missing, FileFormatError for a damaged one
  */
-export async function mnist({ folder }: MnistOptions = {}): Promise<TrainTest> {
+export async function mnist(options: MnistOptions = {}): Promise<TrainTest> {
+  const { folder } = settle('mnist', options, { folder: undefined })
   const places = candidates('mnist', folder)
   for (const place of places) {
     const paths = await findFiles(place)

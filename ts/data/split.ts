@@ -1,5 +1,6 @@
 // Parts of a data set, drawn by seed.
 import { ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import { type Dataset, type DatasetSource, dataset } from './dataset.js'
 import { range, seeded, shuffle } from './random.js'
 
@@ -19,8 +20,9 @@ export interface SplitOptions {
  */
 export async function split(
   source: Dataset | DatasetSource,
-  { validation = 0.1, seed = 0, stratify = true }: SplitOptions = {},
+  options: SplitOptions = {},
 ): Promise<{ train: Dataset; validation: Dataset }> {
+  const { validation, seed, stratify } = settle('split', options, { validation: 0.1, seed: 0, stratify: true })
   const all = dataset(source)
   const count = heldOut(validation, all.length)
   const groups = stratify && all.isClassification ? byClass((await all.labelValues()) as Int32Array) : [range(all.length)]

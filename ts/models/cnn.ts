@@ -6,6 +6,7 @@ import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { ReLU } from '../nn/activation.js'
 import { Sequential } from '../nn/container.js'
+import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
 
 /** Options of `cnn`. */
@@ -27,8 +28,9 @@ export class ArticleCnn extends Module {
   readonly config: Required<CnnOptions>
   layers: Sequential
 
-  constructor({ inChannels = 3, classes = 10, imageSize = 32 }: CnnOptions = {}) {
+  constructor(options: CnnOptions = {}) {
     super()
+    const { inChannels, classes, imageSize } = settle('cnn', options, { inChannels: 3, classes: 10, imageSize: 32 })
     this.config = { inChannels, classes, imageSize }
     const side = Math.floor((Math.floor((imageSize - 2) / 2) - 2) / 2) - 2
     if (!Number.isInteger(imageSize) || side < 1) {

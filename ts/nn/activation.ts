@@ -3,13 +3,21 @@ import {
 } from '../ops/activation.js'
 import { tanh } from '../ops/pointwise.js'
 import { logSoftmax, softmax } from '../ops/softmax.js'
+import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
+import { aboveZero, integers, numbers, wrong } from './arguments.js'
 import { Module } from './module.js'
 
 // Each layer is its function: formulas and sources stand in ts/ops/activation.ts.
 
 /** One function applied to every element; counted as one operation each. */
 abstract class Activation extends Module {
+  /** Those that take nothing have no constructor of their own: what comes here is a mistake. */
+  constructor(...none: readonly never[]) {
+    super()
+    if (none.length > 0 && none[0] !== undefined) throw wrong(new.target.name, 'the argument', 'left out', none[0])
+  }
+
   abstract override forward(x: Tensor): Tensor
 
   override flops(inputs: readonly Tensor[]): number {
@@ -28,6 +36,7 @@ export class ReLU extends Activation {
 export class LeakyReLU extends Activation {
   constructor(readonly slope: number = 0.01) {
     super()
+    numbers('LeakyReLU', { slope })
   }
 
   forward(x: Tensor): Tensor {
@@ -43,6 +52,7 @@ export class LeakyReLU extends Activation {
 export class ELU extends Activation {
   constructor(readonly alpha: number = 1) {
     super()
+    numbers('ELU', { alpha })
   }
 
   forward(x: Tensor): Tensor {
@@ -65,8 +75,10 @@ export class SELU extends Activation {
 export class GELU extends Activation {
   readonly approximate: 'none' | 'tanh'
 
-  constructor({ approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}) {
+  constructor(options: { approximate?: 'none' | 'tanh' } = {}) {
     super()
+    const { approximate } = settle('GELU', options, { approximate: 'none' })
+    if (approximate !== 'none' && approximate !== 'tanh') throw wrong('GELU', 'approximate', "'none' or 'tanh'", approximate)
     this.approximate = approximate
   }
 
@@ -114,6 +126,7 @@ export class Tanh extends Activation {
 export class Softmax extends Activation {
   constructor(readonly dim: number = -1) {
     super()
+    integers('Softmax', { dim })
   }
 
   forward(x: Tensor): Tensor {
@@ -129,6 +142,7 @@ export class Softmax extends Activation {
 export class LogSoftmax extends Activation {
   constructor(readonly dim: number = -1) {
     super()
+    integers('LogSoftmax', { dim })
   }
 
   forward(x: Tensor): Tensor {
@@ -145,8 +159,11 @@ export class Softplus extends Activation {
   readonly beta: number
   readonly threshold: number
 
-  constructor({ beta = 1, threshold = 20 }: { beta?: number; threshold?: number } = {}) {
+  constructor(options: { beta?: number; threshold?: number } = {}) {
     super()
+    const { beta, threshold } = settle('Softplus', options, { beta: 1, threshold: 20 })
+    aboveZero('Softplus', { beta })
+    numbers('Softplus', { threshold })
     this.beta = beta
     this.threshold = threshold
   }

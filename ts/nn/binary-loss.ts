@@ -24,11 +24,12 @@ const probabilities = { task: 'binary', fromLogits: false } as const
 /**
  * Binary cross-entropy of probabilities: -(t log p + (1 - t) log(1 - p)); labels 0 or 1, or between, shaped as the output or [N] for [N,
  * 1].
- * Logarithms are at least -100, and the gradient divides by at least 1e-12, as in PyTorch. From logits `bceWithLogits` is exact and faster.
+ * Logarithms are at least -100, and the gradient divides by at least 1e-12, as in PyTorch; the gradient of the labels, log(1 - p) - log p,
+ * has no such bound there and is infinite at 0 and 1. From logits `bceWithLogits` is exact and faster.
  * PyTorch: `F.binary_cross_entropy`; Keras: `binary_crossentropy`.
  */
-export const bce: Loss<BceOptions> = declareLoss<BceOptions>(probabilities, function bce(output, target, options = {}) {
-  const { reduction = 'mean', weight, fromLogits = false } = options
+export const bce: Loss<BceOptions> = declareLoss(probabilities, { reduction: 'mean', weight: undefined, fromLogits: false }, function bce(output, target, options) {
+  const { reduction, weight, fromLogits } = options
   if (fromLogits) return bceWithLogits(output, target, weight === undefined ? { reduction } : { reduction, weight })
   return scope(() => {
     const losses = bceElements(output, matched('bce', output, target))
@@ -48,7 +49,7 @@ function bceElements(p: Tensor, t: Tensor): Tensor {
     op: 'bce', inputs: [p, t], saved: [p, t],
     backward: (dy, p, t) => [
       () => dy.mul(p!.sub(t!)).div(p!.mul(p!.rsub(1)).maximum(SMALLEST)),
-      () => dy.mul(p!.neg().log1p().maximum(-100).sub(p!.log().maximum(-100))),
+      () => dy.mul(p!.neg().log1p().sub(p!.log())),
     ],
   })
 }
@@ -57,9 +58,10 @@ function bceElements(p: Tensor, t: Tensor): Tensor {
  * Binary cross-entropy of logits x: -(posWeight t log σ(x) + (1 - t) log(1 - σ(x))), without overflow for any x.
  * PyTorch: `F.binary_cross_entropy_with_logits`.
  */
-export const bceWithLogits: Loss<BceWithLogitsOptions> = declareLoss<BceWithLogitsOptions>(
+export const bceWithLogits: Loss<BceWithLogitsOptions> = declareLoss(
   { task: 'binary', fromLogits: true },
-  function bceWithLogits(output, target, { reduction = 'mean', weight, posWeight } = {}) {
+  { reduction: 'mean', weight: undefined, posWeight: undefined },
+  function bceWithLogits(output, target, { reduction, weight, posWeight }) {
     return scope(() => {
       const t = matched('bceWithLogits', output, target)
       // log(1 - σ(x)) = log σ(x) - x

@@ -33,10 +33,11 @@ const CLIP = 1e-7
  * A label outside 0 .. C - 1 other than `ignoreIndex` is a late error that rejects what is computed from it.
  * PyTorch: `F.cross_entropy` (classes second there); Keras: `SparseCategoricalCrossentropy`, `CategoricalCrossentropy`.
  */
-export const crossEntropy: Loss<CrossEntropyOptions> = declareLoss<CrossEntropyOptions>(
+export const crossEntropy: Loss<CrossEntropyOptions> = declareLoss(
   { task: 'multiclass', fromLogits: true },
-  function crossEntropy(output, target, options = {}) {
-    const { labelSmoothing = 0, fromLogits = true } = options
+  { reduction: 'mean', weight: undefined, ignoreIndex: -100, labelSmoothing: 0, fromLogits: true },
+  function crossEntropy(output, target, options) {
+    const { labelSmoothing, fromLogits } = options
     if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
       throw new ValueError(`crossEntropy: labelSmoothing must lie between 0 and 1, not ${labelSmoothing}`, { op: 'crossEntropy' })
     }
@@ -44,7 +45,7 @@ export const crossEntropy: Loss<CrossEntropyOptions> = declareLoss<CrossEntropyO
       const soft = isSoft('crossEntropy', output, target)
       const labels = soft ? matched('crossEntropy', output, target) : target
       if (fromLogits) {
-        const { weight, ...others } = options
+        const { weight, fromLogits: _, ...others } = options
         return logitsCrossEntropy(output, labels, { ...others, weight: weight === undefined ? null : weightsLike(weight, output) })
       }
       const logP = logOfProbabilities(output)
@@ -73,7 +74,7 @@ export interface NllOptions extends LossOptions {
 }
 
 /** Minus the log-probability [..., C] of each label int32 [...]; behind a LogSoftmax. PyTorch: `F.nll_loss`. */
-export const nll: Loss<NllOptions> = declareLoss<NllOptions>(logProbabilities, function nll(output, target, options = {}) {
+export const nll: Loss<NllOptions> = declareLoss(logProbabilities, { reduction: 'mean', weight: undefined, ignoreIndex: -100 }, function nll(output, target, options) {
   if (isSoft('nll', output, target)) {
     throw new DTypeError('nll: targets are class indices [...] for log-probabilities [..., C]. Use crossEntropy for one-hot targets', { op: 'nll' })
   }
@@ -128,8 +129,8 @@ export interface KlDivOptions {
 }
 
 /** Kullback-Leibler divergence: target (log target - output); outputs are log-probabilities. PyTorch: `F.kl_div`. */
-export const klDiv: Loss<KlDivOptions> = declareLoss<KlDivOptions>(logProbabilities, function klDiv(output, target, options = {}) {
-  const { reduction = 'mean', logTarget = false } = options
+export const klDiv: Loss<KlDivOptions> = declareLoss(logProbabilities, { reduction: 'mean', logTarget: false }, function klDiv(output, target, options) {
+  const { reduction, logTarget } = options
   return scope(() => {
     const t = matched('klDiv', output, target)
     const losses = logTarget ? t.exp().mul(t.sub(output)) : t.xlogy(t).sub(t.mul(output))

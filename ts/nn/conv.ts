@@ -1,12 +1,11 @@
 import { ShapeError, ValueError } from '../errors.js'
 import { conv1d, conv2d, convTranspose2d } from '../ops/conv2d.js'
+import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
+import { border, type Pair, pair, positive, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
-import { positive } from './linear.js'
 import { Module } from './module.js'
 
-/** One number for both dimensions, or [height, width]. */
-export type Pair = number | readonly [number, number]
 /** One number for all sides, [height, width], [top, bottom, left, right], 'same' (size of the input, stride 1), or 'valid' (none). */
 export type Padding2d = number | readonly [number, number] | readonly [number, number, number, number] | 'same' | 'valid'
 
@@ -24,8 +23,6 @@ export interface Conv2dOptions {
   bias?: boolean
 }
 
-export const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : [value[0], value[1]])
-
 /** kaiming_uniform with a = √5, PyTorch's default, is uniform in ±1/√fan_in; the bias has the same bound. */
 function weights(shape: number[], fanIn: number, out: number, bias: boolean): { weight: Parameter; bias: Parameter | null } {
   const bound = 1 / Math.sqrt(fanIn)
@@ -37,6 +34,12 @@ function checkGroups(layer: string, inChannels: number, outChannels: number, gro
   if (inChannels % groups !== 0 || outChannels % groups !== 0) {
     throw new ValueError(`${layer}: groups ${groups} must divide inChannels ${inChannels} and outChannels ${outChannels}`)
   }
+}
+
+/** 'same' keeps the size, which a larger step cannot. */
+function checkSame(layer: string, padding: unknown, stride: readonly number[]): void {
+  if (padding !== 'same' || stride.every((step) => step === 1)) return
+  throw new ValueError(`${layer}: padding 'same' needs stride 1, not ${String(stride)}. Give the padding in numbers`)
 }
 
 function checkChannels(
@@ -76,15 +79,19 @@ export class Conv2d extends Module {
 
   constructor(readonly inChannels: number, readonly outChannels: number, kernelSize: Pair, options: Conv2dOptions = {}) {
     super()
-    const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options
+    const { stride, padding, dilation, groups, bias } = settle('Conv2d', options, {
+      stride: 1, padding: 0, dilation: 1, groups: 1, bias: true,
+    })
     checkGroups('Conv2d', inChannels, outChannels, groups)
-    this.kernelSize = pair(kernelSize)
-    this.stride = pair(stride)
+    switches('Conv2d', { bias })
+    this.kernelSize = pair('Conv2d', 'kernelSize', kernelSize, 1)
+    this.stride = pair('Conv2d', 'stride', stride, 1)
+    border('Conv2d', padding, { 2: '[height, width]', 4: '[top, bottom, left, right]' }, ['same', 'valid'])
+    checkSame('Conv2d', padding, this.stride)
     this.padding = padding
-    this.dilation = pair(dilation)
+    this.dilation = pair('Conv2d', 'dilation', dilation, 1)
     this.groups = groups
     const [height, width] = this.kernelSize
-    positive('Conv2d', { kernelHeight: height, kernelWidth: width })
     const within = inChannels / groups
     ;({ weight: this.weight, bias: this.bias } = weights([outChannels, height, width, within], within * height * width, outChannels, bias))
   }
@@ -137,9 +144,14 @@ export class Conv1d extends Module {
 
   constructor(readonly inChannels: number, readonly outChannels: number, readonly kernelSize: number, options: Conv1dOptions = {}) {
     super()
-    const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options
+    const { stride, padding, dilation, groups, bias } = settle('Conv1d', options, {
+      stride: 1, padding: 0, dilation: 1, groups: 1, bias: true,
+    })
     checkGroups('Conv1d', inChannels, outChannels, groups)
-    positive('Conv1d', { kernelSize })
+    positive('Conv1d', { kernelSize, stride, dilation })
+    switches('Conv1d', { bias })
+    border('Conv1d', padding, { 2: '[before, after]' }, ['same', 'valid'])
+    checkSame('Conv1d', padding, [stride])
     this.stride = stride
     this.padding = padding
     this.dilation = dilation
@@ -191,16 +203,22 @@ export class ConvTranspose2d extends Module {
 
   constructor(readonly inChannels: number, readonly outChannels: number, kernelSize: Pair, options: ConvTranspose2dOptions = {}) {
     super()
-    const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1, bias = true } = options
-    checkGroups('ConvTranspose2d', inChannels, outChannels, groups)
-    this.kernelSize = pair(kernelSize)
-    this.stride = pair(stride)
-    this.padding = pair(padding)
-    this.outputPadding = pair(outputPadding)
-    this.dilation = pair(dilation)
+    const layer = 'ConvTranspose2d'
+    const { stride, padding, outputPadding, dilation, groups, bias } = settle(layer, options, {
+      stride: 1, padding: 0, outputPadding: 0, dilation: 1, groups: 1, bias: true,
+    })
+    checkGroups(layer, inChannels, outChannels, groups)
+    switches(layer, { bias })
+    this.kernelSize = pair(layer, 'kernelSize', kernelSize, 1)
+    this.stride = pair(layer, 'stride', stride, 1)
+    this.padding = pair(layer, 'padding', padding, 0)
+    this.outputPadding = pair(layer, 'outputPadding', outputPadding, 0)
+    this.dilation = pair(layer, 'dilation', dilation, 1)
+    if (this.outputPadding.some((size, i) => size >= Math.max(this.stride[i]!, this.dilation[i]!))) {
+      throw new ValueError(`${layer}: outputPadding ${String(this.outputPadding)} must be smaller than stride or dilation`)
+    }
     this.groups = groups
     const [height, width] = this.kernelSize
-    positive('ConvTranspose2d', { kernelHeight: height, kernelWidth: width })
     const out = outChannels / groups
     ;({ weight: this.weight, bias: this.bias } = weights([inChannels, height, width, out], out * height * width, outChannels, bias))
   }

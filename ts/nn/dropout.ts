@@ -1,7 +1,8 @@
-import { ValueError } from '../errors.js'
 import { dropout } from '../ops/dropout.js'
-import type { Generator } from '../random.js'
+import { settle } from '../options.js'
+import { Generator } from '../random.js'
 import type { Tensor } from '../tensor.js'
+import { numbers, wrong } from './arguments.js'
 import { Module } from './module.js'
 
 /**
@@ -12,9 +13,11 @@ export class Dropout extends Module {
   readonly #generator: Generator | undefined
 
   /** @param generator draws the masks; without it the default one does. */
-  constructor(readonly p: number = 0.5, { generator }: { generator?: Generator } = {}) {
+  constructor(readonly p: number = 0.5, options: { generator?: Generator } = {}) {
     super()
-    if (!(p >= 0 && p <= 1)) throw new ValueError(`Dropout: p must lie between 0 and 1, not ${p}`)
+    const { generator } = settle('Dropout', options, { generator: undefined })
+    numbers('Dropout', { p }, 0, 1)
+    if (generator !== undefined && !(generator instanceof Generator)) throw wrong('Dropout', 'generator', 'a Generator', generator)
     this.#generator = generator
   }
 

@@ -1,8 +1,9 @@
-import { IndexError, ValueError } from '../errors.js'
+import { IndexError } from '../errors.js'
 import { embedding } from '../ops/embedding.js'
+import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
+import { integers, positive } from './arguments.js'
 import { normalParameter, zeroRow } from './init.js'
-import { positive } from './linear.js'
 import { Module } from './module.js'
 
 /** Options of `Embedding`. */
@@ -19,8 +20,9 @@ export class Embedding extends Module {
   weight: Parameter
   readonly paddingIdx: number | null
 
-  constructor(readonly numEmbeddings: number, readonly embeddingDim: number, { paddingIdx }: EmbeddingOptions = {}) {
+  constructor(readonly numEmbeddings: number, readonly embeddingDim: number, options: EmbeddingOptions = {}) {
     super()
+    const { paddingIdx } = settle('Embedding', options, { paddingIdx: undefined })
     positive('Embedding', { numEmbeddings, embeddingDim })
     this.paddingIdx = paddingIdx === undefined ? null : checkedRow(paddingIdx, numEmbeddings)
     this.weight = normalParameter([numEmbeddings, embeddingDim], 1)
@@ -37,7 +39,7 @@ export class Embedding extends Module {
 }
 
 function checkedRow(row: number, rows: number): number {
-  if (!Number.isInteger(row)) throw new ValueError(`Embedding: paddingIdx must be an integer, not ${row}`)
+  integers('Embedding', { paddingIdx: row })
   if (row >= rows || row < -rows) throw new IndexError(`Embedding: paddingIdx ${row} lies outside a table of ${rows} rows`)
   return row < 0 ? row + rows : row
 }

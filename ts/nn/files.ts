@@ -1,7 +1,8 @@
 // Files are read and written by modules that load when first wanted: a model that only computes needs no file system, and the layers,
 // which the PyTorch map knows by class, stand above this file.
-import { CheckpointError } from '../errors.js'
+import { CheckpointError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
+import { settle } from '../options.js'
 import { unscoped } from '../scope.js'
 import type { Module } from './module.js'
 import { type LoadResult, loadStateDict, stateDict } from './state.js'
@@ -20,7 +21,8 @@ export interface LoadOptions {
 }
 
 /** @see Module.save */
-export async function saveModule(module: Module, path: string, { metadata = {} }: { metadata?: Record<string, string> }): Promise<void> {
+export async function saveModule(module: Module, path: string, options: { metadata?: Record<string, string> }): Promise<void> {
+  const { metadata } = settle('save', options, { metadata: {} })
   // Copies, made before the first await: a step that follows at once does not show in the file.
   const state = unscoped(() => Object.fromEntries(Object.entries(stateDict(module)).map(([key, tensor]) => [key, run.contiguous(tensor)])))
   try {
@@ -32,7 +34,9 @@ export async function saveModule(module: Module, path: string, { metadata = {} }
 }
 
 /** @see Module.load */
-export async function loadModule(module: Module, path: string, { strict = true, from, flatten = {} }: LoadOptions): Promise<LoadResult> {
+export async function loadModule(module: Module, path: string, options: LoadOptions): Promise<LoadResult> {
+  const { strict, from, flatten } = settle('load', options, { strict: true, from: undefined, flatten: {} })
+  if (from !== undefined && from !== 'torch') throw new ValueError(`load: from is 'torch' or left out, not ${JSON.stringify(from)}`, { op: 'load' })
   const { loadSafetensors } = await import('../train/safetensors.js')
   const { tensors, metadata } = await loadSafetensors(path)
   const made: { dispose(): void }[] = Object.values(tensors)

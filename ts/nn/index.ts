@@ -3,8 +3,9 @@ export type { LoadOptions } from './files.js'
 export type { LoadResult, StateDict } from './state.js'
 export * from './activation.js'
 export {
-  Conv1d, type Conv1dOptions, Conv2d, type Conv2dOptions, ConvTranspose2d, type ConvTranspose2dOptions, type Padding2d, type Pair,
+  Conv1d, type Conv1dOptions, Conv2d, type Conv2dOptions, ConvTranspose2d, type ConvTranspose2dOptions, type Padding2d,
 } from './conv.js'
+export type { Pair } from './arguments.js'
 export { ModuleDict, ModuleList, Sequential } from './container.js'
 export { Dropout } from './dropout.js'
 export { Embedding, type EmbeddingOptions } from './embedding.js'

@@ -1,7 +1,9 @@
 import { type FloatDType, isFloat } from '../dtype.js'
-import { ShapeError, ValueError } from '../errors.js'
+import { ShapeError } from '../errors.js'
 import { linear } from '../ops/linear.js'
+import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
+import { positive, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
 import { persistent } from '../persistent.js'
@@ -21,9 +23,11 @@ export class Linear extends Module {
   weight: Parameter
   bias: Parameter | null
 
-  constructor(readonly inFeatures: number, readonly outFeatures: number, { bias = true }: LinearOptions = {}) {
+  constructor(readonly inFeatures: number, readonly outFeatures: number, options: LinearOptions = {}) {
     super()
+    const { bias } = settle('Linear', options, { bias: true })
     positive('Linear', { inFeatures, outFeatures })
+    switches('Linear', { bias })
     const bound = 1 / Math.sqrt(inFeatures)
     this.weight = uniformParameter([outFeatures, inFeatures], bound)
     this.bias = bias ? uniformParameter([outFeatures], bound) : null
@@ -74,9 +78,11 @@ export class LazyLinear extends Module {
   bias: Parameter | null = null
   readonly #bias: boolean
 
-  constructor(readonly outFeatures: number, { bias = true }: LinearOptions = {}) {
+  constructor(readonly outFeatures: number, options: LinearOptions = {}) {
     super()
+    const { bias } = settle('LazyLinear', options, { bias: true })
     positive('LazyLinear', { outFeatures })
+    switches('LazyLinear', { bias })
     this.#bias = bias
   }
 
@@ -119,12 +125,5 @@ export class LazyLinear extends Module {
 
   override extraRepr(): string {
     return `${this.weight?.shape[1] ?? '?'}, ${this.outFeatures}${this.#bias ? '' : ', bias=false'}`
-  }
-}
-
-/** Throws unless every named number is a positive integer. */
-export function positive(layer: string, numbers: Record<string, number>): void {
-  for (const [name, value] of Object.entries(numbers)) {
-    if (!Number.isInteger(value) || value <= 0) throw new ValueError(`${layer}: ${name} must be a positive integer, not ${String(value)}`)
   }
 }

@@ -2,6 +2,7 @@
 import { enterModule, leaveModule } from '../context.js'
 import { ShapeError, ValueError } from '../errors.js'
 import { explain } from '../explain.js'
+import { checkOptions, type Defaults, settle, type Settled } from '../options.js'
 import { tensor } from '../create.js'
 import { Tensor } from '../tensor.js'
 import { Module } from './module.js'
@@ -25,6 +26,8 @@ export interface LossTraits {
 /** A loss as a function: outputs, targets, options. */
 export interface Loss<Options> extends LossTraits {
   (output: Tensor, target: Tensor, options?: Options): Tensor
+  /** Every option with its default. */
+  readonly defaults: Defaults<Options>
 }
 
 /** Options of every loss. */
@@ -35,15 +38,19 @@ export interface LossOptions {
 /** Numbers, one a class or one an output; an array becomes a tensor of the outputs' dtype. */
 export type Weights = Tensor | readonly number[]
 
-/** Attaches a loss's traits to its function, and puts its name among the running modules: a bad label is then said to be "in crossEntropy". */
-export function declareLoss<Options>(
-  traits: LossTraits, fn: (output: Tensor, target: Tensor, options?: Options) => Tensor,
+/**
+ * Makes a loss of a function that gets its options complete. Puts its name among the running modules: a bad label is then said to be
+ * "in crossEntropy".
+ */
+export function declareLoss<Options extends object, const D extends Defaults<Options>>(
+  traits: LossTraits, defaults: D,
+  fn: (output: Tensor, target: Tensor, options: Settled<Options, D>) => Tensor,
 ): Loss<Options> {
   const place = { constructor: { name: fn.name } }
   const loss = (output: Tensor, target: Tensor, options?: Options): Tensor => {
     const before = enterModule(place)
     try {
-      return fn(output, target, options)
+      return fn(output, target, settle<Options, D>(fn.name, options, defaults))
     } catch (error) {
       throw explain(fn.name, error, [output, target, options])
     } finally {
@@ -51,7 +58,7 @@ export function declareLoss<Options>(
     }
   }
   Object.defineProperty(loss, 'name', { value: fn.name })
-  return Object.assign(loss, traits)
+  return Object.assign(loss, traits, { defaults })
 }
 
 /** A loss with its options, to be made once and called often. */
@@ -62,6 +69,7 @@ export abstract class LossModule<Options> extends Module {
 
   protected constructor(loss: Loss<Options>, options: Options) {
     super()
+    checkOptions(new.target.name, options, loss.defaults)
     this.#loss = loss
     this.#options = options
   }

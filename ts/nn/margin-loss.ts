@@ -1,7 +1,10 @@
 import { ShapeError, ValueError } from '../errors.js'
+import { noTensor } from '../explain.js'
 import { cosineSimilarity } from '../ops/composed.js'
+import { settle } from '../options.js'
 import { scope } from '../scope.js'
-import type { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor.js'
+import { integers, numbers } from './arguments.js'
 import {
   declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights, weightsLike,
 } from './loss.js'
@@ -10,8 +13,7 @@ import { Module } from './module.js'
 const scores = { task: 'binary', fromLogits: true } as const
 
 /** max(0, 1 - target · output), targets -1 or 1. Keras: `hinge`. */
-export const hinge: Loss<LossOptions> = declareLoss<LossOptions>(scores, function hinge(output, target, options = {}) {
-  const { reduction = 'mean' } = options
+export const hinge: Loss<LossOptions> = declareLoss(scores, { reduction: 'mean' }, function hinge(output, target, { reduction }) {
   return scope(() => reduce('hinge', matched('hinge', output, target).mul(output).rsub(1).relu(), reduction))
 })
 
@@ -26,9 +28,10 @@ export interface MultiMarginOptions extends LossOptions {
 }
 
 /** Σ over the other classes of max(0, margin - x[label] + x[j])ᵖ / C; scores [N, C], labels int32 [N]. PyTorch: `F.multi_margin_loss`. */
-export const multiMargin: Loss<MultiMarginOptions> = declareLoss<MultiMarginOptions>(
+export const multiMargin: Loss<MultiMarginOptions> = declareLoss(
   { task: 'multiclass', fromLogits: true },
-  function multiMargin(output, target, { reduction = 'mean', p = 1, margin = 1, weight } = {}) {
+  { reduction: 'mean', p: 1, margin: 1, weight: undefined },
+  function multiMargin(output, target, { reduction, p, margin, weight }) {
     if (p !== 1 && p !== 2) throw new ValueError(`multiMargin: p is 1 or 2, not ${String(p)}`, { op: 'multiMargin' })
     if (output.shape.length !== 2 || target.shape.length !== 1 || target.shape[0] !== output.shape[0]) {
       const got = `[${output.shape.join(', ')}] and [${target.shape.join(', ')}]`
@@ -55,9 +58,10 @@ export interface HingeEmbeddingOptions extends LossOptions {
 }
 
 /** The distance x where the target is 1, max(0, margin - x) where it is -1. PyTorch: `F.hinge_embedding_loss`. */
-export const hingeEmbedding: Loss<HingeEmbeddingOptions> = declareLoss<HingeEmbeddingOptions>(
+export const hingeEmbedding: Loss<HingeEmbeddingOptions> = declareLoss(
   { task: 'regression', fromLogits: false },
-  function hingeEmbedding(output, target, { reduction = 'mean', margin = 1 } = {}) {
+  { reduction: 'mean', margin: 1 },
+  function hingeEmbedding(output, target, { reduction, margin }) {
     return scope(() => {
       const similar = matched('hingeEmbedding', output, target).eq(1)
       return reduce('hingeEmbedding', similar.where(output, output.rsub(margin).relu()), reduction)
@@ -71,12 +75,15 @@ export interface CosineEmbeddingOptions extends LossOptions {
   margin?: number
 }
 
+const cosineEmbeddingDefaults = { reduction: 'mean', margin: 0 } as const
+
 /**
  * 1 - cos(a, b) for pairs marked 1, max(0, cos(a, b) - margin) for pairs marked -1; a, b [N, D], target [N]. PyTorch:
  * `F.cosine_embedding_loss`.
  */
 export function cosineEmbedding(a: Tensor, b: Tensor, target: Tensor, options: CosineEmbeddingOptions = {}): Tensor {
-  const { reduction = 'mean', margin = 0 } = options
+  const { reduction, margin } = settle('cosineEmbedding', options, cosineEmbeddingDefaults)
+  for (const [name, x] of Object.entries({ a, b, target })) if (!(x instanceof Tensor)) throw noTensor('cosineEmbedding', name, x)
   return scope(() => {
     const similarity = cosineSimilarity(a, b)
     const similar = matched('cosineEmbedding', similarity, target).eq(1)
@@ -111,8 +118,10 @@ export class CosineEmbeddingLoss extends Module {
   readonly reduction: Reduction
   readonly margin: number
 
-  constructor({ reduction = 'mean', margin = 0 }: CosineEmbeddingOptions = {}) {
+  constructor(options: CosineEmbeddingOptions = {}) {
     super()
+    const { reduction, margin } = settle('CosineEmbeddingLoss', options, cosineEmbeddingDefaults)
+    numbers('CosineEmbeddingLoss', { margin })
     this.reduction = reduction
     this.margin = margin
   }
@@ -127,8 +136,11 @@ export class CosineSimilarity extends Module {
   readonly dim: number
   readonly eps: number
 
-  constructor({ dim = -1, eps = 1e-8 }: { dim?: number; eps?: number } = {}) {
+  constructor(options: { dim?: number; eps?: number } = {}) {
     super()
+    const { dim, eps } = settle('CosineSimilarity', options, { dim: -1, eps: 1e-8 })
+    integers('CosineSimilarity', { dim })
+    numbers('CosineSimilarity', { eps }, 0)
     this.dim = dim
     this.eps = eps
   }

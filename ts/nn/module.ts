@@ -4,6 +4,7 @@ import { captureContext, enterModule, leaveModule, moduleStack, setModuleNaming 
 import type { DType } from '../dtype.js'
 import { CaptureError, ValueError } from '../errors.js'
 import { explain } from '../explain.js'
+import { settle } from '../options.js'
 import { Parameter, type Tensor } from '../tensor.js'
 import { type LoadOptions, loadModule, saveModule } from './files.js'
 import { loadStateDict, type LoadResult, type StateDict, stateDict } from './state.js'
@@ -112,8 +113,8 @@ export abstract class Module {
    * @throws CheckpointError with every missing, unexpected and mismatched key; nothing was written then. `strict: false` forgives the first
    * two.
    */
-  loadStateDict(state: StateDict, { strict = true }: { strict?: boolean } = {}): LoadResult {
-    return loadStateDict(this, state, strict)
+  loadStateDict(state: StateDict, options: { strict?: boolean } = {}): LoadResult {
+    return loadStateDict(this, state, settle('loadStateDict', options, { strict: true }).strict)
   }
 
   /** Writes parameters and buffers to a safetensors file, durably; resolves when it is there. */

@@ -3,9 +3,10 @@ import { ShapeError, ValueError } from '../errors.js'
 import { batchNorm } from '../ops/batch-norm.js'
 import { groupNorm } from '../ops/group-norm.js'
 import { layerNorm } from '../ops/layer-norm.js'
+import { settle } from '../options.js'
 import { buffer, type Parameter, type Tensor } from '../tensor.js'
+import { numbers, positive, switches } from './arguments.js'
 import { constantParameter } from './init.js'
-import { positive } from './linear.js'
 import { Module } from './module.js'
 
 /** Options of batch normalisation. */
@@ -34,11 +35,14 @@ abstract class BatchNorm extends Module {
 
   constructor(readonly numFeatures: number, options: BatchNormOptions = {}) {
     super()
-    const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options
-    positive(new.target.name, { numFeatures })
-    if (momentum !== null && !(momentum >= 0 && momentum <= 1)) {
-      throw new ValueError(`${new.target.name}: momentum lies between 0 and 1 or is null, not ${momentum}`)
-    }
+    const layer = new.target.name
+    const { eps, momentum, affine, trackRunningStats } = settle(layer, options, {
+      eps: 1e-5, momentum: 0.1, affine: true, trackRunningStats: true,
+    })
+    positive(layer, { numFeatures })
+    numbers(layer, { eps }, 0)
+    if (momentum !== null) numbers(layer, { momentum }, 0, 1)
+    switches(layer, { affine, trackRunningStats })
     this.eps = eps
     this.momentum = momentum
     this.weight = affine ? constantParameter([numFeatures], 1) : null
@@ -115,9 +119,14 @@ export class LayerNorm extends Module {
   weight: Parameter | null
   bias: Parameter | null
 
-  constructor(normalizedShape: number | readonly number[], { eps = 1e-5, elementwiseAffine = true, bias = true }: LayerNormOptions = {}) {
+  constructor(normalizedShape: number | readonly number[], options: LayerNormOptions = {}) {
     super()
-    this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : [...normalizedShape]
+    const { eps, elementwiseAffine, bias } = settle('LayerNorm', options, { eps: 1e-5, elementwiseAffine: true, bias: true })
+    this.normalizedShape = Array.isArray(normalizedShape) ? [...(normalizedShape as number[])] : [normalizedShape as number]
+    if (this.normalizedShape.length === 0) throw new ValueError('LayerNorm: normalizedShape names the last dimensions, at least one; got []')
+    for (const size of this.normalizedShape) positive('LayerNorm', { normalizedShape: size })
+    numbers('LayerNorm', { eps }, 0)
+    switches('LayerNorm', { elementwiseAffine, bias })
     this.eps = eps
     this.weight = elementwiseAffine ? constantParameter(this.normalizedShape, 1) : null
     this.bias = elementwiseAffine && bias ? constantParameter(this.normalizedShape, 0) : null
@@ -150,9 +159,12 @@ export class GroupNorm extends Module {
   weight: Parameter | null
   bias: Parameter | null
 
-  constructor(readonly numGroups: number, readonly numChannels: number, { eps = 1e-5, affine = true }: GroupNormOptions = {}) {
+  constructor(readonly numGroups: number, readonly numChannels: number, options: GroupNormOptions = {}) {
     super()
+    const { eps, affine } = settle('GroupNorm', options, { eps: 1e-5, affine: true })
     positive('GroupNorm', { numGroups, numChannels })
+    numbers('GroupNorm', { eps }, 0)
+    switches('GroupNorm', { affine })
     if (numChannels % numGroups !== 0) throw new ValueError(`GroupNorm: ${numGroups} groups do not divide ${numChannels} channels`)
     this.eps = eps
     this.weight = affine ? constantParameter([numChannels], 1) : null

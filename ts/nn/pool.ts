@@ -1,8 +1,10 @@
 import {
   adaptiveAvgPool2d, adaptiveMaxPool2d, avgPool1d, avgPool2d, type AvgPoolOptions, maxPool1d, maxPool2d, type MaxPoolOptions,
 } from '../ops/pool2d.js'
+import { ValueError } from '../errors.js'
+import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
-import { type Pair, pair } from './conv.js'
+import { border, type Pair, pair, positive, switches } from './arguments.js'
 import { Module } from './module.js'
 
 export type { AvgPoolOptions, MaxPoolOptions }
@@ -14,6 +16,7 @@ export type { AvgPoolOptions, MaxPoolOptions }
 export class MaxPool2d extends Module {
   constructor(readonly kernelSize: Pair, readonly options: MaxPoolOptions = {}) {
     super()
+    checkWindow2d('MaxPool2d', kernelSize, settle('MaxPool2d', options, { stride: kernelSize, padding: 0, dilation: 1, ceilMode: false }))
   }
 
   forward(x: Tensor): Tensor {
@@ -33,6 +36,7 @@ export class MaxPool2d extends Module {
 export class AvgPool2d extends Module {
   constructor(readonly kernelSize: Pair, readonly options: AvgPoolOptions = {}) {
     super()
+    checkWindow2d('AvgPool2d', kernelSize, settle('AvgPool2d', options, { stride: kernelSize, padding: 0, ceilMode: false, countIncludePad: true }))
   }
 
   forward(x: Tensor): Tensor {
@@ -52,6 +56,7 @@ export class AvgPool2d extends Module {
 export class MaxPool1d extends Module {
   constructor(readonly kernelSize: number, readonly options: MaxPoolOptions<number> = {}) {
     super()
+    checkWindow1d('MaxPool1d', kernelSize, settle('MaxPool1d', options, { stride: kernelSize, padding: 0, dilation: 1, ceilMode: false }))
   }
 
   forward(x: Tensor): Tensor {
@@ -71,6 +76,7 @@ export class MaxPool1d extends Module {
 export class AvgPool1d extends Module {
   constructor(readonly kernelSize: number, readonly options: AvgPoolOptions<number> = {}) {
     super()
+    checkWindow1d('AvgPool1d', kernelSize, settle('AvgPool1d', options, { stride: kernelSize, padding: 0, ceilMode: false, countIncludePad: true }))
   }
 
   forward(x: Tensor): Tensor {
@@ -93,6 +99,7 @@ export type AdaptiveSize = number | readonly [number | null, number | null]
 export class AdaptiveAvgPool2d extends Module {
   constructor(readonly outputSize: AdaptiveSize) {
     super()
+    checkGrid('AdaptiveAvgPool2d', outputSize)
   }
 
   forward(x: Tensor): Tensor {
@@ -112,6 +119,7 @@ export class AdaptiveAvgPool2d extends Module {
 export class AdaptiveMaxPool2d extends Module {
   constructor(readonly outputSize: AdaptiveSize) {
     super()
+    checkGrid('AdaptiveMaxPool2d', outputSize)
   }
 
   forward(x: Tensor): Tensor {
@@ -132,8 +140,41 @@ function gridSize(size: AdaptiveSize, x: Tensor): [number, number] {
   return [height ?? (x.shape[1] as number), width ?? (x.shape[2] as number)]
 }
 
+function checkGrid(layer: string, size: AdaptiveSize): void {
+  // A size that stays is as good as any that is one.
+  pair(layer, 'outputSize', typeof size === 'number' ? size : ((Array.isArray(size) ? size.map((n: number | null) => n ?? 1) : size) as Pair), 1)
+}
+
+interface Window2d {
+  stride: unknown
+  padding: unknown
+  dilation?: unknown
+  ceilMode: boolean
+  countIncludePad?: boolean
+}
+
+function checkWindow2d(layer: string, kernelSize: Pair, { stride, padding, dilation = 1, ceilMode, countIncludePad = true }: Window2d): void {
+  const kernel = pair(layer, 'kernelSize', kernelSize, 1)
+  pair(layer, 'stride', stride as Pair, 1)
+  const spread = pair(layer, 'dilation', dilation as Pair, 1)
+  border(layer, padding, { 2: '[height, width]', 4: '[top, bottom, left, right]' })
+  switches(layer, { ceilMode, countIncludePad })
+  const sides = typeof padding === 'number' ? [padding, padding] : (padding as number[])
+  const reach = (dim: number): number => spread[dim]! * (kernel[dim]! - 1) + 1
+  // A window in the border alone would have nothing to choose from.
+  if (sides.some((side, i) => 2 * side > reach(Math.floor((i * 2) / sides.length)))) {
+    throw new ValueError(`${layer}: padding ${String(padding)} is more than half of the kernel ${kernel.join('x')}`)
+  }
+}
+
+function checkWindow1d(layer: string, kernelSize: number, { stride, padding, dilation = 1, ceilMode, countIncludePad = true }: Window2d): void {
+  positive(layer, { kernelSize, stride, dilation })
+  border(layer, padding, {})
+  checkWindow2d(layer, [kernelSize, kernelSize], { stride, padding, dilation, ceilMode, countIncludePad })
+}
+
 function area(kernel: Pair): number {
-  const [height, width] = pair(kernel)
+  const [height, width] = typeof kernel === 'number' ? [kernel, kernel] : kernel
   return height * width
 }
 

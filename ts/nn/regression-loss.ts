@@ -5,12 +5,12 @@ import { declareLoss, type Loss, LossModule, type LossOptions, matched, reduce }
 const traits = { task: 'regression', fromLogits: false } as const
 
 /** Mean of (output - target)². PyTorch: `F.mse_loss`; Keras: `mean_squared_error`. */
-export const mse: Loss<LossOptions> = declareLoss<LossOptions>(traits, function mse(output, target, { reduction = 'mean' } = {}) {
+export const mse: Loss<LossOptions> = declareLoss(traits, { reduction: 'mean' }, function mse(output, target, { reduction }) {
   return scope(() => reduce('mse', output.sub(matched('mse', output, target)).square(), reduction))
 })
 
 /** Mean of |output - target|. PyTorch: `F.l1_loss`; Keras: `mean_absolute_error`. */
-export const l1: Loss<LossOptions> = declareLoss<LossOptions>(traits, function l1(output, target, { reduction = 'mean' } = {}) {
+export const l1: Loss<LossOptions> = declareLoss(traits, { reduction: 'mean' }, function l1(output, target, { reduction }) {
   return scope(() => reduce('l1', output.sub(matched('l1', output, target)).abs(), reduction))
 })
 
@@ -21,8 +21,7 @@ export interface HuberOptions extends LossOptions {
 }
 
 /** e² / 2 for errors up to delta, delta (|e| - delta / 2) beyond. PyTorch: `F.huber_loss`. */
-export const huber: Loss<HuberOptions> = declareLoss<HuberOptions>(traits, function huber(output, target, options = {}) {
-  const { reduction = 'mean', delta = 1 } = options
+export const huber: Loss<HuberOptions> = declareLoss(traits, { reduction: 'mean', delta: 1 }, function huber(output, target, { reduction, delta }) {
   if (!(delta > 0)) throw new ValueError(`huber: delta must be positive, not ${delta}`, { op: 'huber' })
   return scope(() => {
     const error = output.sub(matched('huber', output, target)).abs()
@@ -38,8 +37,7 @@ export interface SmoothL1Options extends LossOptions {
 }
 
 /** e² / (2 beta) for errors below beta, |e| - beta / 2 beyond. Girshick, 2015. PyTorch: `F.smooth_l1_loss`. */
-export const smoothL1: Loss<SmoothL1Options> = declareLoss<SmoothL1Options>(traits, function smoothL1(output, target, options = {}) {
-  const { reduction = 'mean', beta = 1 } = options
+export const smoothL1: Loss<SmoothL1Options> = declareLoss(traits, { reduction: 'mean', beta: 1 }, function smoothL1(output, target, { reduction, beta }) {
   if (!(beta >= 0)) throw new ValueError(`smoothL1: beta must not be negative, got ${beta}`, { op: 'smoothL1' })
   if (beta === 0) return l1(output, target, { reduction })
   return scope(() => huber(output, target, { reduction, delta: beta }).div(beta))

@@ -1,5 +1,7 @@
 import { flatten, unflatten } from '../ops/shape.js'
+import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
+import { integers, wrong } from './arguments.js'
 import { Module } from './module.js'
 
 /** Makes one dimension of `startDim` (1) to `endDim` (the last): [N, H, W, C] -> [N, H * W * C]. PyTorch: `nn.Flatten`. */
@@ -7,8 +9,10 @@ export class Flatten extends Module {
   readonly startDim: number
   readonly endDim: number
 
-  constructor({ startDim = 1, endDim = -1 }: { startDim?: number; endDim?: number } = {}) {
+  constructor(options: { startDim?: number; endDim?: number } = {}) {
     super()
+    const { startDim, endDim } = settle('Flatten', options, { startDim: 1, endDim: -1 })
+    integers('Flatten', { startDim, endDim })
     this.startDim = startDim
     this.endDim = endDim
   }
@@ -22,6 +26,9 @@ export class Flatten extends Module {
 export class Unflatten extends Module {
   constructor(readonly dim: number, readonly sizes: readonly number[]) {
     super()
+    integers('Unflatten', { dim })
+    const whole = Array.isArray(sizes) && sizes.every((size) => Number.isInteger(size) && size >= -1)
+    if (!whole || sizes.filter((size) => size === -1).length > 1) throw wrong('Unflatten', 'sizes', 'a list of sizes, of which one may be -1', sizes)
   }
 
   forward(x: Tensor): Tensor {

@@ -1,5 +1,6 @@
 import { zeros } from '../create.js'
 import { byteSize, type DType, type FloatDType } from '../dtype.js'
+import { settle } from '../options.js'
 import { noGrad, scope } from '../scope.js'
 import { buffer, Parameter, Tensor } from '../tensor.js'
 import type { Module } from './module.js'
@@ -47,8 +48,9 @@ export interface Summary {
  * @throws what `forward` throws on such an input, with the layer's shapes. PyTorch: the packages torchsummary and torchinfo.
  */
 export function summary(
-  model: Module, inputShape: Shape | readonly Shape[], { dtype = 'float32' }: { dtype?: DType | readonly DType[] } = {},
+  model: Module, inputShape: Shape | readonly Shape[], options: { dtype?: DType | readonly DType[] } = {},
 ): Summary {
+  const { dtype } = settle('summary', options, { dtype: 'float32' })
   const several = inputShape.length > 0 && typeof inputShape[0] !== 'number'
   const shapes = several ? (inputShape as readonly Shape[]) : [inputShape as Shape]
   const rows = noGrad(() => scope(() => {

@@ -16,5 +16,5 @@ export function activationCode(op: string, activation: Activation): number {
 /** dy where the fused activation let it pass; y is the layer's result. */
 export function activationGradient(activation: Activation, y: Tensor, dy: Tensor): Tensor {
   if (activation === 'none') return dy
-  return isGradEnabled() ? y.gt(0).where(dy, 0) : run.reluGrad(y, dy)
+  return isGradEnabled() ? y.le(0).where(0, dy) : run.reluGrad(y, dy)
 }

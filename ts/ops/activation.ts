@@ -8,7 +8,8 @@ import { pointwise, type Unary, unary } from './pointwise-table.js'
 export const relu: Unary = unary(
   'relu',
   'y',
-  (dy, y) => y.gt(0).where(dy, 0),
+  // Asked this way round, NaN passes the gradient on, as in PyTorch and in the fused one.
+  (dy, y) => y.le(0).where(0, dy),
   (y, dy) => run.reluGrad(y, dy),
 )
 /** 1 / (1 + e⁻ˣ). PyTorch: `torch.sigmoid`. */
@@ -44,7 +45,7 @@ export const mish: Unary = unary(
 export const hardswish: Unary = unary(
   'hardswish',
   'x',
-  (dy, x) => dy.mul(x.gt(-3)).mul(x.lt(3).where(x.mul(2).add(3).div(6), 1)),
+  (dy, x) => x.le(-3).where(0, x.lt(3).where(dy.mul(x.mul(2).add(3).div(6)), dy)),
   (x, dy) => run.hardswishGrad(x, dy),
 )
 /** relu6(x + 3) / 6. PyTorch: `F.hardsigmoid`. */
@@ -107,10 +108,14 @@ export function softplus(x: Tensor, beta = 1, threshold = 20): Tensor {
       (x, dy) => run.softplusGrad(x, dy),
     )
   }
-  return scope(() => {
+  const y = scope(() => {
+    const value = x.detach()
+    const scaled = value.mul(beta)
+    return scaled.gt(threshold).where(value, scaled.exp().log1p().div(beta))
+  })
+  return pointwise('softplus', x, y, 'x', (dy, x) => {
     const scaled = x.mul(beta)
-    // Bounded first, so that nothing overflows on the side that is not taken.
-    return scaled.gt(threshold).where(x, scaled.minimum(threshold).exp().log1p().div(beta))
+    return scaled.gt(threshold).where(dy, dy.mul(scaled.sigmoid()))
   })
 }
 
@@ -138,7 +143,7 @@ export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
     x,
     run.leakyRelu(x, slope),
     'x',
-    (dy, x) => dy.mul(x.gt(0).where(1, slope)),
+    (dy, x) => x.gt(0).where(dy, dy.mul(slope)),
     (x, dy) => run.leakyReluGrad(x, dy, slope),
   )
 }
@@ -166,15 +171,24 @@ export function tanhshrink(x: Tensor): Tensor {
   return x.sub(x.tanh())
 }
 
-/** x moved towards 0 by lambda, and 0 within lambda of it. PyTorch: `F.softshrink`. */
+/**
+ * x moved towards 0 by lambda, and 0 within lambda of it, lambda included; the gradient there is 0. PyTorch: `F.softshrink`.
+ * NaN stays NaN and passes its gradient on (in PyTorch that depends on where in memory the element lies).
+ * @throws ValueError for a negative lambda
+ */
 export function softshrink(x: Tensor, lambda = 0.5): Tensor {
-  return x.sub(x.clamp(-lambda, lambda))
+  if (!(lambda >= 0)) throw new ValueError(`softshrink: lambda must be at least 0, got ${lambda}.`, { op: 'softshrink' })
+  // Asked this way round, NaN stays NaN.
+  return scope(() => x.abs().le(lambda).where(0, x.sub(x.detach().sign().mul(lambda))))
 }
 
-/** x, and 0 within lambda of 0. PyTorch: `F.hardshrink`. */
+/**
+ * x, and 0 within lambda of 0, lambda included; the gradient there is 0. PyTorch: `F.hardshrink`.
+ * NaN stays NaN and passes its gradient on (in PyTorch that depends on where in memory the element lies).
+ */
 export function hardshrink(x: Tensor, lambda = 0.5): Tensor {
   // Asked this way round, NaN stays NaN.
-  return x.abs().le(lambda).where(0, x)
+  return scope(() => x.abs().le(lambda).where(0, x))
 }
 
 /** Gated linear unit: the first half of `dim` times the sigmoid of the second. PyTorch: `F.glu`. */

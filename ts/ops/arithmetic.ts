@@ -1,7 +1,7 @@
 import { record } from '../autograd.js'
 import { isFloat } from '../dtype.js'
 import { run } from '../native/run.js'
-import type { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor.js'
 import { type Binary, binary, pointwise, shapeOf, sumBack, withoutGradient } from './pointwise-table.js'
 import { scalarLike, tracked } from './support.js'
 
@@ -39,22 +39,28 @@ const quotient: Binary = binary(
   (dy, a, b) => dy.mul(a.div(b).div(b)).neg(),
 )
 /** a / b; integers give float32. PyTorch: `torch.div`. */
-export const div: Binary = (a, b) => quotient(typeof b === 'number' && !isFloat(a.dtype) ? a.cast('float32') : a, b)
-/** The larger of both; NaN wins; where they are equal each gets half of the gradient. PyTorch: `torch.maximum`. */
+export const div: Binary = (a, b) => quotient(typeof b === 'number' && a instanceof Tensor && !isFloat(a.dtype) ? a.cast('float32') : a, b)
+/**
+ * The larger of both; NaN wins; where they are equal each gets half of the gradient, where one is NaN both get all of it.
+ * PyTorch: `torch.maximum`.
+ */
 export const maximum: Binary = binary(
   'maximum',
   'maximumScalar',
   'ab',
-  (dy, a, b) => share(dy, a.gt(b), a.eq(b)),
   (dy, a, b) => share(dy, a.lt(b), a.eq(b)),
+  (dy, a, b) => share(dy, a.gt(b), a.eq(b)),
 )
-/** The smaller of both; NaN wins; where they are equal each gets half of the gradient. PyTorch: `torch.minimum`. */
+/**
+ * The smaller of both; NaN wins; where they are equal each gets half of the gradient, where one is NaN both get all of it.
+ * PyTorch: `torch.minimum`.
+ */
 export const minimum: Binary = binary(
   'minimum',
   'minimumScalar',
   'ab',
-  (dy, a, b) => share(dy, a.lt(b), a.eq(b)),
   (dy, a, b) => share(dy, a.gt(b), a.eq(b)),
+  (dy, a, b) => share(dy, a.lt(b), a.eq(b)),
 )
 /** a - floor(a / b) b: the remainder with the sign of b. PyTorch: `torch.remainder`. */
 export const remainder: Binary = binary(
@@ -65,9 +71,9 @@ export const remainder: Binary = binary(
   (dy, a, b) => dy.mul(a.div(b).floor()).neg(),
 )
 
-/** dy where `won`, half of it where `tied`. */
-function share(dy: Tensor, won: Tensor, tied: Tensor): Tensor {
-  return won.where(dy, tied.where(dy.mul(0.5), 0))
+/** Nothing where `lost`, half of dy where `tied`. Asked this way round, what stands beside NaN gets dy, as in PyTorch. */
+function share(dy: Tensor, lost: Tensor, tied: Tensor): Tensor {
+  return lost.where(0, tied.where(dy.mul(0.5), dy))
 }
 
 /** a to the power of b. The gradient of a at b = 0 and that of b at a = 0 are 0. PyTorch: `torch.pow`. */
@@ -89,7 +95,7 @@ export function pow(a: Tensor, b: Tensor | number): Tensor {
   })
 }
 
-/** The angle of the point (b, a) in radians, between -π and π. PyTorch: `torch.atan2(a, b)`. */
+/** The angle of the point (b, a) in radians, between -π and π; at (0, 0) both gradients are 0. PyTorch: `torch.atan2(a, b)`. */
 export function atan2(a: Tensor, b: Tensor): Tensor {
   const y = run.atan2(a, b)
   if (!tracked(a) && !tracked(b)) return y
@@ -99,7 +105,9 @@ export function atan2(a: Tensor, b: Tensor): Tensor {
     inputs: [a, b],
     saved: [a, b],
     backward: (dy, a, b) => {
-      const scaled = dy.div(a!.square().add(b!.square()))
+      const squares = a!.square().add(b!.square())
+      // 0 at the origin, and where the squares are too small for the dtype.
+      const scaled = squares.eq(0).where(0, dy.div(squares))
       return [() => sumBack(scaled.mul(b!), like[0]), () => sumBack(scaled.mul(a!).neg(), like[1])]
     },
   })
@@ -111,9 +119,17 @@ export function floorDivide(a: Tensor, b: Tensor | number): Tensor {
   return withoutGradient('floorDivide', run.floorDivide(a, other), [a, other], 'Use a.div(b).floor(), whose gradient is 0.')
 }
 
-/** sqrt(a² + b²). PyTorch: `torch.hypot`. */
+/** sqrt(a² + b²), without overflow; Infinity where either is infinite. The gradients at (0, 0) are NaN. PyTorch: `torch.hypot`. */
 export function hypot(a: Tensor, b: Tensor): Tensor {
-  return a.square().add(b.square()).sqrt()
+  const y = run.hypot(a, b)
+  if (!tracked(a) && !tracked(b)) return y
+  const like = [shapeOf(a), shapeOf(b)] as const
+  return record(y, {
+    op: 'hypot',
+    inputs: [a, b],
+    saved: [a, b, y],
+    backward: (dy, a, b, y) => [() => sumBack(dy.mul(a!.div(y!)), like[0]), () => sumBack(dy.mul(b!.div(y!)), like[1])],
+  })
 }
 
 // PyTorch's other names.

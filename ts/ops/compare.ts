@@ -45,19 +45,18 @@ export function isclose(a: Tensor, b: Tensor, options: { rtol?: number; atol?: n
 }
 
 /** Whether every element is close. Waits for both. PyTorch: `torch.allclose`. */
-export async function allclose(a: Tensor, b: Tensor, options: { rtol?: number; atol?: number; equalNan?: boolean } = {}): Promise<boolean> {
-  const answer = scope(() => isclose(a, b, options).all())
-  try {
-    return Boolean(await answer.item())
-  } finally {
-    answer.dispose()
-  }
+export function allclose(a: Tensor, b: Tensor, options: { rtol?: number; atol?: number; equalNan?: boolean } = {}): Promise<boolean> {
+  return truthOf(scope(() => isclose(a, b, options).all()))
 }
 
 /** Whether both have the same shape and the same elements. Waits for both. PyTorch: `torch.equal`. */
-export async function equal(a: Tensor, b: Tensor): Promise<boolean> {
-  if (a.ndim !== b.ndim || a.shape.some((size, i) => size !== b.shape[i])) return false
-  const answer = scope(() => a.detach().eq(b.detach()).all())
+export function equal(a: Tensor, b: Tensor): Promise<boolean> {
+  const [x, y] = [a.shape, b.shape]
+  if (x.length !== y.length || x.some((size, i) => size !== y[i])) return Promise.resolve(false)
+  return truthOf(scope(() => a.detach().eq(b.detach()).all()))
+}
+
+async function truthOf(answer: Tensor): Promise<boolean> {
   try {
     return Boolean(await answer.item())
   } finally {

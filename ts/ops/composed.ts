@@ -1,5 +1,9 @@
+import { record } from '../autograd.js'
+import type { DType } from '../dtype.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
+import { shapeOf, sumBack } from './pointwise-table.js'
+import { tracked } from './support.js'
 
 // Functions written with the ops of the tables: their gradients, and the gradients of those, come from there.
 
@@ -61,23 +65,46 @@ export function logit(x: Tensor, eps?: number): Tensor {
   })
 }
 
-/**
- * x with NaN and infinities replaced. PyTorch: `torch.nan_to_num`; there the largest finite number is the default for the infinities, here
- * they stay.
- */
-export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; neginf?: number } = {}): Tensor {
-  const { nan = 0, posinf, neginf } = options
-  return scope(() => {
-    let y = x.isnan().where(nan, x)
-    if (posinf !== undefined) y = y.eq(Infinity).where(posinf, y)
-    if (neginf !== undefined) y = y.eq(-Infinity).where(neginf, y)
-    return y
-  })
+/** The largest finite number of each floating dtype. */
+const LARGEST: Readonly<Partial<Record<DType, number>>> = {
+  float64: Number.MAX_VALUE,
+  float32: 3.4028234663852886e38,
+  bfloat16: 3.3895313892515355e38,
+  float16: 65504,
 }
 
-/** x log(y), and 0 where x is 0. PyTorch: `torch.xlogy`. */
+/**
+ * x with NaN replaced by `nan` (0), Infinity by `posinf` and -Infinity by `neginf` (the dtype's largest and smallest finite number). The
+ * gradient of what was replaced is 0; integers stay as they are. PyTorch: `torch.nan_to_num`.
+ */
+export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; neginf?: number } = {}): Tensor {
+  const largest = LARGEST[x.dtype]
+  if (largest === undefined) return x
+  const { nan = 0, posinf = largest, neginf = -largest } = options
+  // Each asks x itself: what took the place of a NaN is not replaced again.
+  return scope(() => x.isnan().where(nan, x.eq(Infinity).where(posinf, x.eq(-Infinity).where(neginf, x))))
+}
+
+/**
+ * x log(y), and 0 where x is 0 (unless y is NaN). The gradient of x is log(y), and 0 where both x is 0 and y at most 0; that of y is x / y.
+ * PyTorch: `torch.xlogy`.
+ */
 export function xlogy(x: Tensor, y: Tensor): Tensor {
-  return scope(() => x.eq(0).logicalAnd(y.isnan().logicalNot()).where(0, x.mul(y.log())))
+  const z = scope(() => {
+    const [a, b] = [x.detach(), y.detach()]
+    return a.eq(0).logicalAnd(b.isnan().logicalNot()).where(0, a.mul(b.log()))
+  })
+  if (!tracked(x) && !tracked(y)) return z
+  const like = [shapeOf(x), shapeOf(y)] as const
+  return record(z, {
+    op: 'xlogy',
+    inputs: [x, y],
+    saved: [x, y],
+    backward: (dz, x, y) => [
+      () => sumBack(x!.eq(0).logicalAnd(y!.le(0)).where(0, xlogy(dz, y!)), like[0]),
+      () => sumBack(dz.mul(x!).div(y!), like[1]),
+    ],
+  })
 }
 
 /** Degrees to radians. PyTorch: `torch.deg2rad`. */

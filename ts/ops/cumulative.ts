@@ -1,4 +1,4 @@
-import { record } from '../autograd.js'
+import { isGradEnabled, record } from '../autograd.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
@@ -16,7 +16,10 @@ export function cumsum(x: Tensor, dim: number): Tensor {
   })
 }
 
-/** Running product along `dim`; integers give int64. The gradient is exact where elements are 0. PyTorch: `torch.cumprod`. */
+/**
+ * Running product along `dim`; integers give int64. The gradient is exact where elements are 0: nothing behind a 0 has one, and NaN behind it
+ * reaches nothing before it. PyTorch: `torch.cumprod`, which divides by the element and so gives NaN for that of an infinite one.
+ */
 export function cumprod(x: Tensor, dim: number): Tensor {
   const y = run.cumprod(x, dim)
   if (!tracked(x)) return y
@@ -31,22 +34,33 @@ export function cumprod(x: Tensor, dim: number): Tensor {
 function cumprodGradient(dy: Tensor, x: Tensor, dim: number): Tensor {
   const n = x.shape[dim] ?? 1
   if (x.ndim === 0 || n === 0) return dy
+  // A second derivative needs the plain products: what a 0 hides is that of the 0 itself. As in PyTorch, NaN then spreads behind it.
+  const product = isGradEnabled() ? (a: Tensor, b: Tensor): Tensor => a.mul(b) : cutOff
   return scope(() => {
-    let factor = shifted(x, dim, 1, 0)
+    // Multiplied where there is something that far ahead, and 0 behind: an infinite factor would make NaN of a padded 0.
+    const withAhead = (a: Tensor, b: Tensor, step: number): Tensor =>
+      padded(product(a.narrow(dim, 0, n - step), b.narrow(dim, step, n - step)), dim, 0, step)
+    let factor = padded(x.narrow(dim, 1, n - 1), dim, 0, 1)
     let sum = dy
     for (let step = 1; step < n; step *= 2) {
-      sum = sum.add(factor.mul(shifted(sum, dim, step, 0)))
-      factor = factor.mul(shifted(factor, dim, step, 0))
+      sum = sum.add(withAhead(factor, sum, step))
+      factor = withAhead(factor, factor, step)
     }
-    return shifted(x, dim, -1, 1).cumprod(dim).mul(sum)
+    const before = padded(x.narrow(dim, 0, n - 1), dim, 1, 0, 1)
+    const dx = before.cumprod(dim).mul(sum)
+    if (isGradEnabled()) return dx
+    const behind = before.ne(0).cast('int32').cumprod(dim).eq(0)
+    return behind.where(0, x.isnan().where(NaN, dx))
   })
 }
 
-/** y[i] = x[i + by] along `dim`, and `fill` where that lies outside. */
-function shifted(x: Tensor, dim: number, by: number, fill: number): Tensor {
-  const n = x.shape[dim]!
-  const keep = Math.max(0, n - Math.abs(by))
+/** a b, and 0 where a is 0, whatever b is. */
+function cutOff(a: Tensor, b: Tensor): Tensor {
+  return a.eq(0).where(0, a.mul(b))
+}
+
+/** x with elements of `fill` put before and after it along `dim`. */
+function padded(x: Tensor, dim: number, before: number, after: number, fill = 0): Tensor {
   // Pads count from the last dimension.
-  const pads = [...Array<number>(2 * (x.ndim - 1 - dim)).fill(0), by > 0 ? 0 : n - keep, by > 0 ? n - keep : 0]
-  return x.narrow(dim, by > 0 ? n - keep : 0, keep).pad(pads, { value: fill })
+  return x.pad([...Array<number>(2 * (x.ndim - 1 - dim)).fill(0), before, after], { value: fill })
 }

@@ -1,6 +1,7 @@
 import { eye } from '../create.js'
 import { record } from '../autograd.js'
 import { run } from '../native/run.js'
+import { settle } from '../options.js'
 import { defaultGenerator, type Generator } from '../random.js'
 import type { Tensor } from '../tensor.js'
 import { shapeOf, sumBack, withoutGradient } from './pointwise-table.js'
@@ -23,7 +24,9 @@ export interface AugmentOptions {
 
 /** Random changes to a batch of images [N, H, W, C], uint8 or float; shape and dtype stay. It has no gradient. */
 export function augment(images: Tensor, options: AugmentOptions = {}): Tensor {
-  const { flip = false, pad = 0, cutout = 0, brightness = 0, contrast = 0, saturation = 0, generator = defaultGenerator() } = options
+  const { flip, pad, cutout, brightness, contrast, saturation, generator = defaultGenerator() } = settle('augment', options, {
+    flip: false, pad: 0, cutout: 0, brightness: 0, contrast: 0, saturation: 0, generator: undefined,
+  })
   const y = run.augment(images, generator.key(), flip, pad, cutout, brightness, contrast, saturation)
   return withoutGradient('augment', y, [images], 'Augment the data before it enters the model.')
 }

@@ -12,7 +12,9 @@ export const exp: Unary = unary('exp', 'y', (dy, y) => dy.mul(y))
 /** eˣ - 1, exact near 0. PyTorch: `torch.expm1`. */
 export const expm1: Unary = unary('expm1', 'y', (dy, y) => dy.mul(y.add(1)))
 /** 2ˣ. PyTorch: `torch.exp2`. */
-export const exp2: Unary = (x) => rpow(x, 2)
+export function exp2(x: Tensor): Tensor {
+  return rpow(x, 2)
+}
 /** Natural logarithm; -Infinity at 0, NaN below. PyTorch: `torch.log`. */
 export const log: Unary = unary('log', 'x', (dy, x) => dy.div(x))
 /** log(1 + x), exact near 0. PyTorch: `torch.log1p`. */
@@ -20,7 +22,9 @@ export const log1p: Unary = unary('log1p', 'x', (dy, x) => dy.div(x.add(1)))
 /** Logarithm to base 2. PyTorch: `torch.log2`. */
 export const log2: Unary = unary('log2', 'x', (dy, x) => dy.div(x.mul(Math.LN2)))
 /** Logarithm to base 10. PyTorch: `torch.log10`. */
-export const log10: Unary = (x) => log(x).mul(Math.LOG10E)
+export function log10(x: Tensor): Tensor {
+  return log(x).mul(Math.LOG10E)
+}
 /** Sine of x radians. PyTorch: `torch.sin`. */
 export const sin: Unary = unary('sin', 'x', (dy, x) => dy.mul(x.cos()))
 /** Cosine of x radians. PyTorch: `torch.cos`. */
@@ -62,7 +66,9 @@ export const round: Unary = unary('round', '', zerosLike)
 /** x without its fraction. The gradient is 0. PyTorch: `torch.trunc`. */
 export const trunc: Unary = unary('trunc', '', zerosLike)
 /** The fraction of x, with x's sign. PyTorch: `torch.frac`. */
-export const frac: Unary = (x) => x.sub(x.trunc())
+export function frac(x: Tensor): Tensor {
+  return x.sub(x.trunc())
+}
 
 /** The constant minus x: c - x. PyTorch: `torch.rsub`. */
 export function rsub(x: Tensor, c: number): Tensor {
@@ -80,19 +86,25 @@ export function rpow(x: Tensor, c: number): Tensor {
 }
 
 /**
- * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies within, bounds included. PyTorch:
- * `torch.clamp`.
+ * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies between the bounds, and is 0 at a bound
+ * itself. PyTorch: `torch.clamp`.
  * @example x.clamp(0, 1), x.clamp(null, 6)
  */
 export function clamp(x: Tensor, min?: number | null, max?: number | null): Tensor {
-  const low = min ?? -Infinity
-  const high = max ?? Infinity
+  // NaN is no bound at all: an infinite one would stop the gradient of an infinite x.
+  const low = min ?? NaN
+  const high = max ?? NaN
   return pointwise(
     'clamp',
     x,
     run.clamp(x, low, high),
     'x',
-    (dy, x) => x.ge(low).logicalAnd(x.le(high)).where(dy, 0),
+    (dy, x) => {
+      const within = Number.isNaN(low) ? null : x.gt(low)
+      const below = Number.isNaN(high) ? null : x.lt(high)
+      const inside = within && below ? within.logicalAnd(below) : (within ?? below)
+      return inside ? inside.where(dy, 0) : dy
+    },
     (x, dy) => run.clampGrad(x, dy, low, high),
   )
 }

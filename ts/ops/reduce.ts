@@ -43,7 +43,10 @@ export function mean(x: Tensor, dims?: Dims, { keepdim = false }: ReduceOptions 
   return record(y, { op: 'mean', inputs: [x], saved: [], backward: (dy) => [() => kept(dy, shape, reduced).div(count).expand(shape)] })
 }
 
-/** Product over `dims`; integers give int64. The gradient is exact where elements are 0. PyTorch: `torch.prod`. */
+/**
+ * Product over `dims`; integers give int64. The gradient of an element is the product of all others, exact where elements are 0.
+ * PyTorch: `torch.prod`, which divides where there is no 0, and so gives NaN for the gradient of NaN itself there.
+ */
 export function prod(x: Tensor, dims?: Dims, { keepdim = false }: ReduceOptions = {}): Tensor {
   const y = run.prod(x, dimList(dims), keepdim)
   if (!tracked(x)) return y

@@ -1,4 +1,4 @@
-import { run } from '../internal.js'
+import { run, settle } from '../internal.js'
 import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
 import { Optimizer } from './optimizer.js'
 
@@ -18,7 +18,10 @@ export interface AdagradOptions extends CommonOptions {
  */
 export class Adagrad extends Optimizer<AdagradOptions> {
   constructor(params: Parameters<AdagradOptions>, options: AdagradOptions = {}) {
-    super(params, { lr: 1e-2, weightDecay: 0, l1: 0, maximize: false, lrDecay: 0, eps: 1e-10, initialAccumulatorValue: 0, ...options })
+    super(
+      params,
+      settle(new.target.name, options, { lr: 1e-2, weightDecay: 0, l1: 0, maximize: false, lrDecay: 0, eps: 1e-10, initialAccumulatorValue: 0 }),
+    )
   }
 
   protected override validate(group: ParameterGroup<AdagradOptions>): void {

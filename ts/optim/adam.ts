@@ -1,4 +1,4 @@
-import { run } from '../internal.js'
+import { run, settle } from '../internal.js'
 import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
 import { Optimizer } from './optimizer.js'
 
@@ -12,6 +12,10 @@ export interface AdamOptions extends CommonOptions {
   amsgrad?: boolean
 }
 
+const DEFAULTS: Required<AdamOptions> = {
+  lr: 1e-3, weightDecay: 0, l1: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false,
+}
+
 /**
  * Adam (Kingma and Ba 2015): m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p = p - lr * m' / (sqrt(v') + eps) with m' = m / (1 - b1^t),
  * v' = v / (1 - b2^t).
@@ -19,7 +23,7 @@ export interface AdamOptions extends CommonOptions {
  */
 export class Adam extends Optimizer<AdamOptions> {
   constructor(params: Parameters<AdamOptions>, options: AdamOptions = {}) {
-    super(params, { lr: 1e-3, weightDecay: 0, l1: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false, ...options })
+    super(params, settle(new.target.name, options, DEFAULTS))
   }
 
   protected override validate(group: ParameterGroup<AdamOptions>): void {
@@ -60,7 +64,7 @@ export class Adam extends Optimizer<AdamOptions> {
  */
 export class AdamW extends Adam {
   constructor(params: Parameters<AdamOptions>, options: AdamOptions = {}) {
-    super(params, { weightDecay: 1e-2, ...options })
+    super(params, settle(new.target.name, options, { ...DEFAULTS, weightDecay: 1e-2 }))
   }
 
   protected override get decoupled(): boolean {

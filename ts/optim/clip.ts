@@ -1,5 +1,5 @@
 import { noGrad, scope, type Tensor, ValueError } from '../index.js'
-import { dtypeCode, run, unscoped } from '../internal.js'
+import { dtypeCode, run, settle, unscoped } from '../internal.js'
 
 /** How `optimizer.step` bounds gradients. */
 export interface ClipOptions {
@@ -19,9 +19,12 @@ export interface ClipOptions {
  */
 export function clipGradients(
   grads: Tensor[],
-  { clipNorm, normType = 2, clipValue, refuseNonFinite = false }: ClipOptions,
+  options: ClipOptions,
   several: boolean,
 ): { grads: Tensor[]; scale: Tensor | null } {
+  const { clipNorm, normType, clipValue, refuseNonFinite } = settle('optimizer.step', options, {
+    clipNorm: undefined, normType: 2, clipValue: undefined, refuseNonFinite: false,
+  })
   if (clipValue !== undefined) {
     positive('clipValue', clipValue)
     grads = grads.map((grad) => run.clamp(grad, -clipValue, clipValue))
@@ -47,7 +50,8 @@ function refuse(norm: Tensor, scale: Tensor): Tensor {
  * tensor).
  * `optimizer.step({ clipNorm })` does the same without writing the gradients. PyTorch: `torch.nn.utils.clip_grad_norm_`.
  */
-export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number, { normType = 2 }: { normType?: number } = {}): Tensor {
+export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number, options: { normType?: number } = {}): Tensor {
+  const { normType } = settle('clipGradNorm', options, { normType: 2 })
   positive('maxNorm', maxNorm)
   const owners = withGradients(parameters, 'clipGradNorm')
   return noGrad(() =>

@@ -1,4 +1,5 @@
 import type { Tensor } from '../index.js'
+import { settle } from '../internal.js'
 
 /**
  * Two parameter groups: weights, with `weightDecay`, and what should not shrink (biases, and the scales of norms: everything of fewer than
@@ -10,8 +11,9 @@ import type { Tensor } from '../index.js'
  */
 export function decayGroups(
   model: { namedParameters(): Iterable<readonly [string, Tensor]> },
-  { weightDecay = 0.01, except }: { weightDecay?: number; except?: RegExp } = {},
+  options: { weightDecay?: number; except?: RegExp } = {},
 ): { params: Tensor[]; weightDecay: number }[] {
+  const { weightDecay, except } = settle('decayGroups', options, { weightDecay: 0.01, except: undefined })
   const decayed: Tensor[] = []
   const spared: Tensor[] = []
   for (const [name, parameter] of model.namedParameters()) {

@@ -1,6 +1,7 @@
 import { ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import type { Optimizer } from './optimizer.js'
-import { Schedule, type ScheduleFactory, span } from './schedule.js'
+import { checkNumbers, Schedule, type ScheduleFactory, span } from './schedule.js'
 
 /** Options of `OneCycleLR`. */
 export interface OneCycleOptions {
@@ -40,7 +41,9 @@ export class OneCycleLR extends Schedule {
   constructor(optimizer: Optimizer, options: OneCycleOptions & { totalSteps: number }) {
     super(optimizer, 'step')
     const cycles = optimizer.groups.every((group) => ((group as Momentum).momentum ?? 0) > 0 || (group as Momentum).betas !== undefined)
-    this.#options = {
+    this.#options = settle('OneCycleLR', options, {
+      maxLr: NaN,
+      totalSteps: NaN,
       pctStart: 0.3,
       annealStrategy: 'cos',
       cycleMomentum: cycles,
@@ -49,10 +52,12 @@ export class OneCycleLR extends Schedule {
       divFactor: 25,
       finalDivFactor: 1e4,
       threePhase: false,
-      ...options,
-    }
-    const { pctStart, maxLr, cycleMomentum } = this.#options
-    span('OneCycleLR', options.totalSteps, options.totalSteps)
+    })
+    const { pctStart, maxLr, cycleMomentum, totalSteps, annealStrategy, baseMomentum, maxMomentum, divFactor, finalDivFactor } = this.#options
+    span('OneCycleLR', totalSteps, totalSteps)
+    checkNumbers('OneCycleLR', { maxLr, baseMomentum, maxMomentum, divFactor, finalDivFactor }, 0)
+    if (annealStrategy !== 'cos' && annealStrategy !== 'linear')
+      throw new ValueError(`OneCycleLR: annealStrategy is '${String(annealStrategy)}'; it must be 'cos' or 'linear'.`)
     if (!(pctStart >= 0 && pctStart <= 1)) throw new ValueError(`OneCycleLR: pctStart is ${pctStart}; it must lie in [0, 1].`)
     if (cycleMomentum && !cycles) throw new ValueError('OneCycleLR: cycleMomentum wants an optimizer with momentum above 0 or betas.')
     if (typeof maxLr !== 'number' && maxLr.length !== optimizer.groups.length)

@@ -1,5 +1,5 @@
 import { full, noGrad, scope, tensor, type Tensor, ValueError, zeros } from '../index.js'
-import { captureContext, persistent, run } from '../internal.js'
+import { captureContext, persistent, run, settle } from '../internal.js'
 import { clipGradients, type ClipOptions } from './clip.js'
 import {
   type Cohort,
@@ -13,12 +13,6 @@ import {
   type Update,
 } from './group.js'
 import { checkState, type OptimizerState, plainFields } from './state.js'
-
-/** Every optimizer's options: a misspelt one must not be passed over. */
-const OPTIONS: ReadonlySet<string> = new Set([
-  'lr', 'weightDecay', 'l1', 'maximize', 'momentum', 'dampening', 'nesterov', 'alpha', 'eps', 'centered', 'betas', 'amsgrad', 'lrDecay',
-  'initialAccumulatorValue',
-])
 
 /**
  * The base of all optimizers. `step()` is all or nothing: if any gradient is invalid (a bad label in the batch), no parameter and no state
@@ -39,8 +33,6 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
       const way = typeof source?.parameters === 'function' ? 'Pass model.parameters().' : 'Pass model.parameters(), or a list of groups.'
       throw new ValueError(`${name}: takes parameters, got ${source === null ? 'null' : typeof source}.\n  ${way}`)
     }
-    const unknown = Object.keys(defaults).find((key) => !OPTIONS.has(key))
-    if (unknown !== undefined) throw new ValueError(`${name}: has no option '${unknown}'.\n  Options of the optimizers are ${[...OPTIONS].join(', ')}.`)
     const given = [...params] as (Tensor | (Partial<O> & { params: Iterable<Tensor> }))[]
     if (given.length === 0)
       throw new ValueError(`${this.constructor.name}: no parameters.\n  Pass model.parameters(), and unfreeze what is to be trained.`)
@@ -71,7 +63,8 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
 
   /** Adds parameters that train from now on, with options of their own. */
   addGroup(options: Partial<O> & { params: Iterable<Tensor> }): void {
-    const group = { ...this.#defaults, ...withoutUndefined(options), params: [...options.params] } as ParameterGroup<O>
+    const { params, ...own } = options
+    const group = { ...settle<object, Required<O>>(this.constructor.name, own, this.#defaults), params: [...params] } as ParameterGroup<O>
     const known = new Set(this.groups.flatMap(({ params }) => params))
     for (const param of group.params) {
       if (!param.isLeaf)
@@ -263,8 +256,4 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
       for (const { step } of cohorts) step.dispose()
     }
   }
-}
-
-function withoutUndefined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 }

@@ -1,6 +1,7 @@
 import { ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import type { Optimizer } from './optimizer.js'
-import { Schedule, type ScheduleFactory, type ScheduleState } from './schedule.js'
+import { checkNumbers, Schedule, type ScheduleFactory, type ScheduleState } from './schedule.js'
 
 /** Options of `ReduceLROnPlateau`. */
 export interface PlateauOptions {
@@ -34,7 +35,7 @@ export class ReduceLROnPlateau extends Schedule {
 
   constructor(optimizer: Optimizer, options: PlateauOptions = {}) {
     super(optimizer, 'epoch')
-    this.#options = {
+    this.#options = settle('ReduceLROnPlateau', options, {
       mode: 'min',
       factor: 0.1,
       patience: 10,
@@ -43,9 +44,13 @@ export class ReduceLROnPlateau extends Schedule {
       cooldown: 0,
       minLr: 0,
       eps: 1e-8,
-      ...options,
-    }
-    if (!(this.#options.factor < 1)) throw new ValueError(`ReduceLROnPlateau: factor is ${this.#options.factor}; it must be below 1.`)
+    })
+    const { mode, thresholdMode, factor, ...others } = this.#options
+    if (!(factor >= 0 && factor < 1)) throw new ValueError(`ReduceLROnPlateau: factor is ${factor}; it must be at least 0 and below 1.`)
+    checkNumbers('ReduceLROnPlateau', others, 0)
+    if (mode !== 'min' && mode !== 'max') throw new ValueError(`ReduceLROnPlateau: mode is '${String(mode)}'; it must be 'min' or 'max'.`)
+    if (thresholdMode !== 'rel' && thresholdMode !== 'abs')
+      throw new ValueError(`ReduceLROnPlateau: thresholdMode is '${String(thresholdMode)}'; it must be 'rel' or 'abs'.`)
     this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
 

@@ -1,4 +1,4 @@
-import { run } from '../internal.js'
+import { run, settle } from '../internal.js'
 import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
 import { Optimizer } from './optimizer.js'
 
@@ -20,7 +20,10 @@ export interface RMSpropOptions extends CommonOptions {
  */
 export class RMSprop extends Optimizer<RMSpropOptions> {
   constructor(params: Parameters<RMSpropOptions>, options: RMSpropOptions = {}) {
-    super(params, { lr: 1e-2, weightDecay: 0, l1: 0, maximize: false, alpha: 0.99, eps: 1e-8, momentum: 0, centered: false, ...options })
+    super(
+      params,
+      settle(new.target.name, options, { lr: 1e-2, weightDecay: 0, l1: 0, maximize: false, alpha: 0.99, eps: 1e-8, momentum: 0, centered: false }),
+    )
   }
 
   protected override validate(group: ParameterGroup<RMSpropOptions>): void {

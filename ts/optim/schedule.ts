@@ -37,6 +37,9 @@ export abstract class Schedule {
   readonly optimizer: Optimizer
 
   constructor(optimizer: Optimizer, interval: 'step' | 'epoch') {
+    const { name } = new.target
+    if (!Array.isArray(optimizer?.groups)) throw new ValueError(`${name}: takes an optimizer first, as in new optim.${name}(optimizer, ...).`)
+    if (interval !== 'step' && interval !== 'epoch') throw new ValueError(`${name}: interval is '${String(interval)}'; it must be 'step' or 'epoch'.`)
     this.optimizer = optimizer
     this.interval = interval
     this.base = optimizer.groups.map(({ lr }) => lr)
@@ -78,6 +81,16 @@ export abstract class Schedule {
     this.t = state.t
     this.base = [...state.base]
     this.apply()
+  }
+}
+
+/** Throws unless each number, also in lists, is finite and at least `low`. */
+export function checkNumbers(name: string, numbers: Readonly<Record<string, number | readonly number[]>>, low: number = -Infinity): void {
+  for (const [option, values] of Object.entries(numbers)) {
+    for (const value of [values].flat()) {
+      if (Number.isFinite(value) && (value as number) >= low) continue
+      throw new ValueError(`${name}: ${option} is ${String(value)}; it must be a finite number${low === -Infinity ? '' : ` of at least ${low}`}.`)
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 // Learning rates as functions of time, with PyTorch's formulas. Each class is for loops by hand, each factory for `fit({ schedule })`.
 import { ValueError } from '../index.js'
+import { settle } from '../internal.js'
 import type { Optimizer } from './optimizer.js'
-import { Schedule, type ScheduleFactory, span } from './schedule.js'
+import { checkNumbers, Schedule, type ScheduleFactory, span } from './schedule.js'
 
 /** Whether a schedule moves once a step or once an epoch. */
 export interface IntervalOption {
@@ -12,8 +13,9 @@ export interface IntervalOption {
 export class LambdaLR extends Schedule {
   #factor: (t: number, group: number) => number
 
-  constructor(optimizer: Optimizer, factor: (t: number, group: number) => number, { interval = 'epoch' }: IntervalOption = {}) {
-    super(optimizer, interval)
+  constructor(optimizer: Optimizer, factor: (t: number, group: number) => number, options: IntervalOption = {}) {
+    super(optimizer, settle(new.target.name, options, { interval: 'epoch' }).interval)
+    if (typeof factor !== 'function') throw new ValueError(`${new.target.name}: takes a function of the time that gives the factor.`)
     this.#factor = factor
     this.apply()
   }
@@ -31,9 +33,11 @@ export interface StepOptions extends IntervalOption {
 
 /** base * gamma^floor(t / stepSize); gamma 0.1. PyTorch: `StepLR`. */
 export class StepLR extends LambdaLR {
-  constructor(optimizer: Optimizer, { stepSize, gamma = 0.1, interval }: StepOptions) {
-    if (!(stepSize >= 1)) throw new ValueError(`StepLR: stepSize is ${stepSize}; it must be at least 1.`)
-    super(optimizer, (t) => gamma ** Math.floor(t / stepSize), { interval: interval ?? 'epoch' })
+  constructor(optimizer: Optimizer, options: StepOptions) {
+    const { stepSize, gamma, interval } = settle('StepLR', options, { stepSize: NaN, gamma: 0.1, interval: 'epoch' })
+    checkNumbers('StepLR', { stepSize }, 1)
+    checkNumbers('StepLR', { gamma })
+    super(optimizer, (t) => gamma ** Math.floor(t / stepSize), { interval })
   }
 }
 
@@ -45,8 +49,11 @@ export interface MultiStepOptions extends IntervalOption {
 
 /** base * gamma^(milestones passed); gamma 0.1. PyTorch: `MultiStepLR`. */
 export class MultiStepLR extends LambdaLR {
-  constructor(optimizer: Optimizer, { milestones, gamma = 0.1, interval }: MultiStepOptions) {
-    super(optimizer, (t) => gamma ** milestones.filter((milestone) => milestone <= t).length, { interval: interval ?? 'epoch' })
+  constructor(optimizer: Optimizer, options: MultiStepOptions) {
+    const { milestones, gamma, interval } = settle('MultiStepLR', options, { milestones: undefined, gamma: 0.1, interval: 'epoch' })
+    if (milestones === undefined || !Array.isArray(milestones)) throw new ValueError('MultiStepLR: milestones is a list of times, as in [30, 80].')
+    checkNumbers('MultiStepLR', { milestones, gamma })
+    super(optimizer, (t) => gamma ** milestones.filter((milestone) => milestone <= t).length, { interval })
   }
 }
 
@@ -57,8 +64,10 @@ export interface ExponentialOptions extends IntervalOption {
 
 /** base * gamma^t. PyTorch: `ExponentialLR`. */
 export class ExponentialLR extends LambdaLR {
-  constructor(optimizer: Optimizer, { gamma, interval }: ExponentialOptions) {
-    super(optimizer, (t) => gamma ** t, { interval: interval ?? 'epoch' })
+  constructor(optimizer: Optimizer, options: ExponentialOptions) {
+    const { gamma, interval } = settle('ExponentialLR', options, { gamma: NaN, interval: 'epoch' })
+    checkNumbers('ExponentialLR', { gamma })
+    super(optimizer, (t) => gamma ** t, { interval })
   }
 }
 
@@ -73,7 +82,9 @@ export class CosineAnnealingLR extends Schedule {
   #tMax: number
   #etaMin: number
 
-  constructor(optimizer: Optimizer, { tMax, etaMin = 0, interval = 'epoch' }: CosineOptions) {
+  constructor(optimizer: Optimizer, options: CosineOptions) {
+    const { tMax, etaMin, interval } = settle('CosineAnnealingLR', options, { tMax: NaN, etaMin: 0, interval: 'epoch' })
+    checkNumbers('CosineAnnealingLR', { etaMin })
     super(optimizer, interval)
     this.#tMax = span('CosineAnnealingLR', tMax, tMax)
     this.#etaMin = etaMin
@@ -94,10 +105,13 @@ export interface LinearOptions extends IntervalOption {
 
 /** The factor goes from `startFactor` (1/3) to `endFactor` (1) in `totalIters` (5) steps and stays. PyTorch: `LinearLR`. */
 export class LinearLR extends LambdaLR {
-  constructor(optimizer: Optimizer, { startFactor = 1 / 3, endFactor = 1, totalIters = 5, interval }: LinearOptions = {}) {
-    super(optimizer, (t) => startFactor + ((endFactor - startFactor) * Math.min(t, totalIters)) / totalIters, {
-      interval: interval ?? 'epoch',
+  constructor(optimizer: Optimizer, options: LinearOptions = {}) {
+    const { startFactor, endFactor, totalIters, interval } = settle('LinearLR', options, {
+      startFactor: 1 / 3, endFactor: 1, totalIters: 5, interval: 'epoch',
     })
+    checkNumbers('LinearLR', { startFactor, endFactor })
+    span('LinearLR', totalIters, totalIters)
+    super(optimizer, (t) => startFactor + ((endFactor - startFactor) * Math.min(t, totalIters)) / totalIters, { interval })
   }
 }
 
@@ -105,12 +119,18 @@ export class LinearLR extends LambdaLR {
 export interface WarmupOptions {
   totalSteps: number
   warmup: number
+}
+/** Options of `CosineWarmup`. */
+export interface CosineWarmupOptions extends WarmupOptions {
+  /** Periods of the cosine (0.5). */
   cycles?: number
 }
 
 /** Rises linearly from 0 to base over the warm-up, then falls linearly to 0. Hugging Face: `get_linear_schedule_with_warmup`. */
 export class LinearWarmup extends LambdaLR {
-  constructor(optimizer: Optimizer, { totalSteps, warmup }: WarmupOptions) {
+  constructor(optimizer: Optimizer, options: WarmupOptions) {
+    const { totalSteps, warmup } = settle('LinearWarmup', options, { totalSteps: NaN, warmup: NaN })
+    span('LinearWarmup', totalSteps, totalSteps)
     const first = warmupSteps(warmup, totalSteps)
     super(optimizer, (t) => (t < first ? t / Math.max(1, first) : Math.max(0, (totalSteps - t) / Math.max(1, totalSteps - first))), {
       interval: 'step',
@@ -120,7 +140,10 @@ export class LinearWarmup extends LambdaLR {
 
 /** Rises linearly over the warm-up, then follows `cycles` (0.5) periods of a cosine. Hugging Face: `get_cosine_schedule_with_warmup`. */
 export class CosineWarmup extends LambdaLR {
-  constructor(optimizer: Optimizer, { totalSteps, warmup, cycles = 0.5 }: WarmupOptions) {
+  constructor(optimizer: Optimizer, options: CosineWarmupOptions) {
+    const { totalSteps, warmup, cycles } = settle('CosineWarmup', options, { totalSteps: NaN, warmup: NaN, cycles: 0.5 })
+    span('CosineWarmup', totalSteps, totalSteps)
+    checkNumbers('CosineWarmup', { cycles }, 0)
     const first = warmupSteps(warmup, totalSteps)
     const after = (t: number): number =>
       Math.max(0, 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * ((t - first) / Math.max(1, totalSteps - first)))))
@@ -154,34 +177,28 @@ export const lambdaLR =
   (optimizer) =>
     new LambdaLR(optimizer, factor, options)
 /** As `CosineAnnealingLR`; without `tMax` one fall over the whole training, step by step. */
-export const cosineAnnealingLR =
-  ({ tMax, ...options }: Partial<CosineOptions> = {}): ScheduleFactory =>
-  (optimizer, plan) =>
+export const cosineAnnealingLR = (options: Partial<CosineOptions> = {}): ScheduleFactory => {
+  const { tMax, etaMin, interval } = settle('cosineAnnealingLR', options, { tMax: undefined, etaMin: 0, interval: undefined })
+  return (optimizer, plan) =>
     new CosineAnnealingLR(optimizer, {
-      interval: tMax === undefined ? 'step' : 'epoch',
-      ...options,
+      interval: interval ?? (tMax === undefined ? 'step' : 'epoch'),
+      etaMin,
       tMax: span('cosineAnnealingLR', tMax, plan.totalSteps),
     })
+}
 /** As `LinearLR`; without `totalIters` over the whole training, step by step, from 1 to 0. */
-export const linear =
-  ({ totalIters, ...options }: LinearOptions = {}): ScheduleFactory =>
-  (optimizer, plan) =>
-    totalIters !== undefined
-      ? new LinearLR(optimizer, { ...options, totalIters })
-      : new LinearLR(optimizer, {
-          startFactor: 1,
-          endFactor: 0,
-          interval: 'step',
-          ...options,
-          totalIters: span('linear', undefined, plan.totalSteps),
-        })
+export const linear = (options: LinearOptions = {}): ScheduleFactory => {
+  if (options.totalIters !== undefined) return (optimizer) => new LinearLR(optimizer, options)
+  const { totalIters: _, ...chosen } = settle('linear', options, { startFactor: 1, endFactor: 0, totalIters: undefined, interval: 'step' })
+  return (optimizer, plan) => new LinearLR(optimizer, { ...chosen, totalIters: span('linear', undefined, plan.totalSteps) })
+}
 /** As `LinearWarmup` over the whole training; `warmup` is a share below 1 or a number of steps. */
-export const linearWarmup =
-  (warmup: number = 0.1, { totalSteps }: { totalSteps?: number } = {}): ScheduleFactory =>
-  (optimizer, plan) =>
-    new LinearWarmup(optimizer, { warmup, totalSteps: span('linearWarmup', totalSteps, plan.totalSteps) })
+export const linearWarmup = (warmup: number = 0.1, options: { totalSteps?: number } = {}): ScheduleFactory => {
+  const { totalSteps } = settle('linearWarmup', options, { totalSteps: undefined })
+  return (optimizer, plan) => new LinearWarmup(optimizer, { warmup, totalSteps: span('linearWarmup', totalSteps, plan.totalSteps) })
+}
 /** As `CosineWarmup` over the whole training; `warmup` is a share below 1 or a number of steps. */
-export const cosineWarmup =
-  (warmup: number = 0.1, { totalSteps, cycles = 0.5 }: { totalSteps?: number; cycles?: number } = {}): ScheduleFactory =>
-  (optimizer, plan) =>
-    new CosineWarmup(optimizer, { warmup, cycles, totalSteps: span('cosineWarmup', totalSteps, plan.totalSteps) })
+export const cosineWarmup = (warmup: number = 0.1, options: { totalSteps?: number; cycles?: number } = {}): ScheduleFactory => {
+  const { totalSteps, cycles } = settle('cosineWarmup', options, { totalSteps: undefined, cycles: 0.5 })
+  return (optimizer, plan) => new CosineWarmup(optimizer, { warmup, cycles, totalSteps: span('cosineWarmup', totalSteps, plan.totalSteps) })
+}

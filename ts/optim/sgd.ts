@@ -1,5 +1,5 @@
 import { type Tensor, ValueError } from '../index.js'
-import { run } from '../internal.js'
+import { run, settle } from '../internal.js'
 import type { CommonOptions, ParameterGroup, Parameters, Update } from './group.js'
 import { Optimizer } from './optimizer.js'
 
@@ -23,7 +23,10 @@ export interface SGDOptions extends CommonOptions {
  */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Parameters<SGDOptions>, options: SGDOptions = {}) {
-    super(params, { lr: 1e-3, weightDecay: 0, l1: 0, maximize: false, momentum: 0, dampening: 0, nesterov: false, ...options })
+    super(
+      params,
+      settle(new.target.name, options, { lr: 1e-3, weightDecay: 0, l1: 0, maximize: false, momentum: 0, dampening: 0, nesterov: false }),
+    )
   }
 
   protected override validate(group: ParameterGroup<SGDOptions>): void {
@@ -67,6 +70,6 @@ export class GD extends SGD {
   readonly fullBatch = true
 
   constructor(params: Iterable<Tensor> | Parameters<SGDOptions>, options: GDOptions = {}) {
-    super(params, { lr: 1e-2, ...options })
+    super(params, settle(new.target.name, options, { lr: 1e-2, weightDecay: 0, l1: 0, maximize: false }))
   }
 }

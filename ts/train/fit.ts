@@ -1,5 +1,6 @@
 // The training loop: at most two steps ahead of what is known, everything that a step made given back, modes restored whatever happens.
 import { CancelledError, Generator, type nn, type optim, scope, type Tensor, ValueError } from '../index.js'
+import { debug, says, warn } from '../internal.js'
 import { type BatchLog, type Callback, type FitContext } from './callbacks/index.js'
 import { type FitState, type Position, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { CheckpointFolder } from './checkpoint-folder.js'
@@ -43,6 +44,8 @@ export class FitRun implements FitContext {
   #train: TrainStep
   #mean = new Mean()
   #progress: Progress | null
+  /** Remarks of callbacks are made, also where progress is not shown. */
+  #remarks: boolean
   #folder: CheckpointFolder | null
   #flight: Flight
   /** Batches begun over all epochs, within this epoch, and since the last optimizer step. */
@@ -53,6 +56,7 @@ export class FitRun implements FitContext {
   /** An epoch has ended and `epoch` still is its number: a checkpoint of this moment begins with the next one. */
   #between = false
   #stop: string | null = null
+  #warned = false
 
   constructor(settings: FitSettings) {
     const { model, optimizer, loss, options, epochs } = settings
@@ -66,7 +70,10 @@ export class FitRun implements FitContext {
     const clip = { clipNorm: options.clipNorm, clipValue: options.clipValue, refuseNonFinite: guard }
     this.#train = new TrainStep({ model, optimizer, loss, clip, generator: this.#generator, compiled: options.compile ?? true })
     this.#flight = new Flight(model, this.#train)
-    this.#progress = options.verbose === false ? null : new Progress(options.verbose ?? true, options.stream)
+    // A stream of the program's own is not the library's to silence.
+    const said = (level: 'warn' | 'info'): boolean => options.verbose !== false && (options.stream !== undefined || says(level))
+    this.#progress = said('info') ? new Progress(options.verbose ?? true, options.stream) : null
+    this.#remarks = said('warn')
     this.#folder = options.checkpointDir === undefined ? null : new CheckpointFolder(options.checkpointDir, options.checkpointKeep ?? 2)
   }
 
@@ -133,6 +140,7 @@ export class FitRun implements FitContext {
       Object.assign(log, prefixed(await evaluateBatches(this.model, validation, loss, metrics, { signal: options.signal })))
     if (schedule?.interval === 'epoch') schedule.step(typeof log.valLoss === 'number' ? log.valLoss : log.loss)
     log.seconds = (performance.now() - begun) / 1000
+    this.#warnOfNonFinite(log)
     this.history.epochs.push(log)
     this.#batch = 0
     this.#seconds = 0
@@ -142,6 +150,21 @@ export class FitRun implements FitContext {
     if (this.#folder !== null && (options.checkpointEvery ?? 'epoch') === 'epoch') await this.#save(this.#folder.path(this.#index))
     this.#between = false
     this.epoch++
+  }
+
+  /** Once a run: losses that are no number any more teach nothing, and a model may go on being trained for hours. */
+  #warnOfNonFinite({ epoch, loss, valLoss }: EpochLog): void {
+    const training = !Number.isFinite(loss)
+    const validation = typeof valLoss === 'number' && !Number.isFinite(valLoss)
+    if (this.#warned || (!training && !validation)) return
+    this.#warned = true
+    const what = training ? `the training loss is ${loss}` : `the validation loss is ${valLoss}, while the training loss is ${figureOf(loss)}`
+    const way = training
+      ? "new StopOnNaN(), from 'ferrograd/train', among the callbacks stops at the first such batch and names the layer and op it came from.\n"
+        + '  Check the inputs, lower the learning rate, or clip gradients.'
+      : "new StopOnNaN(), from 'ferrograd/train', watches training alone: look at the validation data, or call trainer.evaluate on it after\n"
+        + '  anomaly(true), which names the layer and op.'
+    warn('FERROGRAD_NAN', `fit: ${what} in epoch ${epoch + 1}.\n  ${way}`)
   }
 
   /** Begins the step of a batch. */
@@ -241,7 +264,8 @@ export class FitRun implements FitContext {
   }
 
   note(text: string): void {
-    this.#progress?.note(text)
+    if (this.#progress !== null) this.#progress.note(text)
+    else if (this.#remarks) process.stderr.write(`${text}\n`)
   }
 
   saveCheckpoint(path: string): Promise<void> {
@@ -250,7 +274,9 @@ export class FitRun implements FitContext {
 
   async #save(path: string): Promise<void> {
     await this.#folder?.create()
+    const begun = performance.now()
     await writeCheckpoint(path, this.#state(), this.#settings.options.metadata)
+    debug(() => `fit: wrote ${path} in ${(performance.now() - begun).toFixed(0)} ms`)
     await this.#folder?.prune()
   }
 
@@ -258,6 +284,7 @@ export class FitRun implements FitContext {
     const path = typeof resume === 'string' ? resume : resume === true ? await this.#folder?.newest() : undefined
     if (path === undefined || path === null) return
     const position = await readCheckpoint(path, this.#state())
+    debug(() => `fit: goes on from ${path}, epoch ${position.epoch + 1}, step ${position.step}`)
     this.epoch = position.epoch
     this.step = position.step
     this.#index = position.index
@@ -290,6 +317,8 @@ export class FitRun implements FitContext {
     }
   }
 }
+
+const figureOf = (value: number): string => value.toPrecision(4)
 
 function prefixed(figures: Record<string, MetricValue>): Record<string, MetricValue> {
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [`val${name[0]?.toUpperCase()}${name.slice(1)}`, value]))

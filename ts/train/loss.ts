@@ -1,5 +1,6 @@
 // A trainer's loss: by name or by function, with the task it declares.
 import { nn, type Tensor, ValueError } from '../index.js'
+import { checkOptions } from '../internal.js'
 import type { Task } from './metrics/metric.js'
 
 /** A loss as the trainer takes it: a name, one of `nn`'s functions, a loss module, or a function of one's own that gives a scalar. */
@@ -14,6 +15,7 @@ export interface ResolvedLoss {
 type Named = ((output: Tensor, target: Tensor, options?: object) => Tensor) & {
   task: 'multiclass' | 'binary' | 'regression'
   fromLogits: boolean
+  defaults: object
 }
 
 /** Names in lower case without separators. Keras' names mean what they mean there: outputs are probabilities. */
@@ -70,8 +72,11 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       },
     }
 
+  const { defaults = {} } = traits
+  checkOptions(fn.name, lossOptions, defaults)
   const options: Record<string, unknown> = { ...lossOptions }
-  if (fromLogits !== undefined || named?.fromLogits !== undefined) options.fromLogits = logits
+  // Losses without that option take one kind of output alone.
+  if ('fromLogits' in defaults && (fromLogits !== undefined || named?.fromLogits !== undefined)) options.fromLogits = logits
   if (classWeights !== undefined && traits.task === 'multiclass') options.weight = classWeights
   const call = fn as unknown as Named
   if (classWeights === undefined || traits.task === 'multiclass')

@@ -1,5 +1,6 @@
 // What `new Trainer` and `fit` take, with the Keras words that differ only in spelling.
 import { type data, type nn, optim, ValueError } from '../index.js'
+import { unknownOption } from '../internal.js'
 import type { Callback } from './callbacks/index.js'
 import type { LossOption } from './loss.js'
 import type { Metric, Task } from './metrics/index.js'
@@ -83,9 +84,9 @@ export interface FitOptions {
    * but not running statistics.
    */
   compile?: boolean
-  /** Progress: a bar on a terminal, lines elsewhere, nothing for false. Default true. */
+  /** Progress: a bar on a terminal, lines elsewhere, nothing for false, or where FERROGRAD_LOG is below info. Default true. */
   verbose?: Verbose
-  /** Where progress goes. Default `process.stderr`. */
+  /** Where progress goes, whatever FERROGRAD_LOG says. Default `process.stderr`. */
   stream?: ProgressStream
 }
 
@@ -114,8 +115,7 @@ export function normaliseOptions<T extends object>(options: T, known: readonly s
     if (value === undefined) continue
     const camel = given.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
     const name = known.includes(camel) ? camel : kerasWords[camel]
-    if (name === undefined || !known.includes(name))
-      throw new ValueError(`${what}: there is no option '${given}'.\n  There are ${known.join(', ')}.`)
+    if (name === undefined || !known.includes(name)) throw unknownOption(what, given, known)
     if (name in result) throw new ValueError(`${what}: '${name}' is given twice, once as '${given}'.`)
     result[name] = name === 'verbose' && typeof value === 'number' ? value !== 0 : value
   }

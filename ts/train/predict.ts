@@ -1,5 +1,5 @@
 import { CancelledError, concat, type nn, noGrad, scope, ShapeError, type Tensor, ValueError } from '../index.js'
-import { Stream } from '../internal.js'
+import { settle, Stream } from '../internal.js'
 import { logitsOf } from './loss.js'
 import { predictedClasses, requireClasses, type Task } from './metrics/metric.js'
 import { type Inputs, inputBatches, type TrainingData } from './source.js'
@@ -22,9 +22,10 @@ const ahead = 2
 export async function predictAll(
   model: nn.Module,
   inputs: PredictInputs,
-  { batchSize = 256, signal }: PredictOptions,
+  options: PredictOptions,
   read: (output: Tensor) => Tensor,
 ): Promise<Tensor> {
+  const { batchSize, signal } = settle('predict', options, { batchSize: 256, signal: undefined })
   const modules = model.modules()
   const parts: Tensor[] = []
   const running: Promise<unknown>[] = []

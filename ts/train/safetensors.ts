@@ -2,6 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { type DType, FileFormatError, tensor, type Tensor } from '../index.js'
+import { settle } from '../internal.js'
 import { type FileSystem, writeDurably } from './durable.js'
 import { recognise, recogniseBytes } from './foreign.js'
 import { encodeHeader, type Entry, type Header, itemBytes, layOut, maxHeaderBytes, parseHeader } from './safetensors-header.js'
@@ -38,8 +39,9 @@ const chunkBytes = 1 << 20
 export async function saveSafetensors(
   path: string,
   tensors: Readonly<Record<string, Tensor>>,
-  { metadata = {}, fs }: SaveOptions = {},
+  options: SaveOptions = {},
 ): Promise<void> {
+  const { metadata, fs } = settle('saveSafetensors', options, { metadata: {}, fs: undefined })
   const named = Object.entries(tensors)
   // All snapshots are asked for before the first await: together they are one point of the stream.
   const snapshots = new Map(named.map(([name, value]) => [name, value.data() as Promise<Values>]))
@@ -81,7 +83,8 @@ export interface LoadSafetensorsOptions {
  * Reads a safetensors file. Every length is checked before it is used, and the checksum where Ferrograd wrote one.
  * @throws FileFormatError for a damaged or foreign file, with the way to convert what is recognised (PyTorch, Keras, NumPy, GGUF ...)
  */
-export async function loadSafetensors(path: string, { filter }: LoadSafetensorsOptions = {}): Promise<Safetensors> {
+export async function loadSafetensors(path: string, options: LoadSafetensorsOptions = {}): Promise<Safetensors> {
+  const { filter } = settle('loadSafetensors', options, { filter: undefined })
   const tensors: Record<string, Tensor> = Object.create(null) as Record<string, Tensor>
   return withFile(path, async (file) => {
     const { header, hash, start } = await readHeader(file, path)

@@ -1,6 +1,6 @@
 // Training, evaluation and prediction of a model, with the loop, the batches and the bookkeeping done.
 import { data, optim, type nn, type Tensor, ValueError } from '../index.js'
-import { Stream } from '../internal.js'
+import { settle, Stream } from '../internal.js'
 import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
 import type { History } from './history.js'
@@ -116,8 +116,9 @@ export class Trainer {
   /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. */
   async evaluate(
     source: TrainingData,
-    { batchSize = 256, metrics, signal }: EvaluateOptions = {},
+    options: EvaluateOptions = {},
   ): Promise<Record<string, MetricValue> & { loss: number }> {
+    const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: 256, metrics: undefined, signal: undefined })
     const batches = toBatches(source, { batchSize, shuffle: false, seed: 0 })
     // Metrics of their own, so that a running fit keeps its sums.
     const own = (metrics ?? this.#options.metrics ?? []).map(toMetric)

@@ -33,7 +33,7 @@ macro_rules! op_table {
             }
             // y = f(a, b) with broadcasting, after promotion. `*_grad(x or y, dy)` are the fused gradients of the functions above.
             binary {
-                float: div atan2 pow;
+                float: div atan2 pow hypot;
                 same: add sub mul maximum minimum remainder floor_divide;
                 logic: eq ne lt le gt ge logical_and logical_or logical_xor;
                 grad: relu_grad sigmoid_grad tanh_grad gelu_grad gelu_tanh_grad silu_grad softplus_grad mish_grad elu_grad leaky_relu_grad

@@ -1,5 +1,5 @@
 import { noGrad, scope, type Tensor, ValueError } from '../../index.js'
-import { run, unscoped } from '../../internal.js'
+import { run, settle, unscoped } from '../../internal.js'
 import { type EpochLog, modeOf } from '../history.js'
 import type { Callback, FitContext } from './callback.js'
 
@@ -27,8 +27,13 @@ export class EarlyStopping implements Callback {
   bestEpoch = -1
 
   constructor(options: EarlyStoppingOptions = {}) {
-    const monitor = options.monitor ?? 'valLoss'
-    this.#options = { monitor, patience: 5, minDelta: 0, mode: modeOf(monitor), restoreBest: true, ...options }
+    const { monitor, mode = modeOf(monitor), ...others } = settle('EarlyStopping', options, {
+      monitor: 'valLoss', patience: 5, minDelta: 0, mode: undefined, restoreBest: true,
+    })
+    if (mode !== 'min' && mode !== 'max') throw new ValueError(`EarlyStopping: mode is 'min' or 'max', not '${String(mode)}'.`)
+    this.#options = { monitor, mode, ...others }
+    if (!(others.patience >= 0))
+      throw new ValueError(`EarlyStopping: patience is a number of epochs of at least 0, not ${String(others.patience)}.`)
     this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
 

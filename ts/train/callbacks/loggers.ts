@@ -1,5 +1,6 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { settle } from '../../internal.js'
 import type { EpochLog } from '../history.js'
 import type { BatchLog, Callback, FitContext } from './callback.js'
 
@@ -9,7 +10,8 @@ export class JsonlLogger implements Callback {
   readonly #append: boolean
   readonly onBatchEnd?: (context: FitContext, batch: BatchLog) => Promise<void>
 
-  constructor(path: string, { append = false, batches = false }: { append?: boolean; batches?: boolean } = {}) {
+  constructor(path: string, options: { append?: boolean; batches?: boolean } = {}) {
+    const { append, batches } = settle('JsonlLogger', options, { append: false, batches: false })
     this.#path = path
     this.#append = append
     if (batches) this.onBatchEnd = (_, batch) => appendFile(path, `${JSON.stringify(batch)}\n`)
@@ -32,7 +34,8 @@ export class CsvLogger implements Callback {
   readonly #append: boolean
   #columns: string[] | null = null
 
-  constructor(path: string, { append = false }: { append?: boolean } = {}) {
+  constructor(path: string, options: { append?: boolean } = {}) {
+    const { append } = settle('CsvLogger', options, { append: false })
     this.#path = path
     this.#append = append
   }

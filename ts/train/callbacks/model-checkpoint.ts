@@ -1,3 +1,5 @@
+import { ValueError } from '../../index.js'
+import { settle } from '../../internal.js'
 import { type EpochLog, modeOf } from '../history.js'
 import type { Callback, FitContext } from './callback.js'
 import { monitored } from './early-stopping.js'
@@ -25,8 +27,11 @@ export class ModelCheckpoint implements Callback {
 
   constructor(path: string, options: ModelCheckpointOptions = {}) {
     this.#path = path
-    const monitor = options.monitor ?? 'valLoss'
-    this.#options = { monitor, mode: modeOf(monitor), bestOnly: true, weightsOnly: true, ...options }
+    const { monitor, mode = modeOf(monitor), ...others } = settle('ModelCheckpoint', options, {
+      monitor: 'valLoss', mode: undefined, bestOnly: true, weightsOnly: true,
+    })
+    if (mode !== 'min' && mode !== 'max') throw new ValueError(`ModelCheckpoint: mode is 'min' or 'max', not '${String(mode)}'.`)
+    this.#options = { monitor, mode, ...others }
     this.best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
 

@@ -1,4 +1,5 @@
-import { NonFiniteError } from '../../index.js'
+import { NonFiniteError, ValueError } from '../../index.js'
+import { settle } from '../../internal.js'
 import type { EpochLog } from '../history.js'
 import type { BatchLog, Callback, FitContext } from './callback.js'
 
@@ -23,7 +24,9 @@ export class GradientNorms implements Callback {
   readonly warnings: string[] = []
   readonly #warned = new Set<string>()
 
-  constructor({ every = 50, vanish = 1e-8, explode = 1e4 }: GradientNormsOptions = {}) {
+  constructor(options: GradientNormsOptions = {}) {
+    const { every, vanish, explode } = settle('GradientNorms', options, { every: 50, vanish: 1e-8, explode: 1e4 })
+    if (!(Number.isInteger(every) && every >= 1)) throw new ValueError(`GradientNorms: every is a whole number of batches, not ${String(every)}.`)
     this.gradientNormsEvery = every
     this.#vanish = vanish
     this.#explode = explode
@@ -56,8 +59,8 @@ export class OverfittingGap implements Callback {
   /** The remark, when it was made. */
   warning: string | null = null
 
-  constructor({ limit = 0.5 }: { limit?: number } = {}) {
-    this.#limit = limit
+  constructor(options: { limit?: number } = {}) {
+    this.#limit = settle('OverfittingGap', options, { limit: 0.5 }).limit
   }
 
   onEpochEnd(context: FitContext, log: EpochLog): void {

@@ -14,6 +14,7 @@ table! {
         div: s.div(x, y), x / y;
         atan2: s.each2(x, y, |x, y| (x as f64).atan2(y as f64) as f32), x.atan2(y);
         pow: s.each2(x, y, pow32), x.powf(y);
+        hypot: s.each2(x, y, hypot32), x.hypot(y);
 
         // same
         add: s.add(x, y), x + y, x.wrapping_add(y);
@@ -94,6 +95,15 @@ table! {
             s.select(s.and(above, below), y, s.zero())
         }, if (x > a || a.is_nan()) && (x < b || b.is_nan()) { y } else { 0.0 };
     }
+}
+
+/// sqrt(x^2 + y^2). No square of a float32 overflows or vanishes in float64; infinity wins over NaN, as in C.
+fn hypot32(x: f32, y: f32) -> f32 {
+    if x.is_infinite() || y.is_infinite() {
+        return f32::INFINITY;
+    }
+    let (x, y) = (x as f64, y as f64);
+    (x * x + y * y).sqrt() as f32
 }
 
 /// floor(x / y) as PyTorch and Python compute it: from the remainder, so that it agrees with it.
