@@ -1,4 +1,4 @@
-import { DeviceError } from './errors.js'
+import { DeviceError, ValueError } from './errors.js'
 import { completion, native, type MachineInfo, warnOfUnseen } from './native.js'
 import { run } from './native/run.js'
 import { dtypeCode } from './dtype.js'
@@ -16,6 +16,22 @@ export interface MemoryStats {
   /** Tensors of this thread that are alive. */
   tensors: number
 }
+
+/** What the ops of one name and shape took. */
+export interface ProfileRow {
+  /** The op table's name. */
+  op: string
+  /** Dtype and shape of its first result, or of what it changed in place. */
+  dtype: string
+  shape: readonly number[]
+  calls: number
+  /** Milliseconds on the device, all calls together. */
+  ms: number
+  /** Bytes of operands and results, all calls together. */
+  bytes: number
+}
+
+let profiling = false
 
 /** Code of a device's name. @throws DeviceError */
 export function deviceCode(name: string): number {
@@ -47,6 +63,24 @@ export const device = {
     native.sync()
     await completion()
     warnOfUnseen()
+  },
+  /**
+   * Runs `fn` and tells where the time went: a row an op and shape, the longest first, process-wide. PyTorch: `torch.profiler`.
+   * @example console.table((await device.profile(() => trainer.fit(train, { epochs: 1 }))).rows)
+   */
+  async profile<T>(fn: () => T | Promise<T>): Promise<{ result: T; rows: ProfileRow[] }> {
+    if (profiling) throw new ValueError('device.profile: a profile is being taken already. Await it first.')
+    await device.sync()
+    profiling = true
+    native.startProfile()
+    try {
+      const result = await fn()
+      await device.sync()
+      return { result, rows: native.takeProfile().map((row) => ({ ...row, dtype: row.dtype ?? '' })) }
+    } finally {
+      native.takeProfile()
+      profiling = false
+    }
   },
   memory(): MemoryStats {
     const [live, cached, peak, tensors] = native.memory() as [number, number, number, number]

@@ -39,6 +39,8 @@ export interface Addon {
   adjustExternal(bytes: number): void
   unseenFailures(atEnd: boolean): string[]
   opTable(): string
+  startProfile(): void
+  takeProfile(): { op: string; dtype?: string; shape: number[]; calls: number; ms: number; bytes: number }[]
   machine(): MachineInfo
 }
 

@@ -2,6 +2,7 @@
 use crate::allocator::Block;
 use crate::dispatch::{Op, Operands, execute_cpu};
 use crate::failure::Failure;
+use crate::profile;
 use crate::spec::{AttrSlices, Attrs};
 use crate::storage::{Buffer, Tensor};
 use ferrograd_tensor::{Cx, Error, ErrorKind, Meta, Parallel, View, ViewMut, with_float};
@@ -147,9 +148,15 @@ impl<'p> Executor<'p> {
         let mut cx = Cx::new(pool, self.scratch(call.scratch)?);
         let views = Operands { reads: &reads, writes: &mut writes, outputs: &mut targets, arity: call.arity };
         let attrs = AttrSlices { ints: call.ints, floats: call.floats };
+        let started = profile::begin();
         match catch_unwind(AssertUnwindSafe(|| execute_cpu(call.op, &mut cx, views, attrs))) {
             Ok(result) => result?,
             Err(panic) => return Err(Error::internal(format!("the kernel panicked: {}. This is a fault of the library.", panic_text(&panic))).into()),
+        }
+        if let Some(started) = started {
+            let views = || reads.iter().map(View::meta).chain(writes.iter().chain(&targets).map(ViewMut::meta));
+            let subject = targets.first().or(writes.first()).map(ViewMut::meta);
+            profile::end(call.op, started, subject, views().map(|m| m.numel() * m.dtype.size()).sum());
         }
         if call.anomaly {
             targets.iter().try_for_each(|target| check_finite(&target.as_view()))?;

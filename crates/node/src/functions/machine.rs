@@ -72,3 +72,33 @@ pub fn machine() -> MachineInfo {
         cuda_note: cuda.unwrap_or_else(|why| why),
     }
 }
+
+#[napi(object)]
+pub struct ProfileRow {
+    pub op: String,
+    pub dtype: Option<String>,
+    pub shape: Vec<u32>,
+    pub calls: f64,
+    pub ms: f64,
+    pub bytes: f64,
+}
+
+/// Starts noting the duration of every command, process-wide.
+#[napi(catch_unwind)]
+pub fn start_profile() {
+    ferrograd_runtime::start_profile();
+}
+
+/// Stops noting; gives a row an op and shape, the longest first.
+#[napi(catch_unwind)]
+pub fn take_profile() -> Vec<ProfileRow> {
+    let row = |row: ferrograd_runtime::ProfileRow| ProfileRow {
+        op: row.op.into(),
+        dtype: row.dtype.map(|d| d.to_string()),
+        shape: row.dims.iter().map(|&d| d as u32).collect(),
+        calls: row.calls as f64,
+        ms: row.total.as_secs_f64() * 1e3,
+        bytes: row.bytes as f64,
+    };
+    ferrograd_runtime::take_profile().into_iter().map(row).collect()
+}
