@@ -4,10 +4,12 @@ import { ReLU } from './activation.js'
 import { Conv2d } from './conv.js'
 import { Linear, wrongFeatures } from './linear.js'
 import { Module, running } from './module.js'
+import { MaxPool2d } from './pool.js'
 
 /**
  * Layers one after the other, each given the output of the one before; state keys are `0.weight`, `1.bias` ... PyTorch: `nn.Sequential`.
- * A Linear or Conv2d followed by a ReLU runs as one op (same bits), unless one of them has a hook.
+ * A Linear or Conv2d followed by a ReLU runs as one op (same bits), and so does a Conv2d followed by a ReLU and a MaxPool2d whose windows lie
+ * side by side (same values), unless one of them has a hook.
  */
 export class Sequential extends Module {
   [index: number]: Module
@@ -43,14 +45,24 @@ export class Sequential extends Module {
     for (let i = 0; i < layers.length; i++) {
       const layer = layers[i] as Module
       if (layer instanceof Linear) checkFit(layers[i - 1], y as Tensor, layer)
-      const next = layers[i + 1]
-      const fused = next instanceof ReLU && (layer instanceof Linear || layer instanceof Conv2d) && !layer.hasHooks && !next.hasHooks
-      const input = y
-      y = fused ? running(layer, () => layer.forwardRelu(input as Tensor)) : layer.forward(input)
-      if (fused) i++
+      const input = y as Tensor
+      const [fused, call] = fusion(layer, layers[i + 1], layers[i + 2])
+      y = fused === 0 ? layer.forward(input) : running(layer, () => call(input))
+      i += fused
     }
     return y
   }
+}
+
+/** How many of the layers behind `layer` go into one op with it, and that op. */
+function fusion(layer: Module, next: Module | undefined, third: Module | undefined): [0 | 1 | 2, (x: Tensor) => Tensor] {
+  const none: [0, (x: Tensor) => Tensor] = [0, (x) => x]
+  if (!(next instanceof ReLU) || next.hasHooks || layer.hasHooks) return none
+  if (layer instanceof Conv2d && third instanceof MaxPool2d && !third.hasHooks) {
+    const window = third.sideBySide
+    if (window !== null) return [2, (x) => layer.forwardReluPool(x, window)]
+  }
+  return layer instanceof Linear || layer instanceof Conv2d ? [1, (x) => layer.forwardRelu(x)] : none
 }
 
 /** The array's modules in a field of their own kind; it has no `forward`: call the layers. PyTorch: `nn.ModuleList`. */

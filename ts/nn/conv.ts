@@ -1,5 +1,6 @@
 import { ShapeError, ValueError } from '../errors.js'
 import { conv1d, conv2d, convTranspose2d } from '../ops/conv2d.js'
+import { conv2dPool } from '../ops/conv2d-pool.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
 import { border, type Pair, pair, positive, switches } from './arguments.js'
@@ -105,10 +106,21 @@ export class Conv2d extends Module {
     return this.#convolve(x, 'relu')
   }
 
+  /** The maximum over windows of the ReLU of `forward`, in one pass. `Sequential` calls it where a ReLU and a MaxPool2d follow. */
+  forwardReluPool(x: Tensor, pool: readonly [number, number]): Tensor {
+    this.#checkInput(x)
+    const { stride, padding, dilation, groups } = this
+    return conv2dPool(x, this.weight, this.bias, pool, { stride, padding, dilation, groups, activation: 'relu' })
+  }
+
   #convolve(x: Tensor, activation: 'none' | 'relu'): Tensor {
-    checkChannels('Conv2d', x, 4, 'N H W C', this.inChannels, (c) => `new nn.Conv2d(${c}, ${this.outChannels}, ...)`)
+    this.#checkInput(x)
     const { stride, padding, dilation, groups } = this
     return conv2d(x, this.weight, this.bias, { stride, padding, dilation, groups, activation })
+  }
+
+  #checkInput(x: Tensor): void {
+    checkChannels('Conv2d', x, 4, 'N H W C', this.inChannels, (c) => `new nn.Conv2d(${c}, ${this.outChannels}, ...)`)
   }
 
   override flops(_inputs: readonly Tensor[], output: Tensor): number {

@@ -23,6 +23,16 @@ export class MaxPool2d extends Module {
     return maxPool2d(x, this.kernelSize, this.options)
   }
 
+  /** The window, where windows lie side by side without a border, as `conv2dPool` takes them; else null. */
+  get sideBySide(): [number, number] | null {
+    const two = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : [value[0], value[1]])
+    const { stride = this.kernelSize, padding = 0, dilation = 1, ceilMode = false } = this.options
+    const [height, width] = two(this.kernelSize)
+    const [down, right] = two(stride as Pair)
+    const plain = [padding, dilation].every((value, i) => [value].flat().every((v) => v === i)) && !ceilMode
+    return plain && down === height && right === width && height * width <= 255 ? [height, width] : null
+  }
+
   override flops(_inputs: readonly Tensor[], output: Tensor): number {
     return output.size * area(this.kernelSize)
   }

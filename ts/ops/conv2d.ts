@@ -1,11 +1,10 @@
-import { record } from '../autograd.js'
 import { ShapeError } from '../errors.js'
-import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { type Activation, activationCode, activationGradient } from './activation-code.js'
-import { asImages, type ConvOptions, flatOptions, type Geometry, geometry } from './conv-options.js'
-import { pair, type Shape, show, tracked } from './support.js'
+import type { Activation } from './activation-code.js'
+import { asImages, type ConvOptions, flatOptions, geometry } from './conv-options.js'
+import { convolve, inputGradient, kernelOf } from './conv2d-record.js'
+import { pair, type Shape, show } from './support.js'
 
 export type { Activation } from './activation-code.js'
 export type { ConvOptions, Padding } from './conv-options.js'
@@ -43,54 +42,6 @@ export function conv1d(
       activation: options.activation ?? 'none',
     }).squeeze(1),
   )
-}
-
-function kernelOf(op: string, weight: Tensor): [number, number] {
-  if (weight.ndim !== 4)
-    throw new ShapeError(`${op}: weight must have four dimensions, got ${show(weight.shape)}.`, { op, shapes: [weight.shape] })
-  return [weight.shape[1]!, weight.shape[2]!]
-}
-
-function convolve(x: Tensor, weight: Tensor, bias: Tensor | null, g: Geometry, activation: Activation): Tensor {
-  const y = run.conv2d(x, weight, bias, g.stride, g.padding, g.dilation, g.groups, activationCode('conv2d', activation))
-  if (!tracked(x) && !tracked(weight) && !(bias && tracked(bias))) return y
-  const [, height, width] = x.shape as [number, number, number]
-  const kernel = kernelOf('conv2d', weight)
-  return record(y, {
-    op: 'conv2d',
-    inputs: bias ? [x, weight, bias] : [x, weight],
-    saved: activation === 'none' ? [x, weight] : [x, weight, y],
-    backward: (dy, x, weight, y) => {
-      const d = activationGradient(activation, y!, dy)
-      return [() => inputGradient(d, weight!, height, width, g), () => weightGradient(x!, d, kernel, g), () => d.sum([0, 1, 2])]
-    },
-  })
-}
-
-// Both gradients are linear in both of their operands, and what they send back are again convolutions: derivatives of every order follow.
-
-function inputGradient(dy: Tensor, weight: Tensor, height: number, width: number, g: Geometry): Tensor {
-  const dx = run.conv2dInputGrad(dy, weight, height, width, g.stride, g.padding, g.dilation, g.groups)
-  if (!tracked(dy) && !tracked(weight)) return dx
-  const kernel = kernelOf('conv2d', weight)
-  return record(dx, {
-    op: 'conv2dInputGradient',
-    inputs: [dy, weight],
-    saved: [dy, weight],
-    backward: (ddx, dy, weight) => [() => convolve(ddx, weight!, null, g, 'none'), () => weightGradient(ddx, dy!, kernel, g)],
-  })
-}
-
-function weightGradient(x: Tensor, dy: Tensor, kernel: [number, number], g: Geometry): Tensor {
-  const dw = run.conv2dWeightGrad(x, dy, kernel, g.stride, g.padding, g.dilation, g.groups)
-  if (!tracked(x) && !tracked(dy)) return dw
-  const [, height, width] = x.shape as [number, number, number]
-  return record(dw, {
-    op: 'conv2dWeightGradient',
-    inputs: [x, dy],
-    saved: [x, dy],
-    backward: (ddw, x, dy) => [() => inputGradient(dy!, ddw, height, width, g), () => convolve(x!, ddw, null, g, 'none')],
-  })
 }
 
 /** Options of the transposed convolutions. */

@@ -4,10 +4,12 @@
 //! In NHWC the columns of a tap row are neighbours when their shifts are: one tap row is then a single run of columns * channels
 //! products, read in place by the tile kernels, a pointer an output pixel (no im2col). Where columns fall outside of the source, the rows
 //! that a task needs are first copied into a zero-edged strip; tap rows outside of the source are skipped.
+use super::pooled::{Pool, Row};
 use crate::gemm::{Job, Tap, Tiles, even_cut};
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// One correlation over a batch, of one group of channels.
+#[derive(Clone, Copy)]
 pub(crate) struct Correlation<'a> {
     pub batch: usize,
     /// Source plane: sizes, channels of all groups (the distance of two pixels), and where this group's channels start.
@@ -37,6 +39,8 @@ pub(crate) struct Correlation<'a> {
     pub out_col: usize,
     pub bias: *const f32,
     pub relu: bool,
+    /// Rows of outputs are pooled from a strip; `out` and its distances then say where an unpooled result would lie.
+    pub pool: Option<&'a Pool<f32>>,
 }
 
 // SAFETY: pointers are to operands that outlive the call; outputs are shared out by tasks.
@@ -53,8 +57,11 @@ impl Correlation<'_> {
     /// Output rows of a task.
     fn task_rows(&self) -> usize {
         let row = self.out_w * self.out_c * self.taps * self.depth;
-        let most = (TASK_MACS / row.max(1)).clamp(1, self.out_h.max(1));
-        self.out_h.max(1).div_ceil(self.out_h.max(1).div_ceil(most))
+        // Whole windows, where there are any.
+        let window = self.pool.map_or(1, |pool| pool.h);
+        let windows = (self.out_h / window).max(1);
+        let most = (TASK_MACS / (row * window).max(1)).clamp(1, windows);
+        window * windows.div_ceil(windows.div_ceil(most))
     }
     /// The source columns that outputs touch.
     fn col_span(&self) -> (i64, i64) {
@@ -82,9 +89,14 @@ impl Correlation<'_> {
     fn tasks(&self) -> usize {
         self.batch * self.out_h.div_ceil(self.task_rows())
     }
+    /// Elements of the strip that outputs stay in until they are pooled.
+    fn pooled_len(&self) -> usize {
+        let strip = self.task_rows() * self.out_w * self.out_c;
+        if self.pool.is_some() { strip.next_multiple_of(16) } else { 0 }
+    }
     /// Elements of scratch that [`Correlation::run`] wants.
     pub fn scratch_len(&self) -> usize {
-        if self.needs_strip() { self.strip_len() * self.tasks().min(STRIPS) } else { 0 }
+        (if self.needs_strip() { self.strip_len() } else { 0 } + self.pooled_len()) * self.tasks().min(STRIPS)
     }
 
     /// # Safety
@@ -95,35 +107,71 @@ impl Correlation<'_> {
         }
         let (block, tasks) = (self.task_rows(), self.tasks());
         let blocks = self.out_h.div_ceil(block);
-        if !self.needs_strip() {
-            return cx.par(tasks, |task| {
-                let (image, y) = (task / blocks, task % blocks * block);
-                // SAFETY: the image is inside the source; each task has its own output rows.
-                unsafe {
-                    let plane = self.source.add(image * self.src_h * self.src_w * self.src_c);
-                    self.outputs(tiles, image, y..self.out_h.min(y + block), plane, (self.src_w * self.src_c) as isize);
-                }
-            });
-        }
-        let (slots, len) = (tasks.min(STRIPS), self.strip_len());
+        let (source_len, pooled_len) = (if self.needs_strip() { self.strip_len() } else { 0 }, self.pooled_len());
         let strips = SyncPtr(scratch.as_mut_ptr());
-        cx.par(slots, |slot| {
-            let (first, count) = even_cut(tasks, slots, slot);
-            for task in first..first + count {
-                let (image, y) = (task / blocks, task % blocks * block);
-                let rows = y..self.out_h.min(y + block);
-                // SAFETY: each slot has its own strip; `outputs` reads it as the plane that starts at source row and column 0.
-                unsafe {
-                    let strip = strips.get().add(slot * len);
-                    let (left, right) = self.col_span();
-                    let pitch = (right - left) as usize * self.src_c;
-                    let top = (rows.start * self.step_h) as i64 + self.rows.first().copied().unwrap_or(0);
-                    self.fill(image, top, self.row_span(rows.len()), left, right, strip);
-                    let origin = strip.wrapping_offset(-(top as isize * pitch as isize + left as isize * self.src_c as isize));
-                    self.outputs(tiles, image, rows, origin, pitch as isize);
+        let each = |task: usize, slot: usize| {
+            let (image, y) = (task / blocks, task % blocks * block);
+            let rows = y..self.out_h.min(y + block);
+            // SAFETY: each slot has its own strips, each task its own output rows; the image is inside the source.
+            unsafe {
+                let source = strips.get().add(slot * (source_len + pooled_len));
+                let results = source.add(source_len);
+                let (plane, pitch) = if source_len == 0 {
+                    (self.source.add(image * self.src_h * self.src_w * self.src_c), (self.src_w * self.src_c) as isize)
+                } else {
+                    self.strip_of(image, &rows, source)
+                };
+                match self.pool {
+                    None => self.outputs(tiles, image, rows, plane, pitch),
+                    Some(pool) => self.pooled(tiles, image, rows, plane, pitch, results, pool),
                 }
             }
+        };
+        if source_len + pooled_len == 0 {
+            return cx.par(tasks, |task| each(task, 0));
+        }
+        let slots = tasks.min(STRIPS);
+        cx.par(slots, |slot| {
+            let (first, count) = even_cut(tasks, slots, slot);
+            (first..first + count).for_each(|task| each(task, slot));
         });
+    }
+
+    /// Copies the source rows that output rows `rows` need; gives where source row 0, column 0 would lie, and the distance of rows.
+    unsafe fn strip_of(&self, image: usize, rows: &std::ops::Range<usize>, strip: *mut f32) -> (*const f32, isize) {
+        let (left, right) = self.col_span();
+        let pitch = (right - left) as usize * self.src_c;
+        let top = (rows.start * self.step_h) as i64 + self.rows.first().copied().unwrap_or(0);
+        // SAFETY: the strip is long enough for the rows of a task.
+        unsafe { self.fill(image, top, self.row_span(rows.len()), left, right, strip) };
+        let origin = strip.wrapping_offset(-(top as isize * pitch as isize + left as isize * self.src_c as isize));
+        (origin, pitch as isize)
+    }
+
+    /// As `outputs`, into `strip`, and pooled from there.
+    unsafe fn pooled(
+        &self,
+        tiles: &Tiles,
+        image: usize,
+        rows: std::ops::Range<usize>,
+        plane: *const f32,
+        pitch: isize,
+        strip: *mut f32,
+        pool: &Pool<f32>,
+    ) {
+        let (pixel, row) = (self.out_c, self.out_w * self.out_c);
+        let out = SyncPtr(strip.wrapping_sub(rows.start * row));
+        let own = Correlation { out, out_image: 0, out_row: row, out_col: pixel, ..*self };
+        // SAFETY: the strip holds the rows.
+        unsafe { own.outputs(tiles, image, rows.clone(), plane, pitch) };
+        // The group's first channel, and the channels of all groups.
+        let (first, channels) = ((self.out.get() as usize - pool.y.get() as usize) / size_of::<f32>(), self.out_col);
+        let (height, cols) = (self.out_h / pool.h, self.out_w / pool.w);
+        for r in (0..rows.len()).step_by(pool.h) {
+            let at = (image * height + (rows.start + r) / pool.h) * cols * channels + first;
+            // SAFETY: inside the strip and the results, which are this task's.
+            unsafe { Row { pool, source: strip.add(r * row), row, pixel, cols, channels: pixel, at, to: channels }.run() };
+        }
     }
 
     /// Copies source rows `top ..` and columns `left .. right` of an image, zeros where there are none.

@@ -1,6 +1,7 @@
 //! y = activation(x * weight + bias).
 use super::correlate::Correlation;
 use super::geometry::Geometry;
+use super::pooled::Pool;
 use super::{depthwise, plain};
 use crate::gemm::{Panel, Tiles, narrow, widen};
 use ferrograd_simd::isa;
@@ -36,7 +37,7 @@ pub fn conv2d(
     }
     let relu = activation == 1;
     match x.dtype() {
-        DType::F32 => float(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, y.slice_mut()),
+        DType::F32 => float(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, SyncPtr(y.slice_mut::<f32>().as_mut_ptr()), None),
         DType::F64 => plain::forward::<f64>(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, y.slice_mut()),
         _ => {
             let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());
@@ -48,7 +49,7 @@ pub fn conv2d(
             if let Some(bias) = bias {
                 widen(&cx, bias, wb);
             }
-            float(&mut cx, &g, wx, ww, bias.map(|_| &*wb), relu, wy);
+            float(&mut cx, &g, wx, ww, bias.map(|_| &*wb), relu, SyncPtr(wy.as_mut_ptr()), None);
             narrow(&cx, wy, y);
         }
     }
@@ -56,12 +57,24 @@ pub fn conv2d(
 }
 
 fn scratch_len(g: &Geometry) -> usize {
+    pooled_scratch_len(g, None)
+}
+
+/// True where [`float`] pools its rows itself.
+pub(super) fn pools(g: &Geometry) -> bool {
+    !depthwise::fits(g)
+}
+
+/// Elements of scratch that [`float`] wants, with windows of that size or without.
+pub(super) fn pooled_scratch_len(g: &Geometry, pool: Option<&[i64]>) -> usize {
     if depthwise::fits(g) {
         return depthwise::scratch_len(g);
     }
     let shifts = 2 * (g.kh + g.kw).next_multiple_of(8);
     let (rows, cols) = (edges(g.kh, g.dh, g.top), edges(g.kw, g.dw, g.left));
-    let one = correlation(g, 0, &[], &[], 0, &rows, &cols, None, false, SyncPtr(std::ptr::null_mut()));
+    let mut one = correlation(g, 0, &[], &[], 0, &rows, &cols, None, false, SyncPtr(std::ptr::null_mut()));
+    let windows = pool.map(|p| Pool { h: p[0] as usize, w: p[1] as usize, relu: false, y: one.out, code: SyncPtr(std::ptr::null_mut()) });
+    one.pool = windows.as_ref();
     shifts + packed_len(g) + one.scratch_len() + 64
 }
 
@@ -110,11 +123,24 @@ fn correlation<'a>(
         out_col: g.o,
         bias: bias.map_or(std::ptr::null(), |b| b[group * og..].as_ptr()),
         relu,
+        pool: None,
     }
 }
 
-fn float(cx: &mut Cx, g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+/// y [n, oh, ow, o], or what `pool` makes of it.
+pub(super) fn float(
+    cx: &mut Cx,
+    g: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    relu: bool,
+    y: SyncPtr<f32>,
+    pool: Option<&Pool<f32>>,
+) {
     if depthwise::fits(g) {
+        // SAFETY: the caller's result, or scratch of its size.
+        let y = unsafe { std::slice::from_raw_parts_mut(y.get(), g.n * g.oh * g.ow * g.o) };
         return depthwise::forward(cx, g, x, weight, bias, relu, y);
     }
     let tiles = Tiles::of(isa());
@@ -124,9 +150,9 @@ fn float(cx: &mut Cx, g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f3
     (0..g.kw).for_each(|k| cols[k] = (k * g.dw) as i64 - g.left as i64);
     let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g));
     pack(&cx, g, tiles.nr(), weight, packed);
-    let y = SyncPtr(y.as_mut_ptr());
     for group in 0..g.groups {
-        let one = correlation(g, group, x, packed, tiles.nr(), rows, cols, bias, relu, y);
+        let mut one = correlation(g, group, x, packed, tiles.nr(), rows, cols, bias, relu, y);
+        one.pool = pool;
         let (strips, cx) = cx.split_scratch::<f32>(one.scratch_len());
         // SAFETY: slices of the sizes in `g`, scratch of the size asked for; groups write different channels, one after the other.
         unsafe { one.run(&cx, tiles, strips) };

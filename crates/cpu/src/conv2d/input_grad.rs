@@ -39,6 +39,7 @@ pub fn conv2d_input_grad(
     padding: &[i64],
     dilation: &[i64],
     groups: i64,
+    _partial: bool,
     dx: &mut ViewMut,
 ) -> Result {
     let g = Geometry::input_grad(dy.meta(), weight.meta(), height, width, stride, padding, dilation, groups);
@@ -168,6 +169,7 @@ fn correlation<'a>(
         out_col: g.sw * g.c,
         bias: std::ptr::null(),
         relu: false,
+        pool: None,
     }
 }
 

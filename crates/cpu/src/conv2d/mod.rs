@@ -8,11 +8,13 @@ mod forward;
 mod geometry;
 mod input_grad;
 mod plain;
+mod pooled;
 mod spread;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
 
 pub use forward::{conv2d, conv2d_scratch};
+pub use pooled::{conv2d_pool, conv2d_pool_scratch, pool_pick, pool_spread};
 pub use input_grad::{conv2d_input_grad, conv2d_input_grad_scratch};
 pub use weight_grad::{conv2d_weight_grad, conv2d_weight_grad_scratch};

@@ -2,7 +2,7 @@
 use super::*;
 use crate::gemm::shuffled::{on_threads, same_bits};
 use crate::testing::{assert_close, each_isa, noise};
-use ferrograd_tensor::{DType, Element, Meta, View, ViewMut, bf16, f16, rules};
+use ferrograd_tensor::{DType, Element, Float, Meta, View, ViewMut, bf16, f16, rules};
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -129,11 +129,11 @@ fn kernels<T: Element>(case: &Case, d: &Data, activation: i64, threads: usize) -
     });
     let (h, w) = (case.x[1] as i64, case.x[2] as i64);
     on_threads(threads, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, w, stride, padding, dilation, groups), |cx| {
-        conv2d_input_grad(cx, &dyv, &wv, h, w, stride, padding, dilation, groups, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
+        conv2d_input_grad(cx, &dyv, &wv, h, w, stride, padding, dilation, groups, false, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
     });
     let kernel = [case.w[1] as i64, case.w[2] as i64];
     on_threads(threads, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), |cx| {
-        conv2d_weight_grad(cx, &xv, &dyv, &kernel, stride, padding, dilation, groups, &mut ViewMut::of(&mut dw, &wd)).unwrap()
+        conv2d_weight_grad(cx, &xv, &dyv, &kernel, stride, padding, dilation, groups, false, &mut ViewMut::of(&mut dw, &wd)).unwrap()
     });
     [back(y), back(dx), back(dw)]
 }
@@ -197,6 +197,126 @@ fn sizes_that_only_a_stride_or_padding_leaves_over_get_zero_gradients() {
         let want = reference(&case, &d);
         each_isa(|isa| {
             assert_close(&kernels::<f32>(&case, &d, 0, 2)[1], &want[1], 1e-5, 1e-5, isa.name());
+        });
+    }
+}
+
+/// The convolution, then the windows one by one: what `conv2d_pool` must give, bit for bit.
+fn pooled_in_two_steps<T: Float>(y: &[T], [n, oh, ow, o]: [usize; 4], [ph, pw]: [usize; 2], relu: bool) -> (Vec<T>, Vec<u8>) {
+    let (rows, cols) = (oh / ph, ow / pw);
+    let mut result = (Vec::new(), Vec::new());
+    for (image, r, c, k) in indices([n, rows, cols, o]) {
+        let window: Vec<T> = (0..ph * pw).map(|p| y[((image * oh + r * ph + p / pw) * ow + c * pw + p % pw) * o + k]).collect();
+        let at = match window.iter().position(|v| v.to_f64().is_nan()) {
+            Some(nan) => nan,
+            None => (1..ph * pw).fold(0, |best, p| if window[p].to_f64() > window[best].to_f64() { p } else { best }),
+        };
+        result.0.push(window[at]);
+        result.1.push(if relu && window[at].to_f64() <= 0.0 { rules::NO_PLACE } else { at as u8 });
+    }
+    result
+}
+
+fn pooled<T: Float>(case: &Case, d: &Data, activation: i64, pool: [i64; 2], threads: usize) -> (Vec<T>, Vec<u8>) {
+    let Sizes { y: yd, w: wd } = case.sizes();
+    let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+    let (x, w, bias) = (cast(&d.x), cast(&d.w), cast(&d.bias));
+    let (xv, wv, bv) = (View::of(&x, &case.x), View::of(&w, &wd), View::of(&bias, &[yd[3]]));
+    let (stride, padding, dilation, groups) = (&case.stride[..], &case.padding[..], &case.dilation[..], case.groups as i64);
+    let dims = [yd[0], yd[1] / pool[0] as usize, yd[2] / pool[1] as usize, yd[3]];
+    let len = dims.iter().product();
+    let (mut y, mut code) = (vec![T::from_f64(f64::NAN); len], vec![77u8; len]);
+    on_threads(threads, conv2d_pool_scratch(xv.meta(), wv.meta(), stride, padding, dilation, groups, &pool), |cx| {
+        let (mut yv, mut cv) = (ViewMut::of(&mut y, &dims), ViewMut::of(&mut code, &dims));
+        conv2d_pool(cx, &xv, &wv, Some(&bv), stride, padding, dilation, groups, activation, &pool, &mut yv, &mut cv).unwrap()
+    });
+    (y, code)
+}
+
+fn same_as_two_steps<T: Float>(case: &Case, d: &Data, activation: i64, pool: [i64; 2], what: &str) {
+    let Sizes { y: dims, .. } = case.sizes();
+    let y: Vec<T> = kernels::<T>(case, d, activation, 2)[0].iter().map(|&v| T::from_f64(v)).collect();
+    let want = pooled_in_two_steps(&y, dims, pool.map(|p| p as usize), activation == 1);
+    for threads in [1, 3] {
+        let got = pooled::<T>(case, d, activation, pool, threads);
+        let bits = |v: &[T]| v.iter().map(|v| v.to_f64().to_bits()).collect::<Vec<_>>();
+        assert!(bits(&got.0) == bits(&want.0), "{what}: other values");
+        // Float32 tells places apart that the half types round to one value.
+        assert!(got.1 == want.1 || size_of::<T>() == 2, "{what}: other places");
+    }
+}
+
+#[test]
+fn pooling_in_the_same_pass_gives_the_same_bits() {
+    for case in CASES {
+        let [_, oh, ow, _] = case.sizes().y;
+        let mut d = data(case);
+        if let Some(x) = d.x.get_mut(7) {
+            *x = f64::NAN;
+        }
+        for pool in [[2i64, 2], [1, 3], [3, 2], [1, 1]].into_iter().filter(|p| oh >= p[0] as usize && ow >= p[1] as usize) {
+            for activation in [0, 1] {
+                each_isa(|isa| {
+                    same_as_two_steps::<f32>(case, &d, activation, pool, &format!("{} {activation} {pool:?} {case:?}", isa.name()));
+                });
+                same_as_two_steps::<f64>(case, &d, activation, pool, &format!("float64 {activation} {pool:?} {case:?}"));
+            }
+        }
+    }
+    let (case, d) = (&CASES[2], data(&CASES[2]));
+    same_as_two_steps::<bf16>(case, &d, 1, [2, 2], "bfloat16");
+    same_as_two_steps::<f16>(case, &d, 1, [2, 2], "float16");
+}
+
+#[test]
+fn spreading_puts_each_gradient_in_its_place_and_picking_finds_it_there() {
+    let (dims, pool) = ([2usize, 3, 2, 5], [2i64, 3]);
+    let len: usize = dims.iter().product();
+    let (dy, code): (Vec<f32>, Vec<u8>) = (0..len).map(|i| (i as f32 + 1.0, if i % 7 == 3 { rules::NO_PLACE } else { (i % 6) as u8 })).unzip();
+    let large = [2, 6, 6, 5];
+    let (mut dx, mut back) = (vec![f32::NAN; 2 * 6 * 6 * 5], vec![f32::NAN; len]);
+    on_threads(3, 0, |cx| {
+        pool_spread(cx, &View::of(&dy, &dims), &View::of(&code, &dims), &pool, &mut ViewMut::of(&mut dx, &large)).unwrap();
+        pool_pick(cx, &View::of(&dx, &large), &View::of(&code, &dims), &pool, &mut ViewMut::of(&mut back, &dims)).unwrap();
+    });
+    for (n, y, x, c) in indices(large) {
+        let from = ((n * 3 + y / 2) * 2 + x / 3) * 5 + c;
+        let want = if code[from] as usize == y % 2 * 3 + x % 3 { dy[from] } else { 0.0 };
+        assert_eq!(dx[((n * 6 + y) * 6 + x) * 5 + c], want, "{n} {y} {x} {c}");
+    }
+    for i in 0..len {
+        assert_eq!(back[i], if code[i] == rules::NO_PLACE { 0.0 } else { dy[i] });
+    }
+}
+
+#[test]
+fn gradients_of_which_rows_and_columns_are_left_out_count_them_as_zeros() {
+    for case in CASES.iter().filter(|c| c.sizes().y[1] > 1 && c.sizes().y[2] > 1 && c.x.iter().all(|&d| d > 0) && c.w[0] > 0) {
+        let mut d = data(case);
+        let Sizes { y: yd, w: wd } = case.sizes();
+        let part = [yd[0], yd[1] - 1, yd[2] - 1, yd[3]];
+        let mut left = Vec::new();
+        for (n, y, x, c) in indices(yd) {
+            let at = ((n * yd[1] + y) * yd[2] + x) * yd[3] + c;
+            if y < part[1] && x < part[2] { left.push(d.dy[at] as f32) } else { d.dy[at] = 0.0 }
+        }
+        let want = reference(case, &d);
+        let cast = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let (x, w) = (cast(&d.x), cast(&d.w));
+        let (xv, wv, dyv) = (View::of(&x, &case.x), View::of(&w, &wd), View::of(&left, &part));
+        let (stride, padding, dilation, groups) = (&case.stride[..], &case.padding[..], &case.dilation[..], case.groups as i64);
+        let (h, wide, kernel) = (case.x[1] as i64, case.x[2] as i64, [case.w[1] as i64, case.w[2] as i64]);
+        each_isa(|isa| {
+            let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]);
+            on_threads(2, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups), |cx| {
+                conv2d_input_grad(cx, &dyv, &wv, h, wide, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
+            });
+            on_threads(2, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), |cx| {
+                conv2d_weight_grad(cx, &xv, &dyv, &kernel, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dw, &wd)).unwrap()
+            });
+            let what = format!("{} {case:?}", isa.name());
+            assert_close(&dx.iter().map(|&v| v as f64).collect::<Vec<_>>(), &want[1], 1e-5, 5e-5, &what);
+            assert_close(&dw.iter().map(|&v| v as f64).collect::<Vec<_>>(), &want[2], 1e-5, 5e-5, &what);
         });
     }
 }

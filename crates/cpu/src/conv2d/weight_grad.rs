@@ -48,6 +48,7 @@ pub fn conv2d_weight_grad(
     padding: &[i64],
     dilation: &[i64],
     groups: i64,
+    _partial: bool,
     dw: &mut ViewMut,
 ) -> Result {
     let g = Geometry::weight_grad(x.meta(), dy.meta(), kernel, stride, padding, dilation, groups);

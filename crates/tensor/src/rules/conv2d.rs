@@ -1,6 +1,6 @@
 //! Shapes of 2-D convolutions, NHWC.
 use super::{need_float, show};
-use crate::{Error, Meta, Result};
+use crate::{DType, Error, Meta, Result};
 
 /// `[h, w]` (or `[top, bottom, left, right]`), each at least `least` and small enough that products of sizes cannot overflow.
 pub(super) fn axis_sizes<const N: usize>(name: &str, values: &[i64], least: i64) -> Result<[i64; N]> {
@@ -135,7 +135,8 @@ pub fn conv2d(
 }
 
 /// dy [N, OH, OW, O], weight [O, KH, KW, I / groups] -> [N, height, width, I]. `height` and `width` must be sizes that the convolution
-/// takes to OH and OW (with a stride, several are: `outputPadding` of a transposed convolution chooses).
+/// takes to OH and OW (with a stride, several are: `outputPadding` of a transposed convolution chooses). With `partial`, dy may lack rows at
+/// the bottom and columns to the right, which count as zeros.
 pub fn conv2d_input_grad(
     dy: &Meta,
     weight: &Meta,
@@ -145,6 +146,7 @@ pub fn conv2d_input_grad(
     padding: &[i64],
     dilation: &[i64],
     groups: i64,
+    partial: bool,
 ) -> Result<Meta> {
     need_float("input", dy)?;
     let conv = Conv::new(stride, padding, dilation, groups)?;
@@ -161,7 +163,7 @@ pub fn conv2d_input_grad(
     groups_divide(conv.groups, per_group * conv.groups, o)?;
     let [height, width] = axis_sizes::<2>("output size", &[height, width], 1)?.map(|v| v as usize);
     let back = conv.plane(height, width, kh, kw)?;
-    if back != [oh, ow] {
+    if !(back == [oh, ow] || partial && oh <= back[0] && ow <= back[1]) {
         return Err(Error::shape(format!(
             "an output of {height} x {width} does not go with an input of {oh} x {ow}: the convolution takes it to {} x {}.\n  \
              input {} (N H W C), weight {} (O KH KW I), stride {stride:?}, \
@@ -185,6 +187,7 @@ pub fn conv2d_weight_grad(
     padding: &[i64],
     dilation: &[i64],
     groups: i64,
+    partial: bool,
 ) -> Result<Meta> {
     need_float("input", x)?;
     let conv = Conv::new(stride, padding, dilation, groups)?;
@@ -193,7 +196,7 @@ pub fn conv2d_weight_grad(
     same_dtype("input", x, "gradient", dy)?;
     groups_divide(conv.groups, c, o)?;
     let plane = conv.plane(h, w, kh, kw)?;
-    if dn != n || plane != [oh, ow] {
+    if dn != n || !(plane == [oh, ow] || partial && oh <= plane[0] && ow <= plane[1]) {
         return Err(Error::shape(format!(
             "the gradient does not fit the convolution's output [{n}, {}, {}, {o}].\n  \
              input {} (N H W C), gradient {} (N H W C), kernel {kh} x {kw}",
@@ -206,10 +209,84 @@ pub fn conv2d_weight_grad(
     Meta::new(x.dtype, &[o, kh, kw, c / conv.groups])
 }
 
+/// The convolution followed by the largest of each pool[0] x pool[1] window, side by side: [N, OH / pool[0], OW / pool[1], O].
+pub fn conv2d_pool(
+    x: &Meta,
+    weight: &Meta,
+    bias: Option<&Meta>,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+    pool: &[i64],
+) -> Result<Meta> {
+    let y = conv2d(x, weight, bias, stride, padding, dilation, groups)?;
+    let (pool, [n, oh, ow, o]) = (pool_sizes(pool)?, image_sizes("output", &y)?);
+    if oh < pool[0] || ow < pool[1] {
+        return Err(Error::shape(format!(
+            "the pooling window {} x {} does not fit the convolution's output {} (N H W C).\n  Use a smaller window.",
+            pool[0],
+            pool[1],
+            y.shape()
+        )));
+    }
+    Meta::new(x.dtype, &[n, oh / pool[0], ow / pool[1], o])
+}
+
+/// Where in its window each maximum stood, or [`NO_PLACE`]: uint8, as large as the result.
+pub fn pool_code(y: Result<Meta>) -> Result<Meta> {
+    Ok(Meta { dtype: DType::U8, ..y? })
+}
+
+/// The code of a maximum that passes no gradient back: one that ReLU has cut off.
+pub const NO_PLACE: u8 = 255;
+
+fn pool_sizes(pool: &[i64]) -> Result<[usize; 2]> {
+    let pool = axis_sizes::<2>("pool", pool, 1)?.map(|v| v as usize);
+    if pool[0] * pool[1] > NO_PLACE as usize {
+        return Err(Error::value(format!("a pooling window here has at most {NO_PLACE} places, got {} x {}.", pool[0], pool[1])));
+    }
+    Ok(pool)
+}
+
+fn with_code(name: &str, x: &Meta, code: &Meta) -> Result {
+    need_float(name, x)?;
+    if code.dtype == DType::U8 {
+        return Ok(());
+    }
+    Err(Error::dtype(format!("code must be uint8.\n  {}", show("code", code))))
+}
+
+/// dy and code [N, PH, PW, C] -> [N, PH * pool[0], PW * pool[1], C].
+pub fn pool_spread(dy: &Meta, code: &Meta, pool: &[i64]) -> Result<Meta> {
+    with_code("gradient", dy, code)?;
+    let (pool, [n, h, w, c]) = (pool_sizes(pool)?, image_sizes("gradient", dy)?);
+    if code.dims() != dy.dims() {
+        return Err(Error::shape(format!("code must be as large as the gradient.\n  {}, {}", show("gradient", dy), show("code", code))));
+    }
+    Meta::new(dy.dtype, &[n, h * pool[0], w * pool[1], c])
+}
+
+/// x [N, PH * pool[0], PW * pool[1], C], code [N, PH, PW, C] -> code's shape.
+pub fn pool_pick(x: &Meta, code: &Meta, pool: &[i64]) -> Result<Meta> {
+    with_code("input", x, code)?;
+    let (pool, [n, h, w, c]) = (pool_sizes(pool)?, image_sizes("code", code)?);
+    if x.dims() != [n, h * pool[0], w * pool[1], c] {
+        return Err(Error::shape(format!(
+            "code does not fit the input.\n  {}, {}, pool {} x {}",
+            show("input", x),
+            show("code", code),
+            pool[0],
+            pool[1]
+        )));
+    }
+    Meta::new(x.dtype, code.dims())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DType;
+
 
     fn meta(dims: &[usize]) -> Meta {
         Meta::new(DType::F32, dims).unwrap()
@@ -262,13 +339,15 @@ mod tests {
         let (dy, w) = (meta(&[2, 4, 4, 6]), meta(&[6, 3, 3, 4]));
         for size in [9, 10] {
             assert_eq!(
-                conv2d_input_grad(&dy, &w, size, size, &[2, 2], &[0; 4], &[1, 1], 1).unwrap().dims(),
+                conv2d_input_grad(&dy, &w, size, size, &[2, 2], &[0; 4], &[1, 1], 1, false).unwrap().dims(),
                 &[2, size as usize, size as usize, 4]
             );
         }
-        assert!(conv2d_input_grad(&dy, &w, 11, 10, &[2, 2], &[0; 4], &[1, 1], 1).is_err());
+        assert!(conv2d_input_grad(&dy, &w, 11, 10, &[2, 2], &[0; 4], &[1, 1], 1, false).is_err());
+        assert!(conv2d_input_grad(&dy, &w, 11, 10, &[2, 2], &[0; 4], &[1, 1], 1, true).is_ok());
+        assert!(conv2d_input_grad(&dy, &w, 8, 10, &[2, 2], &[0; 4], &[1, 1], 1, true).is_err());
         let x = meta(&[2, 9, 9, 4]);
-        assert_eq!(conv2d_weight_grad(&x, &dy, &[3, 3], &[2, 2], &[0; 4], &[1, 1], 2).unwrap().dims(), &[6, 3, 3, 2]);
-        assert!(conv2d_weight_grad(&x, &dy, &[3, 3], &[1, 2], &[0; 4], &[1, 1], 1).is_err());
+        assert_eq!(conv2d_weight_grad(&x, &dy, &[3, 3], &[2, 2], &[0; 4], &[1, 1], 2, false).unwrap().dims(), &[6, 3, 3, 2]);
+        assert!(conv2d_weight_grad(&x, &dy, &[3, 3], &[1, 2], &[0; 4], &[1, 1], 1, false).is_err());
     }
 }

@@ -1,0 +1,325 @@
+//! A convolution and the maximum over windows side by side, in one pass: the convolution's rows stay in the cache until they are pooled.
+//! Of each maximum its place in the window is kept, one byte, which is all that the gradient needs; where ReLU has cut it off, the byte says
+//! that no gradient passes.
+use super::forward::{float as convolve, pooled_scratch_len, pools};
+use super::geometry::Geometry;
+use super::plain;
+use crate::gemm::{narrow, widen};
+use ferrograd_simd::{Kernel, Simd, vectorize};
+use ferrograd_tensor::rules::NO_PLACE;
+use ferrograd_tensor::{Cx, DType, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
+
+/// Pooled pixels of a task.
+const PIXELS: usize = 256;
+/// Lanes of the widest vectors.
+const WIDEST: usize = 16;
+
+/// The windows of a pooling: sizes, and where the results go.
+#[derive(Clone, Copy)]
+pub(super) struct Pool<T> {
+    pub h: usize,
+    pub w: usize,
+    /// Zeros and below pass no gradient.
+    pub relu: bool,
+    pub y: SyncPtr<T>,
+    pub code: SyncPtr<u8>,
+}
+
+/// `cols` pooled pixels of one row. Source pixels lie `pixel` elements apart and their rows `row`; results `to` elements apart.
+pub(super) struct Row<'a, T> {
+    pub pool: &'a Pool<T>,
+    pub source: *const T,
+    pub row: usize,
+    pub pixel: usize,
+    pub cols: usize,
+    pub channels: usize,
+    /// First result, in elements.
+    pub at: usize,
+    pub to: usize,
+}
+
+impl Row<'_, f32> {
+    /// # Safety
+    /// Sources and results lie inside their memory, and the results have no other owner.
+    pub unsafe fn run(self) {
+        vectorize(self);
+    }
+}
+
+impl Kernel for Row<'_, f32> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for col in 0..self.cols {
+            let mut c = 0;
+            while c < self.channels {
+                let lanes = S::LANES.min(self.channels - c);
+                // SAFETY: by the promise made to `run`.
+                unsafe {
+                    let source = self.source.add(col * self.pool.w * self.pixel + c);
+                    let at = self.at + col * self.to + c;
+                    self.maximum(s, source, self.pool.y.get().add(at), self.pool.code.get().add(at), lanes);
+                }
+                c += S::LANES;
+            }
+        }
+    }
+}
+
+impl Row<'_, f32> {
+    /// One vector of channels. The first of equals is taken; NaN wins.
+    #[inline(always)]
+    unsafe fn maximum<S: Simd>(&self, s: S, source: *const f32, y: *mut f32, code: *mut u8, lanes: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
+            // Places travel as the bits of vectors that nothing computes with.
+            let place = |k: usize| s.as_float(s.splat_i(k as i32));
+            let (mut best, mut at) = (load(source), place(0));
+            for k in 1..self.pool.h * self.pool.w {
+                let (i, j) = (k / self.pool.w, k % self.pool.w);
+                let v = load(source.add(i * self.row + j * self.pixel));
+                let kept = s.or(s.le(v, best), s.is_nan(best));
+                best = s.select(kept, best, v);
+                at = s.select(kept, at, place(k));
+            }
+            if self.pool.relu {
+                let zero = s.zero();
+                at = s.select(s.le(best, zero), place(NO_PLACE as usize), at);
+                best = s.select(s.lt(best, zero), zero, best);
+            }
+            let mut places = [0u32; WIDEST];
+            s.store(places.as_mut_ptr().cast(), at);
+            if lanes == S::LANES {
+                s.store(y, best);
+                for i in 0..S::LANES {
+                    *code.add(i) = places[i] as u8;
+                }
+            } else {
+                s.store_partial(y, lanes, best);
+                for i in 0..lanes {
+                    *code.add(i) = places[i] as u8;
+                }
+            }
+        }
+    }
+}
+
+/// As [`Row::run`], of any float type: the reference.
+fn maxima<T: Float>(row: &Row<T>) {
+    let pool = row.pool;
+    for col in 0..row.cols {
+        for c in 0..row.channels {
+            // SAFETY: as for `Row::run`, by the callers' promise.
+            unsafe {
+                let source = row.source.add(col * pool.w * row.pixel + c);
+                let (mut best, mut at) = (*source, 0);
+                for k in 1..pool.h * pool.w {
+                    let v = *source.add(k / pool.w * row.row + k % pool.w * row.pixel);
+                    let (a, b) = (v.acc(), best.acc());
+                    #[allow(clippy::eq_op)] // NaN alone differs from itself.
+                    if !(a <= b) && b == b {
+                        (best, at) = (v, k as u8);
+                    }
+                }
+                if pool.relu && best.to_f64() <= 0.0 {
+                    at = NO_PLACE;
+                    if best.to_f64() < 0.0 {
+                        best = T::default();
+                    }
+                }
+                let to = row.at + col * row.to + c;
+                *pool.y.get().add(to) = best;
+                *pool.code.get().add(to) = at;
+            }
+        }
+    }
+}
+
+/// Pools a whole result of the convolution, [n, oh, ow, o], that lies in scratch.
+fn pool_all<T: Float>(cx: &Cx, g: &Geometry, dense: &[T], pool: &Pool<T>) {
+    let (rows, cols) = (g.oh / pool.h, g.ow / pool.w);
+    cx.par_ranges(g.n * rows, PIXELS.div_ceil(cols.max(1)), |range| {
+        for r in range {
+            let (image, row) = (r / rows, r % rows);
+            let source = dense[(image * g.oh + row * pool.h) * g.ow * g.o..].as_ptr();
+            maxima(&Row { pool, source, row: g.ow * g.o, pixel: g.o, cols, channels: g.o, at: r * cols * g.o, to: g.o });
+        }
+    });
+}
+
+/// Rows and columns that no window takes are not computed.
+fn cropped(mut g: Geometry, pool: &[i64]) -> Geometry {
+    g.oh -= g.oh % pool[0] as usize;
+    g.ow -= g.ow % pool[1] as usize;
+    g
+}
+
+/// Bytes that [`conv2d_pool`] wants.
+pub fn conv2d_pool_scratch(
+    x: &Meta,
+    weight: &Meta,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+    pool: &[i64],
+) -> usize {
+    let g = cropped(Geometry::forward(x, weight, stride, padding, dilation, groups), pool);
+    let dense_len = g.n * g.oh * g.ow * g.o;
+    match x.dtype {
+        DType::F64 => 8 * (plain::forward_scratch_len(&g) + dense_len) + 256,
+        DType::F32 => 4 * (pooled_scratch_len(&g, Some(pool)) + if pools(&g) { 0 } else { dense_len }) + 256,
+        _ => {
+            let wide = x.numel() + weight.numel() + g.o + dense_len / (pool[0] * pool[1]) as usize;
+            4 * (pooled_scratch_len(&g, Some(pool)) + wide + if pools(&g) { 0 } else { dense_len }) + 512
+        }
+    }
+}
+
+/// y [N, PH, PW, O] = the largest of each pool[0] x pool[1] window of activation(x * weight + bias), and `code`: its place in the window
+/// (row by row), 255 where the activation is ReLU and the maximum not above 0. Windows lie side by side; what is left over is dropped.
+pub fn conv2d_pool(
+    cx: &mut Cx,
+    x: &View,
+    weight: &View,
+    bias: Option<&View>,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+    activation: i64,
+    pool: &[i64],
+    y: &mut ViewMut,
+    code: &mut ViewMut,
+) -> Result {
+    let g = cropped(Geometry::forward(x.meta(), weight.meta(), stride, padding, dilation, groups), pool);
+    if y.numel() == 0 {
+        return Ok(());
+    }
+    let (h, w, relu) = (pool[0] as usize, pool[1] as usize, activation == 1);
+    let code = SyncPtr(code.slice_mut::<u8>().as_mut_ptr());
+    match x.dtype() {
+        DType::F32 => {
+            let pool = Pool { h, w, relu, y: SyncPtr(y.slice_mut::<f32>().as_mut_ptr()), code };
+            float(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), &pool);
+        }
+        DType::F64 => {
+            let (all, mut cx) = cx.split_scratch::<f64>(g.n * g.oh * g.ow * g.o);
+            plain::forward::<f64>(&mut cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), false, all);
+            pool_all(&cx, &g, all, &Pool { h, w, relu, y: SyncPtr(y.slice_mut::<f64>().as_mut_ptr()), code });
+        }
+        _ => {
+            let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());
+            let (ww, mut cx) = cx.split_scratch::<f32>(weight.numel());
+            let (wy, mut cx) = cx.split_scratch::<f32>(y.numel());
+            let (wb, mut cx) = cx.split_scratch::<f32>(g.o);
+            widen(&cx, x, wx);
+            widen(&cx, weight, ww);
+            if let Some(bias) = bias {
+                widen(&cx, bias, wb);
+            }
+            let pool = Pool { h, w, relu, y: SyncPtr(wy.as_mut_ptr()), code };
+            float(&mut cx, &g, wx, ww, bias.map(|_| &*wb), &pool);
+            narrow(&cx, wy, y);
+        }
+    }
+    Ok(())
+}
+
+fn float(cx: &mut Cx, g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, pool: &Pool<f32>) {
+    if pools(g) {
+        return convolve(cx, g, x, weight, bias, false, pool.y, Some(pool));
+    }
+    let (all, mut cx) = cx.split_scratch::<f32>(g.n * g.oh * g.ow * g.o);
+    convolve(&mut cx, g, x, weight, bias, false, SyncPtr(all.as_mut_ptr()), None);
+    pool_all(&cx, g, all, pool);
+}
+
+/// The windows of a spread or a pick.
+struct Windows<'a> {
+    code: &'a [u8],
+    /// Pooled sizes.
+    n: usize,
+    h: usize,
+    w: usize,
+    c: usize,
+    pool: [usize; 2],
+}
+
+impl<'a> Windows<'a> {
+    fn new(code: &'a View, pool: &[i64]) -> Windows<'a> {
+        let [n, h, w, c] = code.dims().try_into().expect("four dimensions, by the shape rule");
+        Windows { code: code.slice::<u8>(), n, h, w, c, pool: [pool[0] as usize, pool[1] as usize] }
+    }
+    /// Calls `f` for each pooled row with its first element and the first of the large rows that it covers.
+    fn each_row(&self, cx: &Cx, f: impl Fn(usize, usize) + Sync) {
+        let row = self.w * self.c;
+        cx.par_ranges(self.n * self.h, PIXELS.div_ceil(self.w.max(1)), |rows| {
+            for r in rows {
+                f(r * row, r * row * self.pool[0] * self.pool[1]);
+            }
+        });
+    }
+}
+
+/// dx [N, PH * pool[0], PW * pool[1], C] = dy [N, PH, PW, C] at the places that `code` names, zeros elsewhere: the gradient of the pooling in
+/// [`conv2d_pool`] and of its ReLU.
+pub fn pool_spread(cx: &mut Cx, dy: &View, code: &View, pool: &[i64], dx: &mut ViewMut) -> Result {
+    let windows = Windows::new(code, pool);
+    with_float!(dy.dtype(), T => {
+        let (dy, dx) = (dy.slice::<T>(), SyncPtr(dx.slice_mut::<T>().as_mut_ptr()));
+        windows.each_row(cx, |small, large| {
+            // SAFETY: the large rows of one pooled row have one owner.
+            vectorize(Spread { windows: &windows, dy: &dy[small..], code: &windows.code[small..], dx: unsafe { dx.get().add(large) } });
+        });
+        Ok(())
+    })
+}
+
+struct Spread<'a, T> {
+    windows: &'a Windows<'a>,
+    dy: &'a [T],
+    code: &'a [u8],
+    dx: *mut T,
+}
+
+impl<T: Float> Kernel for Spread<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Windows { w, c, pool: [ph, pw], .. } = *self.windows;
+        for i in 0..ph {
+            for col in 0..w {
+                let (dy, code) = (&self.dy[col * c..][..c], &self.code[col * c..][..c]);
+                for j in 0..pw {
+                    let place = (i * pw + j) as u8;
+                    // SAFETY: one large pixel of the row that is ours.
+                    let dx = unsafe { std::slice::from_raw_parts_mut(self.dx.add(((i * w + col) * pw + j) * c), c) };
+                    for ((to, dy), code) in dx.iter_mut().zip(dy).zip(code) {
+                        *to = if *code == place { *dy } else { T::default() };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// y [N, PH, PW, C] = x [N, PH * pool[0], PW * pool[1], C] at the places that `code` names, zeros where it names none: the gradient of
+/// [`pool_spread`].
+pub fn pool_pick(cx: &mut Cx, x: &View, code: &View, pool: &[i64], y: &mut ViewMut) -> Result {
+    let windows = Windows::new(code, pool);
+    let Windows { w, c, pool: [ph, pw], .. } = windows;
+    with_float!(x.dtype(), T => {
+        let (x, y) = (x.slice::<T>(), SyncPtr(y.slice_mut::<T>().as_mut_ptr()));
+        windows.each_row(cx, |small, large| {
+            for i in 0..w * c {
+                let (col, place) = (i / c, windows.code[small + i] as usize);
+                let at = large + (place / pw * w * pw + col * pw + place % pw) * c + i % c;
+                // SAFETY: each pooled row has one owner.
+                unsafe { *y.get().add(small + i) = if place < ph * pw { x[at] } else { T::default() } };
+            }
+        });
+        Ok(())
+    })
+}
