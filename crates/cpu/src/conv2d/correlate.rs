@@ -233,6 +233,17 @@ impl Correlation<'_> {
         let panel_len = self.rows.len() * row_depth * nr;
         let total = taps.len() * runs;
         let n_tiles = count.div_ceil(tiles.mr());
+        let mut tap_list: [Tap; TAPS] = [(0, 0); TAPS];
+        let list = |from: usize, some: usize, tap_list: &mut [Tap; TAPS]| {
+            for (i, tap) in tap_list[..some].iter_mut().enumerate() {
+                let (row, run) = (taps.start + (from + i) / runs, (from + i) % runs);
+                let a = self.rows[row] as isize * pitch + self.cols[run] as isize * pixel;
+                *tap = (a, ((row * row_depth + run * self.depth) * nr) as isize);
+            }
+        };
+        if total <= TAPS {
+            list(0, total, &mut tap_list);
+        }
         for t in 0..n_tiles {
             let (first, len) = even_cut(count, n_tiles, t);
             let mut pointers = [plane; 16];
@@ -246,14 +257,11 @@ impl Correlation<'_> {
                     (x, dy) = (0, dy + 1);
                 }
             }
-            let mut tap_list: [Tap; TAPS] = [(0, 0); TAPS];
             let mut from = 0;
             loop {
                 let some = TAPS.min(total - from);
-                for (i, tap) in tap_list[..some].iter_mut().enumerate() {
-                    let (row, run) = (taps.start + (from + i) / runs, (from + i) % runs);
-                    let a = self.rows[row] as isize * pitch + self.cols[run] as isize * pixel;
-                    *tap = (a, ((row * row_depth + run * self.depth) * nr) as isize);
+                if total > TAPS {
+                    list(from, some, &mut tap_list);
                 }
                 let last = from + some == total;
                 for first_o in (0..self.out_c).step_by(nr) {

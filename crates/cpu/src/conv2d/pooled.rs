@@ -267,37 +267,62 @@ impl<'a> Windows<'a> {
 /// [`conv2d_pool`] and of its ReLU.
 pub fn pool_spread(cx: &mut Cx, dy: &View, code: &View, pool: &[i64], dx: &mut ViewMut) -> Result {
     let windows = Windows::new(code, pool);
-    with_float!(dy.dtype(), T => {
-        let (dy, dx) = (dy.slice::<T>(), SyncPtr(dx.slice_mut::<T>().as_mut_ptr()));
+    if dy.dtype() == DType::F32 {
+        let (dy, dx) = (dy.slice::<f32>(), SyncPtr(dx.slice_mut::<f32>().as_mut_ptr()));
         windows.each_row(cx, |small, large| {
             // SAFETY: the large rows of one pooled row have one owner.
             vectorize(Spread { windows: &windows, dy: &dy[small..], code: &windows.code[small..], dx: unsafe { dx.get().add(large) } });
+        });
+        return Ok(());
+    }
+    let Windows { w, c, pool: [ph, pw], .. } = windows;
+    with_float!(dy.dtype(), T => {
+        let (dy, dx) = (dy.slice::<T>(), SyncPtr(dx.slice_mut::<T>().as_mut_ptr()));
+        windows.each_row(cx, |small, large| {
+            for i in 0..w * c * ph * pw {
+                let (pixel, channel) = (i / c, i % c);
+                let from = small + pixel % (w * pw) / pw * c + channel;
+                let place = pixel / (w * pw) * pw + pixel % pw;
+                // SAFETY: as above.
+                unsafe { *dx.get().add(large + i) = if windows.code[from] as usize == place { dy[from] } else { T::default() } };
+            }
         });
         Ok(())
     })
 }
 
-struct Spread<'a, T> {
+/// One pooled row.
+struct Spread<'a> {
     windows: &'a Windows<'a>,
-    dy: &'a [T],
+    dy: &'a [f32],
     code: &'a [u8],
-    dx: *mut T,
+    dx: *mut f32,
 }
 
-impl<T: Float> Kernel for Spread<'_, T> {
+impl Kernel for Spread<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let Windows { w, c, pool: [ph, pw], .. } = *self.windows;
-        for i in 0..ph {
-            for col in 0..w {
-                let (dy, code) = (&self.dy[col * c..][..c], &self.code[col * c..][..c]);
-                for j in 0..pw {
-                    let place = (i * pw + j) as u8;
-                    // SAFETY: one large pixel of the row that is ours.
-                    let dx = unsafe { std::slice::from_raw_parts_mut(self.dx.add(((i * w + col) * pw + j) * c), c) };
-                    for ((to, dy), code) in dx.iter_mut().zip(dy).zip(code) {
-                        *to = if *code == place { *dy } else { T::default() };
+        for col in 0..w {
+            for first in (0..c).step_by(S::LANES) {
+                let (at, lanes) = (col * c + first, S::LANES.min(c - first));
+                let mut places = [0i32; WIDEST];
+                if lanes == S::LANES {
+                    let code: &[u8] = &self.code[at..at + S::LANES];
+                    (0..S::LANES).for_each(|i| places[i] = code[i] as i32);
+                } else {
+                    self.code[at..at + lanes].iter().zip(&mut places).for_each(|(&code, place)| *place = code as i32);
+                }
+                // SAFETY: lanes of the gradient, and of the large pixels, which are ours.
+                unsafe {
+                    let places = s.as_int(s.load(places.as_ptr().cast()));
+                    let dy = self.dy[at..at + lanes].as_ptr();
+                    let dy = if lanes == S::LANES { s.load(dy) } else { s.load_partial(dy, lanes) };
+                    for k in 0..ph * pw {
+                        let to = self.dx.add(((k / pw * w + col) * pw + k % pw) * c + first);
+                        let value = s.select(s.eq_i(places, s.splat_i(k as i32)), dy, s.zero());
+                        if lanes == S::LANES { s.store(to, value) } else { s.store_partial(to, lanes, value) }
                     }
                 }
             }
