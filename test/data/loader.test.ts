@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { data, device, nativeBytes, ShapeError, tensor, type Tensor, ValueError } from '../../ts/index.js'
+import { data, ShapeError, tensor, type Tensor, ValueError } from '../../ts/index.js'
+import { held, settled } from '../settle.js'
 
 const count = 23
 const set = data.dataset({
@@ -90,8 +91,7 @@ describe('DataLoader', () => {
 
   it('frees a batch when the next is taken, and everything at the end or on leaving', async () => {
     const loader = new data.DataLoader(set, { batchSize: 4, prefetch: 3 })
-    await device.sync()
-    const before = nativeBytes()
+    const before = await settled()
     const seen: Tensor[] = []
     for await (const { inputs } of loader) {
       for (const earlier of seen) expect(earlier.disposed).toBe(true)
@@ -100,8 +100,7 @@ describe('DataLoader', () => {
     }
     for await (const _ of loader) break
     await new Promise((resolve) => setImmediate(resolve))
-    await device.sync()
-    expect(nativeBytes()).toBe(before)
+    expect(await held()).toEqual(before)
   })
 
   it('lets the event loop take its turns', async () => {
