@@ -1,24 +1,27 @@
 // Writing a file so that a crash, a full disk or a power cut leaves either the old file whole or the new one whole.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import * as nodeFs from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
 
 /** What `writeDurably` needs of a file system: `node:fs/promises`, or a stand-in that fails on purpose. */
-export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'realpath'>
+export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'realpath' | 'readdir' | 'stat'>
 
 /** Appends `chunk`, or writes it at `position` where one is given; resolves when all of it is handed to the system. */
 export type Write = (chunk: Uint8Array, position?: number) => Promise<void>
 
 /**
  * Lets `produce` write a new file, then puts it in the place of `path`: temporary file in the same folder, write, fsync, rename, fsync of
- * the folder. Whatever fails, the old file stays as it was and the temporary one is removed. A failed fsync is never tried again: after it
- * the system may have dropped the pages already, and a second one would report success.
+ * the folder. Whatever fails, the old file stays as it was and the temporary one is removed; one that a killed process left is removed by
+ * the next write into its folder. A failed fsync is never tried again: after it the system may have dropped the pages already, and a second
+ * one would report success.
  */
 export async function writeDurably(path: string, produce: (write: Write) => Promise<void>, fs: FileSystem = nodeFs): Promise<void> {
   // A link is followed, so that it still points at the file afterwards.
   const target = await fs.realpath(path).catch(() => path)
   const folder = dirname(target)
-  const temporary = join(folder, `.${basename(target)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`)
+  await removeLeftOvers(folder, fs)
+  const temporary = join(folder, `.ferrograd-${await here()}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
   const file = await fs.open(temporary, 'wx')
   let open = true
   try {
@@ -42,6 +45,41 @@ export async function writeDurably(path: string, produce: (write: Write) => Prom
     throw error
   }
   await syncFolder(folder, fs)
+}
+
+/** Names of temporary files: where process numbers mean the same, the process, a random number. */
+const pattern = /^\.ferrograd-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp$/
+/** Nobody is writing at a file that has not changed for so long, in milliseconds. */
+const longAgo = 600_000
+
+/** Removes the temporary files of processes that were killed. What cannot be looked at stays: a save does not fail for it. */
+async function removeLeftOvers(folder: string, fs: FileSystem): Promise<void> {
+  for (const name of await fs.readdir(folder).catch(() => [])) {
+    const [, where, id] = pattern.exec(name) ?? []
+    if (where === undefined) continue
+    const path = join(folder, name)
+    const changed = (await fs.stat(path).catch(() => null))?.mtimeMs ?? Infinity
+    const over = where === (await here()) && !isRunning(Number(id))
+    if (over || Date.now() - changed > longAgo) await fs.unlink(path).catch(() => {})
+  }
+}
+
+/** Names the machine, and the container: folders are shared between them, and the numbers of their processes mean nothing to each other. */
+function here(): Promise<string> {
+  return (place ??= nodeFs
+    .readlink('/proc/self/ns/pid')
+    .catch(() => '')
+    .then((namespace) => createHash('sha256').update(`${hostname()} ${namespace}`).digest('hex').slice(0, 8)))
+}
+let place: Promise<string> | undefined
+
+function isRunning(id: number): boolean {
+  try {
+    return process.kill(id, 0)
+  } catch (error) {
+    // EPERM: it runs, for another user.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }
 
 /** Makes a rename outlive a power cut. Windows cannot open folders; there the rename itself is all there is. */
