@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { truncateSync } from 'node:fs'
-import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -303,15 +303,6 @@ describe('a save that fails', () => {
     } finally {
       if (mounted) spawnSync('umount', [disk])
     }
-  })
-
-  test('follows a link and keeps it', async () => {
-    const own = await mkdtemp(join(folder, 'link-'))
-    await saveSafetensors(join(own, 'real'), state(1))
-    await symlink('real', join(own, 'link'))
-    await saveSafetensors(join(own, 'link'), state(2))
-    expect(await value(join(own, 'real'))).toEqual([2, 2])
-    expect((await readdir(own)).sort()).toEqual(['link', 'real'])
   })
 
   test('a file that shrinks while it is read is an error', async () => {
