@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { train } from '../../ts/index.js'
 
 const library = pathToFileURL(resolve(import.meta.dirname, '..', '..', 'dist', 'index.js')).href
@@ -120,89 +120,92 @@ async function wholeFiles(home: string): Promise<[Buffer, Buffer]> {
   return files
 }
 
-test('killed before each file operation of a save, and in the middle of each write', async () => {
-  const home = await mkdtemp(join(folder, 'each-'))
-  const [old, saved] = await wholeFiles(home)
-  const once = `${models}\ndieBefore(process.argv[2]); await b.save(process.argv[1]); console.log(JSON.stringify(operations))`
-  const path = join(home, 'model.safetensors')
-  await writeFile(path, old)
-  const { stdout } = await start(once, path, 'none').ended
-  const operations = JSON.parse(stdout) as string[]
-  expect(operations.filter((name) => /write|half|sync|close|rename/.test(name)).join(' ')).toMatch(/^(write second half )+sync close rename sync close$/)
-  const kills = operations.map((_, i) => i + 1)
-  await inPairs(kills, async (at) => {
-    const own = await mkdtemp(join(home, 'own-'))
-    const path = join(own, 'model.safetensors')
+// Windows has no SIGKILL: there a process that is ended so looks like one that failed.
+describe.runIf(process.platform !== 'win32')('a process', () => {
+  test('killed before each file operation of a save, and in the middle of each write', async () => {
+    const home = await mkdtemp(join(folder, 'each-'))
+    const [old, saved] = await wholeFiles(home)
+    const once = `${models}\ndieBefore(process.argv[2]); await b.save(process.argv[1]); console.log(JSON.stringify(operations))`
+    const path = join(home, 'model.safetensors')
     await writeFile(path, old)
-    const { signal, stderr } = await start(once, path, String(at)).ended
-    const what = `killed before ${operations[at - 1]}, operation ${at}`
-    expect(signal, `${what} ${stderr}`).toBe('SIGKILL')
-    expect((await readFile(path)).equals(at <= operations.indexOf('rename') + 1 ? old : saved), what).toBe(true)
-    expect(temporary(await readdir(own)).length, what).toBeLessThanOrEqual(1)
-    for (const value of Object.values((await train.loadSafetensors(path)).tensors)) value.dispose()
-    // The next save is none the worse for it, and clears up.
-    await train.saveSafetensors(path, {})
-    expect(await readdir(own), what).toEqual(['model.safetensors'])
+    const { stdout } = await start(once, path, 'none').ended
+    const operations = JSON.parse(stdout) as string[]
+    expect(operations.filter((name) => /write|half|sync|close|rename/.test(name)).join(' ')).toMatch(/^(write second half )+sync close rename sync close$/)
+    const kills = operations.map((_, i) => i + 1)
+    await inPairs(kills, async (at) => {
+      const own = await mkdtemp(join(home, 'own-'))
+      const path = join(own, 'model.safetensors')
+      await writeFile(path, old)
+      const { signal, stderr } = await start(once, path, String(at)).ended
+      const what = `killed before ${operations[at - 1]}, operation ${at}`
+      expect(signal, `${what} ${stderr}`).toBe('SIGKILL')
+      expect((await readFile(path)).equals(at <= operations.indexOf('rename') + 1 ? old : saved), what).toBe(true)
+      expect(temporary(await readdir(own)).length, what).toBeLessThanOrEqual(1)
+      for (const value of Object.values((await train.loadSafetensors(path)).tensors)) value.dispose()
+      // The next save is none the worse for it, and clears up.
+      await train.saveSafetensors(path, {})
+      expect(await readdir(own), what).toEqual(['model.safetensors'])
+    })
+    expect(kills.length).toBeGreaterThanOrEqual(18)
   })
-  expect(kills.length).toBeGreaterThanOrEqual(18)
-})
 
-test('killed at any time while two models are saved in turns', async () => {
-  const home = await mkdtemp(join(folder, 'any-'))
-  const [one, two] = await wholeFiles(home)
-  const endless = `${models}\nfor (;;) for (const model of [a, b]) { await model.save(process.argv[1]); console.log('saved') }`
-  const delay = numbers(5)
-  await inPairs(['first', 'second'], async (name) => {
-    const own = await mkdtemp(join(home, `${name}-`))
-    const path = join(own, 'model.safetensors')
-    for (let i = 0; i < 14; i++) {
-      const child = start(endless, path)
-      await child.ready
-      await new Promise((resolve) => setTimeout(resolve, 30 * delay()))
-      child.kill()
-      const { signal, stderr } = await child.ended
-      expect(signal, stderr).toBe('SIGKILL')
-      const bytes = await readFile(path)
-      expect(bytes.equals(one) || bytes.equals(two)).toBe(true)
-      expect(temporary(await readdir(own)).length).toBeLessThanOrEqual(1)
+  test('killed at any time while two models are saved in turns', async () => {
+    const home = await mkdtemp(join(folder, 'any-'))
+    const [one, two] = await wholeFiles(home)
+    const endless = `${models}\nfor (;;) for (const model of [a, b]) { await model.save(process.argv[1]); console.log('saved') }`
+    const delay = numbers(5)
+    await inPairs(['first', 'second'], async (name) => {
+      const own = await mkdtemp(join(home, `${name}-`))
+      const path = join(own, 'model.safetensors')
+      for (let i = 0; i < 14; i++) {
+        const child = start(endless, path)
+        await child.ready
+        await new Promise((resolve) => setTimeout(resolve, 30 * delay()))
+        child.kill()
+        const { signal, stderr } = await child.ended
+        expect(signal, stderr).toBe('SIGKILL')
+        const bytes = await readFile(path)
+        expect(bytes.equals(one) || bytes.equals(two)).toBe(true)
+        expect(temporary(await readdir(own)).length).toBeLessThanOrEqual(1)
+      }
+    })
+  })
+
+  test('a training run killed again and again goes on from its newest checkpoint and ends with the bits of one that ran through', async () => {
+    const [home, other] = [await mkdtemp(join(folder, 'fit-')), await mkdtemp(join(folder, 'through-'))]
+    const fit = `
+      const { manualSeed, nn, Trainer } = ferrograd
+      const { createHash } = await import('node:crypto')
+      manualSeed(7)
+      const model = new nn.Sequential(new nn.Linear(4, 16), new nn.BatchNorm1d(16), new nn.ReLU(), new nn.Dropout(0.2), new nn.Linear(16, 3))
+      const labels = Array.from({ length: 48 }, (_, i) => i % 3)
+      const inputs = labels.map((label, i) => [label, i / 48, -label, 1 - i / 48])
+      dieBefore(process.argv[2])
+      await new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'] }).fit({ inputs, labels },
+        { epochs: 4, batchSize: 4, seed: 3, verbose: false, checkpointDir: process.argv[1], checkpointEvery: 1, resume: true })
+      const hash = createHash('sha256')
+      for (const value of Object.values(model.stateDict())) hash.update(Buffer.from((await value.data()).buffer))
+      console.log(hash.digest('hex'))`
+    const through = (await start(fit, other, 'none').ended).stdout
+    expect(through).toMatch(/^[0-9a-f]{64}\n$/)
+    let newest = 0
+    // Each run gets a little further than the one before, at the most by three checkpoints.
+    const moments = ['open', 'write', 'second half', 'sync', 'close', 'rename', 'readdir', 'unlink'].flatMap((name) => [1, 2, 3].map((n) => `${name} ${n}`))
+    for (const moment of moments) {
+      const { signal, stderr } = await start(fit, home, moment).ended
+      expect(signal, `${moment} ${stderr}`).toBe('SIGKILL')
+      const names = await readdir(home)
+      expect(temporary(names).length).toBeLessThanOrEqual(1)
+      const checkpoints = names.filter((name) => name.startsWith('checkpoint-')).sort()
+      for (const name of checkpoints)
+        for (const value of Object.values((await train.loadSafetensors(join(home, name))).tensors)) value.dispose()
+      const last = Number(/\d+/.exec(checkpoints.at(-1) ?? '0')?.[0])
+      expect(last).toBeGreaterThanOrEqual(newest)
+      newest = last
     }
+    expect(newest).toBeGreaterThan(10)
+    const { stdout, stderr } = await start(fit, home, 'none').ended
+    expect(stdout, stderr).toBe(through)
+    expect(await readdir(home)).toEqual(['checkpoint-00000047.safetensors', 'checkpoint-00000048.safetensors'])
   })
-})
-
-test('a training run killed again and again goes on from its newest checkpoint and ends with the bits of one that ran through', async () => {
-  const [home, other] = [await mkdtemp(join(folder, 'fit-')), await mkdtemp(join(folder, 'through-'))]
-  const fit = `
-    const { manualSeed, nn, Trainer } = ferrograd
-    const { createHash } = await import('node:crypto')
-    manualSeed(7)
-    const model = new nn.Sequential(new nn.Linear(4, 16), new nn.BatchNorm1d(16), new nn.ReLU(), new nn.Dropout(0.2), new nn.Linear(16, 3))
-    const labels = Array.from({ length: 48 }, (_, i) => i % 3)
-    const inputs = labels.map((label, i) => [label, i / 48, -label, 1 - i / 48])
-    dieBefore(process.argv[2])
-    await new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'] }).fit({ inputs, labels },
-      { epochs: 4, batchSize: 4, seed: 3, verbose: false, checkpointDir: process.argv[1], checkpointEvery: 1, resume: true })
-    const hash = createHash('sha256')
-    for (const value of Object.values(model.stateDict())) hash.update(Buffer.from((await value.data()).buffer))
-    console.log(hash.digest('hex'))`
-  const through = (await start(fit, other, 'none').ended).stdout
-  expect(through).toMatch(/^[0-9a-f]{64}\n$/)
-  let newest = 0
-  // Each run gets a little further than the one before, at the most by three checkpoints.
-  const moments = ['open', 'write', 'second half', 'sync', 'close', 'rename', 'readdir', 'unlink'].flatMap((name) => [1, 2, 3].map((n) => `${name} ${n}`))
-  for (const moment of moments) {
-    const { signal, stderr } = await start(fit, home, moment).ended
-    expect(signal, `${moment} ${stderr}`).toBe('SIGKILL')
-    const names = await readdir(home)
-    expect(temporary(names).length).toBeLessThanOrEqual(1)
-    const checkpoints = names.filter((name) => name.startsWith('checkpoint-')).sort()
-    for (const name of checkpoints)
-      for (const value of Object.values((await train.loadSafetensors(join(home, name))).tensors)) value.dispose()
-    const last = Number(/\d+/.exec(checkpoints.at(-1) ?? '0')?.[0])
-    expect(last).toBeGreaterThanOrEqual(newest)
-    newest = last
-  }
-  expect(newest).toBeGreaterThan(10)
-  const { stdout, stderr } = await start(fit, home, 'none').ended
-  expect(stdout, stderr).toBe(through)
-  expect(await readdir(home)).toEqual(['checkpoint-00000047.safetensors', 'checkpoint-00000048.safetensors'])
 })
