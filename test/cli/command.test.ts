@@ -155,25 +155,84 @@ describe('train, evaluate, predict', () => {
     expect(damaged.stderr).toMatch(/model\.safetensors/)
   })
 
+  const options = ['--data', at('squares'), '--size', '20', '--augment']
+  const checkpoints = async (name: string): Promise<string[]> =>
+    (await readdir(at(name))).filter((file) => /^checkpoint-\d+\.safetensors$/.test(file)).sort()
+
   it('saves at Ctrl-C, and a resumed run ends as one that ran through', async () => {
-    const options = ['--data', at('squares'), '--size', '20', '--augment']
-    let pressed = false
-    const stopped = await ferrograd([...train, ...options, '--out', at('stopped')], {
-      watch: (child, text) => {
-        if (pressed || !text.includes('Epoch 1/3')) return
-        pressed = true
-        child.kill('SIGINT')
-      },
-    })
+    const stopped = await ferrograd([...train, ...options, '--out', at('stopped')], { signals: [{ at: 'Epoch 1/3', signal: 'SIGINT' }] })
     expect(stopped.code, stopped.stdout + stopped.stderr).toBe(130)
+    expect(stopped.stderr).toMatch(/Saving a checkpoint \.\.\.[^]*Stopped\. Go on with: ferrograd train cnn --out .*stopped --resume/)
     expect(existsSync(at('stopped', 'model.safetensors'))).toBe(false)
-    expect((await readdir(at('stopped'))).some((name) => name.startsWith('checkpoint-'))).toBe(true)
+    expect((await checkpoints('stopped')).length).toBeGreaterThan(0)
     expect((await ferrograd([...train, ...options, '--out', at('stopped')])).stderr).toMatch(/Go on with --resume/)
     expect((await ferrograd(['train', 'cnn', '--seed', '5', '--out', at('stopped'), '--resume'])).stderr).toMatch(/--seed 5, began with 4/)
     const resumed = await ferrograd(['train', 'cnn', '--out', at('stopped'), '--resume'])
     expect(resumed.code, resumed.stdout + resumed.stderr).toBe(0)
     expect(await hash(at('stopped', 'model.safetensors'))).toBe(await hash(at('run', 'model.safetensors')))
   }, 300_000)
+
+  it('saves at SIGTERM in the midst of an epoch, and ends with 143', async () => {
+    // The line comes before the first batch.
+    const stopped = await ferrograd([...train, ...options, '--out', at('ended')], { signals: [{ at: 'parameters.', signal: 'SIGTERM' }] })
+    expect(stopped.code, stopped.stdout + stopped.stderr).toBe(143)
+    expect(stopped.stderr).toMatch(/Stopped\. Go on with/)
+    expect((await checkpoints('ended')).length).toBe(1)
+    const resumed = await ferrograd(['train', 'cnn', '--out', at('ended'), '--resume'])
+    expect(resumed.code, resumed.stdout + resumed.stderr).toBe(0)
+    expect(await hash(at('ended', 'model.safetensors'))).toBe(await hash(at('run', 'model.safetensors')))
+  }, 300_000)
+
+  it('ends at once at a second signal, whose number counts; the checkpoint before it stays whole', async () => {
+    const stopped = await ferrograd([...train, ...options, '--out', at('twice')], {
+      signals: [
+        { at: 'Epoch 2/3', signal: 'SIGINT' },
+        { at: 'Saving a checkpoint', signal: 'SIGTERM' },
+      ],
+    })
+    expect(stopped.code, stopped.stdout + stopped.stderr).toBe(143)
+    expect(stopped.stderr).not.toMatch(/Stopped/)
+    const [first] = await checkpoints('twice')
+    expect(first).toBe('checkpoint-00000004.safetensors')
+    const resumed = await ferrograd(['train', 'cnn', '--out', at('twice'), '--resume'])
+    expect(resumed.code, resumed.stdout + resumed.stderr).toBe(0)
+    expect(await hash(at('twice', 'model.safetensors'))).toBe(await hash(at('run', 'model.safetensors')))
+    expect((await readdir(at('twice'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  }, 300_000)
+
+  it('ends at once before there is anything to save', async () => {
+    for (const [signal, code] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const) {
+      const stopped = await ferrograd([...train, ...options, '--out', at('early'), '--resume'], {
+        signals: [{ at: 'training begins anew', signal }],
+      })
+      expect(stopped.code, stopped.stdout + stopped.stderr).toBe(code)
+      expect(stopped.stderr).toBe('')
+      expect(existsSync(at('early'))).toBe(false)
+    }
+  })
+
+  it('stopped when training has ended, keeps the model; resumed, it writes the report', async () => {
+    const stopped = await ferrograd([...train, ...options, '--out', at('late')], { signals: [{ at: 'Epoch 3/3', signal: 'SIGINT' }] })
+    expect(stopped.code, stopped.stdout + stopped.stderr).toBe(130)
+    expect(await hash(at('late', 'model.safetensors'))).toBe(await hash(at('run', 'model.safetensors')))
+    expect(existsSync(at('late', 'report.svg'))).toBe(false)
+    const resumed = await ferrograd(['train', 'cnn', '--out', at('late'), '--resume'])
+    expect(resumed.code, resumed.stdout + resumed.stderr).toBe(0)
+    expect(existsSync(at('late', 'report.svg'))).toBe(true)
+  }, 300_000)
+
+  it('does not say that it can go on where the checkpoint could not be saved', async () => {
+    const out = at('gone')
+    const stopped = await ferrograd([...train, ...options, '--out', out], {
+      signals: [{ at: 'parameters.', signal: 'SIGINT', before: `rmSync(${JSON.stringify(out)}, { recursive: true }); writeFileSync(${JSON.stringify(out)}, '')` }],
+    })
+    expect(stopped.code, stopped.stdout + stopped.stderr).toBe(1)
+    expect(stopped.stderr).toMatch(/ferrograd: .*gone/)
+    expect(stopped.stderr).not.toMatch(/Stopped/)
+  })
 })
 
 describe('demo', () => {

@@ -1,5 +1,5 @@
 // Runs the built command as a user does, in a process of its own.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
@@ -12,17 +12,41 @@ export interface Ended {
   stderr: string
 }
 
-/** Starts `ferrograd ...args`; `watch` sees the process and what it has written so far, whenever it writes. */
+/** A signal that comes when the command has written `at`, and a line of JavaScript that runs just before. */
+export interface Sent {
+  at: string
+  signal: 'SIGINT' | 'SIGTERM'
+  before?: string
+}
+
+/**
+ * Loaded into the command, it sends itself the signals, one after the other: from here one would come now sooner, now later, and might
+ * find the command at its end. On Windows, where no signal can be sent, it hears what Node would tell it.
+ */
+const sender = (signals: readonly Sent[]): string => `
+  const { rmSync, writeFileSync } = process.getBuiltinModule('node:fs')
+  const left = ${JSON.stringify(signals)}
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream)
+    stream.write = (text, ...rest) => {
+      const result = write(text, ...rest)
+      if (left.length === 0 || !String(text).includes(left[0].at)) return result
+      const { signal, before } = left.shift()
+      if (before !== undefined) new Function('rmSync', 'writeFileSync', before)(rmSync, writeFileSync)
+      if (process.platform === 'win32') process.emit(signal, signal)
+      else process.kill(process.pid, signal)
+      return result
+    }
+  }`
+
+/** Starts `ferrograd ...args`. */
 export function ferrograd(
   args: readonly string[],
-  {
-    env = {},
-    cwd,
-    watch = () => {},
-  }: { env?: Record<string, string>; cwd?: string; watch?: (child: ChildProcess, text: string) => void } = {},
+  { env = {}, cwd, signals = [] }: { env?: Record<string, string>; cwd?: string; signals?: readonly Sent[] } = {},
 ): Promise<Ended> {
   if (!existsSync(entry)) throw new Error(`${entry} is missing: node scripts/build.mjs`)
-  const child = spawn(process.execPath, [entry, ...args], {
+  const preload = signals.length === 0 ? [] : ['--import', `data:text/javascript,${encodeURIComponent(sender(signals))}`]
+  const child = spawn(process.execPath, [...preload, entry, ...args], {
     cwd: cwd ?? join(entry, '..'),
     env: { ...process.env, FERROGRAD_DATA: '', FERROGRAD_CACHE: '/nonexistent', ...env },
   })
@@ -30,7 +54,6 @@ export function ferrograd(
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].on('data', (chunk: Buffer) => {
       ended[name] += chunk.toString()
-      watch(child, ended.stdout + ended.stderr)
     })
   }
   return new Promise((done) => child.on('close', (code) => done({ ...ended, code })))

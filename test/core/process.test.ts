@@ -47,14 +47,18 @@ test('import starts no thread; the first op does', () => {
 })
 
 test('no processor time is used while nothing runs', () => {
+  // Threads that go to sleep leave a tenth of a second unused sooner or later, however busy the machine is; one that looks for work never does.
   const { stdout } = run(`
     await ferrograd.ones([256, 256]).matmul(ferrograd.ones([256, 256])).sum().item()
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    const before = process.cpuUsage()
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    const { user, system } = process.cpuUsage(before)
-    console.log((user + system) / 1000)`)
-  expect(Number(stdout)).toBeLessThan(100)
+    let used = Infinity
+    for (let i = 0; i < 100 && used > 5; i++) {
+      const before = process.cpuUsage()
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      const { user, system } = process.cpuUsage(before)
+      used = (user + system) / 1000
+    }
+    console.log(used)`)
+  expect(Number(stdout.trim() || NaN)).toBeLessThanOrEqual(5)
 })
 
 describe('FERROGRAD_DEVICE', () => {

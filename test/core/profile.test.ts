@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { compile, device, ones, rand, scope, ValueError } from '../../ts/index.js'
+import { compile, device, ones, rand, scope, type Tensor, ValueError } from '../../ts/index.js'
 
 test('a profile has a row an op and shape, with calls and bytes', async () => {
   const [a, b] = [rand([64, 32]), rand([32, 16])]
@@ -17,7 +17,7 @@ test('a profile has a row an op and shape, with calls and bytes', async () => {
 })
 
 test('compiled steps are in it, command by command', async () => {
-  const step = compile((x) => x.exp().sum())
+  const step = compile((x: Tensor) => x.exp().sum())
   const x = rand([100])
   const { rows } = await device.profile(async () => { for (let i = 0; i < 4; i++) await scope(() => step(x).item()) })
   expect(rows.find((row) => row.op === 'exp')).toMatchObject({ calls: 4, shape: [100] })

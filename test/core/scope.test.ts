@@ -1,24 +1,24 @@
 import { expect, test, vi } from 'vitest'
-import { compile, device, DisposedError, keep, nn, noGrad, Scope, scope, ScopeError, tensor, VersionError, CaptureError } from '../../ts/index.js'
-import { nativeBytes, run } from '../../ts/internal.js'
+import { compile, DisposedError, keep, nn, noGrad, Scope, scope, ScopeError, tensor, VersionError, CaptureError } from '../../ts/index.js'
+import { run } from '../../ts/internal.js'
+import { held, settled } from '../settle.js'
 
 test('a scope frees all but what leaves it', async () => {
-  await device.sync()
-  const tensors = device.memory().tensors
+  const { tensors } = await settled()
   let lost: any
   const [a, { b }] = scope(() => {
     lost = tensor([1]).add(1)
     const kept = keep(tensor([3]))
     return [tensor([1]).add(1), { b: kept }] as const
   })
-  expect(device.memory().tensors).toBe(tensors + 2)
+  expect((await held()).tensors).toBe(tensors + 2)
   expect(await a.item()).toBe(2)
   expect(await b.item()).toBe(3)
   expect(() => lost.add(1)).toThrow(DisposedError)
   await expect(async () => lost.data()).rejects.toThrow(DisposedError)
   a.dispose()
   b.dispose()
-  expect(device.memory().tensors).toBe(tensors)
+  expect((await held()).tensors).toBe(tensors)
 })
 
 test('a promise of a read may leave a scope, others may not', async () => {
@@ -64,12 +64,9 @@ test('the tape keeps what backward needs past the scope and past dispose', async
 
 test('a graph that is never run backwards is freed with its scope', async () => {
   const x = tensor(new Float32Array(1 << 16), { requiresGrad: true })
-  await device.sync()
-  const [bytes, tensors] = [nativeBytes(), device.memory().tensors]
+  const before = await settled()
   for (let i = 0; i < 20; i++) scope(() => { x.mul(2).exp().mul(3).exp() })
-  await device.sync()
-  expect(device.memory().tensors).toBe(tensors)
-  expect(nativeBytes()).toBe(bytes)
+  expect(await held()).toEqual(before)
 })
 
 test('composed losses whose backward never runs are freed too: without backward, after a throw, and when kept and collected', async () => {
@@ -85,15 +82,12 @@ test('composed losses whose backward never runs are freed too: without backward,
   for (const step of steps) {
     await step()
     model.zeroGrad()
-    await device.sync()
-    const [bytes, tensors] = [nativeBytes(), device.memory().tensors]
+    const before = await settled()
     for (let i = 0; i < 20; i++) {
       await step()
       model.zeroGrad()
     }
-    await device.sync()
-    expect(device.memory().tensors).toBe(tensors)
-    expect(nativeBytes()).toBe(bytes)
+    expect(await held()).toEqual(before)
   }
 })
 

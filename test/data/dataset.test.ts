@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { data, device, nativeBytes, ShapeError, tensor, ValueError } from '../../ts/index.js'
+import { data, ShapeError, tensor, ValueError } from '../../ts/index.js'
+import { held, settled } from '../settle.js'
 
 const points = {
   inputs: [
@@ -99,13 +100,11 @@ describe('dataset', () => {
 
   it('leaves nothing behind', async () => {
     const set = data.dataset(points)
-    await device.sync()
-    const before = nativeBytes()
+    const before = await settled()
     for (let i = 0; i < 20; i++) for (const value of Object.values(set.batch([0, 1]))) value.dispose()
     void set.inputs
     set.dispose()
-    await device.sync()
-    expect(nativeBytes()).toBe(before)
+    expect(await held()).toEqual(before)
   })
 
   it('refuses what cannot be trained on', () => {

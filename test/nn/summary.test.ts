@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { device, ones, type Tensor } from '../../ts/index.js'
+import { ones, type Tensor } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
+import { held, settled } from '../settle.js'
 
 const small = (): nn.Sequential => new nn.Sequential(
   new nn.Conv2d(3, 4, 3), new nn.ReLU(), new nn.MaxPool2d(2), new nn.Flatten(), new nn.LazyLinear(5),
@@ -67,13 +68,8 @@ describe('summary', () => {
   it('keeps no memory', async () => {
     const model = new nn.Sequential(new nn.Linear(10, 10))
     nn.summary(model, [1, 10])
-    await device.sync()
-    const before = device.memory()
+    const before = await settled()
     for (let i = 0; i < 20; i++) nn.summary(model, [1000, 10])
-    await device.sync()
-    const after = device.memory()
-    // Less where the collector found tensors of other tests.
-    expect(after.live).toBeLessThanOrEqual(before.live)
-    expect(after.tensors).toBeLessThanOrEqual(before.tensors)
+    expect(await held()).toEqual(before)
   })
 })

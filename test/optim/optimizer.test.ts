@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest'
-import { compile, nativeBytes, nn, optim, Parameter, scope, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { describe, expect, test } from 'vitest'
+import { compile, nn, optim, Parameter, scope, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { held, settled } from '../settle.js'
 
 const parameter = (values: number[], dtype: 'float32' | 'float64' = 'float32'): Parameter =>
   new Parameter(tensor(values, { dtype }) as Tensor<'float32'>)
@@ -144,11 +145,9 @@ describe('step', () => {
       }
     }
     run(50)
-    await model.weight.data()
-    const before = nativeBytes()
+    const before = await settled()
     run(2000)
-    await model.weight.data()
-    expect(nativeBytes()).toBe(before)
+    expect(await held()).toEqual(before)
   })
 })
 
@@ -278,5 +277,3 @@ describe('state', () => {
     expect(() => optimizer.loadStateDict(new optim.Adam([parameter([1])]).stateDict())).toThrow(/1 groups, the optimizer 2/)
   })
 })
-
-afterEach(() => globalThis.gc?.())

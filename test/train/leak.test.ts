@@ -1,15 +1,8 @@
 // Training leaves nothing behind: native bytes flat, the process no larger.
 import { expect, test } from 'vitest'
-import { compile, device, nativeBytes, nn, optim, scope, type Tensor, tensor, Trainer } from '../../ts/index.js'
+import { compile, nn, optim, scope, type Tensor, tensor, Trainer } from '../../ts/index.js'
+import { settled } from '../settle.js'
 import { classifier, clusters, floats } from './support.js'
-
-const settle = async (): Promise<void> => {
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc?.()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  await device.sync().catch(() => {})
-}
 
 /**
  * Runs `body` until the engine has compiled its code and sized its heap (some 20 MB in the first thousand steps), then for 2,000 steps, and
@@ -17,11 +10,9 @@ const settle = async (): Promise<void> => {
  */
 async function flat(body: (steps: number) => Promise<void>): Promise<void> {
   await body(1000)
-  await settle()
-  const before = { native: nativeBytes(), rss: process.memoryUsage.rss() }
+  const before = { held: await settled(), rss: process.memoryUsage.rss() }
   await body(2000)
-  await settle()
-  expect(nativeBytes() - before.native).toBe(0)
+  expect(await settled()).toEqual(before.held)
   expect(process.memoryUsage.rss() - before.rss).toBeLessThan(20 * 2 ** 20)
 }
 

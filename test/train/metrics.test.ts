@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { nativeBytes, type Tensor, tensor, train } from '../../ts/index.js'
+import { type Tensor, tensor, train } from '../../ts/index.js'
+import { settled } from '../settle.js'
 import { noise, numbers } from './support.js'
 
 const { metrics } = train
@@ -202,7 +203,7 @@ describe('metrics', () => {
   test('before any batch a figure is NaN; reset and states leave nothing behind', async () => {
     const all = [metrics.accuracy(), metrics.topK(2), metrics.f1(), metrics.rocAuc(), metrics.mae()]
     expect(await metrics.accuracy().compute()).toBeNaN()
-    const before = nativeBytes()
+    const before = await settled()
     for (const metric of all) {
       const first = await measure(
         metric,
@@ -214,12 +215,7 @@ describe('metrics', () => {
       expect(first).not.toBeNaN()
       metric.reset()
     }
-    globalThis.gc?.()
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    globalThis.gc?.()
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    await numbers(tensor([1]))
-    expect(nativeBytes() - before).toBeLessThan(64 * 1024)
+    expect(await settled()).toEqual(before)
   })
 
   test('a failed batch is in no sum', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { data, nn, optim, type Tensor, tensor, Trainer } from '../../ts/index.js'
+import { data, nn, optim, type Tensor, tensor, type train, Trainer } from '../../ts/index.js'
 import { classifier, clusters, cnn, floats, images, noise, numbers } from './support.js'
 
 const quiet = { verbose: false as const }
@@ -31,20 +31,26 @@ describe('predict', () => {
     const model = cnn()
     const trainer = new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'] })
     const { inputs: x, labels: y } = images(64)
-    const training = trainer.fit({ inputs: x, labels: y }, { epochs: 6, batchSize: 8, ...quiet })
-    let ended = false
-    void training.then(() => {
-      ended = true
-    })
-    const outputs = await Promise.all([
-      trainer.predict(tensor(x)),
-      trainer.predictClasses(tensor(x), { batchSize: 10 }),
-      trainer.evaluate({ inputs: x, labels: y }),
-    ])
-    expect(ended).toBe(false)
-    expect((outputs[0] as Tensor).shape).toEqual([64, 2])
-    expect(outputs[1].length).toBe(64)
+    // The predictions begin in the middle of the second epoch, and the third does not begin without their results.
+    let predicting: Promise<[Tensor, number[], Record<string, unknown>]> | undefined
+    const asker: train.Callback = {
+      onBatchEnd: (_, { index }) => {
+        if (index !== 11) return
+        predicting = Promise.all([
+          trainer.predict(tensor(x)),
+          trainer.predictClasses(tensor(x), { batchSize: 10 }),
+          trainer.evaluate({ inputs: x, labels: y }),
+        ])
+      },
+      onEpochEnd: async (_, { epoch }) => {
+        if (epoch === 1) await predicting
+      },
+    }
+    const training = trainer.fit({ inputs: x, labels: y }, { epochs: 6, batchSize: 8, callbacks: [asker], ...quiet })
     expect((await training).epochs.length).toBe(6)
+    const [outputs, duringTraining] = await (predicting as NonNullable<typeof predicting>)
+    expect(outputs.shape).toEqual([64, 2])
+    expect(duringTraining.length).toBe(64)
     // Alone again, all agree.
     const [p, classes] = [await trainer.predictProbabilities(tensor(x)), await trainer.predictClasses(tensor(x))]
     expect(await p.argmax(-1).tolist()).toEqual(classes)

@@ -1,5 +1,5 @@
 // A run stopped anywhere and resumed ends with the uninterrupted run's bits.
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -118,6 +118,67 @@ describe('resume', () => {
       { code: 'ERR_CANCELLED', message: expect.stringContaining(own) as string },
     )
     expect(await run({ resume: true, checkpointDir: own })).toBe(expected)
+  })
+
+  test('a stop in the midst of validation, also twice, leaves a checkpoint that goes on with the validation', async () => {
+    const own = join(folder, 'validation')
+    const held = clusters(30)
+    const run = async (stopAt: number, extra: train.FitOptions = {}): Promise<[string, unknown]> => {
+      const one = { model: classifier(0.2) }
+      const optimizer = new optim.AdamW(one.model.parameters())
+      const controller = new AbortController()
+      let asked = 0
+      const validation = {
+        length: 30,
+        get: (i: number) => {
+          if (++asked === stopAt) controller.abort()
+          return { inputs: held.inputs[i], labels: held.labels[i] }
+        },
+      }
+      const history = await new Trainer(one.model, { optimizer, loss: 'crossEntropy', metrics: ['accuracy', 'f1'] }).fit(clusters(90), {
+        epochs: 3,
+        batchSize: 8,
+        accumulate: 5,
+        seed: 4,
+        verbose: false,
+        validation,
+        validationBatchSize: 4,
+        schedule: optim.linearWarmup(0.3),
+        signal: controller.signal,
+        ...extra,
+      })
+      return [await outcome({ ...one, optimizer }), timeless(history)]
+    }
+    const expected = await run(Infinity)
+    // In the first epoch's validation, in the second's, and once more in the second's, where the resumed run begins.
+    for (const [stopAt, batches] of [[13, 12], [48, 24], [9, 24]] as const) {
+      const error = await run(stopAt, { checkpointDir: own, resume: true }).then(
+        () => 'was not cancelled',
+        (reason: unknown) => reason as Error,
+      )
+      expect(error).toMatchObject({ code: 'ERR_CANCELLED', message: expect.stringContaining(own) as string })
+      expect((await readdir(own)).sort().at(-1)).toBe(`checkpoint-000000${batches}.safetensors`)
+    }
+    expect(await run(Infinity, { checkpointDir: own, resume: true })).toEqual(expected)
+  })
+
+  test('a checkpoint that a callback saves after a batch, also after the last one of an epoch, goes on exactly', async () => {
+    const own = join(folder, 'callback')
+    const run = async (extra: train.FitOptions): Promise<string> => {
+      const model = classifier(0.2)
+      await new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'] }).fit(clusters(50), {
+        epochs: 2,
+        batchSize: 10,
+        seed: 6,
+        verbose: false,
+        ...extra,
+      })
+      return hash(model.stateDict())
+    }
+    const saver: train.Callback = { onBatchEnd: (context, { index }) => context.saveCheckpoint(join(own, `${index}.safetensors`)) }
+    await mkdir(own)
+    const expected = await run({ callbacks: [saver] })
+    for (let index = 0; index < 10; index++) expect([index, await run({ resume: join(own, `${index}.safetensors`) })]).toEqual([index, expected])
   })
 
   test('a checkpoint names the model, its data and what the caller adds', async () => {

@@ -1,11 +1,11 @@
 // `npm run demo`: the whole job in one go, on whatever data is at hand.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { optim } from '../index.js'
+import { CancelledError, optim } from '../index.js'
 import { holdsCifar10 } from '../data/cifar10.js'
 import { removeCheckpoints, type RunOptions } from './checkpoints.js'
 import { bold, describeError, percent, say, table } from './console.js'
-import { listen } from './interrupt.js'
+import { type Interrupt, listen } from './interrupt.js'
 import { accuracyByClass } from './measure.js'
 import { type ImageData, loadImages } from './sources.js'
 import { runTraining } from './training.js'
@@ -35,16 +35,16 @@ const usage = `Trains the CNN, measures it, and saves it.
 
 /** The demo, from command line arguments: the exit code. Takes options too. */
 export async function demo(given: readonly string[] | DemoOptions = {}): Promise<number> {
-  const interrupt = listen(() => say('Saving a checkpoint ... (Ctrl-C once more ends at once)', process.stderr))
+  const interrupt = listen(() => say('Stopping ... (Ctrl-C once more ends at once)', process.stderr))
   try {
     const options = isList(given) ? fromArguments(given) : given
     if (options === null) {
       say(usage)
       return 0
     }
-    return await runDemo(options, interrupt.signal)
+    return await runDemo(options, interrupt)
   } catch (error) {
-    if (interrupt.code !== null) return interrupt.code
+    if (interrupt.code !== null && error instanceof CancelledError) return interrupt.code
     say(`demo: ${describeError(error)}`, process.stderr)
     return error instanceof UsageError ? 2 : 1
   } finally {
@@ -54,9 +54,10 @@ export async function demo(given: readonly string[] | DemoOptions = {}): Promise
 
 async function runDemo(
   { data: source, download = false, out = 'demo', epochs, seed = 0 }: DemoOptions,
-  signal: AbortSignal,
+  interrupt: Interrupt,
 ): Promise<number> {
   const { images, name } = await chooseData(source, download)
+  interrupt.begin()
   await removeCheckpoints(out)
   await rm(join(out, 'report.svg'), { force: true })
   const digits = name === 'digits'
@@ -71,7 +72,7 @@ async function runDemo(
     size: 32,
     seed,
   }
-  const { test, card } = await runTraining({ images, options, out, signal, schedule: optim.cosineWarmup(0.05) })
+  const { test, card } = await runTraining({ images, options, out, signal: interrupt.signal, schedule: optim.cosineWarmup(0.05) })
   const byClass = accuracyByClass(test.confusion)
   say(`\n${bold(`Accuracy on ${test.samples} test images: ${percent(test.accuracy)}`)}, loss ${test.loss.toFixed(4)}`)
   say(table(card.classes.map((label, i) => [`  ${label}`, percent(byClass[i] ?? NaN)])))

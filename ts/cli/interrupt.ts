@@ -8,16 +8,23 @@ export interface Interrupt {
   readonly signal: AbortSignal
   /** The exit code where a signal came, else null. */
   readonly code: number | null
+  /** From now on there is work to save: the first signal is told to it. Before, a signal ends the process at once. */
+  begin(): void
   /** Stops listening. */
   release(): void
 }
 
-/** Listens for SIGINT and SIGTERM. `note` is told of the first. */
+/**
+ * Listens for SIGINT and SIGTERM. `note` is told of the first that work is to hear of. SIGHUP is left alone: to listen for it would undo
+ * what `nohup` does.
+ */
 export function listen(note: () => void): Interrupt {
   const controller = new AbortController()
   let code: number | null = null
+  let working = false
   const onSignal = (name: string): void => {
-    if (code !== null) process.exit(codes[name] ?? 1)
+    // Also where nothing is to be saved: the first process of a container ignores a signal that nobody listens for.
+    if (!working || code !== null) process.exit(codes[name] ?? 1)
     code = codes[name] ?? 1
     note()
     controller.abort()
@@ -27,6 +34,9 @@ export function listen(note: () => void): Interrupt {
     signal: controller.signal,
     get code() {
       return code
+    },
+    begin() {
+      working = true
     },
     release() {
       for (const name of Object.keys(codes)) process.off(name, onSignal)

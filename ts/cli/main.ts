@@ -11,7 +11,7 @@ const commands: Readonly<Record<string, () => Promise<(args: readonly string[]) 
 
 /**
  * Runs the command line `ferrograd ...args`; gives the exit code: 0, 1 for a failure, 2 for a mistake in the command line, 130 after
- * Ctrl-C. Never throws.
+ * Ctrl-C, 143 after SIGTERM. Never throws.
  */
 export async function main(args: readonly string[]): Promise<number> {
   const [name = '', ...rest] = args

@@ -15,11 +15,12 @@ export function trainerFor(model: models.ArticleCnn, options: Partial<train.Trai
   return new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'], ...options })
 }
 
-/** Loss, accuracy and confusion matrix of a model on `part`. */
-export async function measure(model: models.ArticleCnn, part: data.Dataset, batchSize = 256): Promise<Measured> {
+/** Loss, accuracy and confusion matrix of a model on `part`. @throws CancelledError when `signal` aborts */
+export async function measure(model: models.ArticleCnn, part: data.Dataset, batchSize = 256, signal?: AbortSignal): Promise<Measured> {
   const { loss, accuracy, confusionMatrix } = await trainerFor(model).evaluate(part, {
     batchSize,
     metrics: ['accuracy', new train.metrics.ConfusionMatrix()],
+    ...(signal === undefined ? {} : { signal }),
   })
   return { loss, accuracy: accuracy as number, confusion: confusionMatrix as number[][], samples: part.length }
 }

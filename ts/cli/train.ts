@@ -1,7 +1,7 @@
-import { ValueError } from '../index.js'
+import { CancelledError, ValueError } from '../index.js'
 import { checkSame, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
 import { bold, percent, say } from './console.js'
-import { listen } from './interrupt.js'
+import { type Interrupt, listen } from './interrupt.js'
 import { loadImages } from './sources.js'
 import { runTraining } from './training.js'
 import { number, parse, UsageError, type Values } from './usage.js'
@@ -34,6 +34,20 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
   const { out } = values as { out?: string }
   if (out === undefined || out === '') throw new UsageError('train: --out DIR is missing: the folder that gets the model.', 'train')
   const given = options(values)
+  const interrupt = listen(() => say('Saving a checkpoint ... (Ctrl-C once more ends at once)', process.stderr))
+  try {
+    return await train(out, values, given, interrupt)
+  } catch (error) {
+    // A checkpoint that could not be saved is no resumable stop.
+    if (interrupt.code === null || !(error instanceof CancelledError)) throw error
+    say(`Stopped. Go on with: ferrograd train cnn --out ${out} --resume`, process.stderr)
+    return interrupt.code
+  } finally {
+    interrupt.release()
+  }
+}
+
+async function train(out: string, values: Values, given: Partial<RunOptions>, interrupt: Interrupt): Promise<number> {
   const earlier = await earlierRun(out)
   if (earlier !== null && values.resume !== true && values.overwrite !== true && earlier.epoch < earlier.options.epochs) {
     throw new ValueError(
@@ -50,28 +64,19 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
   const chosen: RunOptions = { ...defaults, ...resumed?.options, ...given }
   if (chosen.data === '') throw new UsageError('train: --data is missing: digits, cifar10, mnist or a folder.', 'train')
 
-  const interrupt = listen(() => say('Saving a checkpoint ... (Ctrl-C once more ends at once)', process.stderr))
-  try {
-    const images = await loadImages(chosen.data, { download: values.download === true, size: chosen.size })
-    if (interrupt.code !== null) return interrupt.code
-    if (resumed === null) await removeCheckpoints(out)
-    const { test } = await runTraining({
-      images,
-      options: chosen,
-      out,
-      signal: interrupt.signal,
-      ...(resumed === null ? {} : { resume: resumed.path }),
-    })
-    say(`${bold(`Test accuracy ${percent(test.accuracy)}`)}, loss ${test.loss.toFixed(4)} on ${test.samples} images.`)
-    say(`${out}: model.safetensors, history.jsonl, report.svg, checkpoints.\nNext: ferrograd predict ${out} IMAGE.png`)
-    return 0
-  } catch (error) {
-    if (interrupt.code === null) throw error
-    say(`Stopped. Go on with: ferrograd train cnn --out ${out} --resume`, process.stderr)
-    return interrupt.code
-  } finally {
-    interrupt.release()
-  }
+  const images = await loadImages(chosen.data, { download: values.download === true, size: chosen.size })
+  interrupt.begin()
+  if (resumed === null) await removeCheckpoints(out)
+  const { test } = await runTraining({
+    images,
+    options: chosen,
+    out,
+    signal: interrupt.signal,
+    ...(resumed === null ? {} : { resume: resumed.path }),
+  })
+  say(`${bold(`Test accuracy ${percent(test.accuracy)}`)}, loss ${test.loss.toFixed(4)} on ${test.samples} images.`)
+  say(`${out}: model.safetensors, history.jsonl, report.svg, checkpoints.\nNext: ferrograd predict ${out} IMAGE.png`)
+  return 0
 }
 
 const defaults: RunOptions = {

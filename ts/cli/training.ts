@@ -33,7 +33,7 @@ export interface TrainingResult {
 /**
  * Trains with a held-out share of the training part, measures on the test part, and writes model, history, checkpoints and report to the
  * output folder.
- * @throws CancelledError when `signal` aborts; a checkpoint was saved then
+ * @throws CancelledError when `signal` aborts; a checkpoint was saved then, and the model too where training had ended
  */
 export async function runTraining({ images, options, out, signal, resume, schedule }: TrainingJob): Promise<TrainingResult> {
   const { epochs, batchSize, seed, lr, optimizer, validation, augment } = options
@@ -74,7 +74,7 @@ export async function runTraining({ images, options, out, signal, resume, schedu
     ...(schedule === undefined ? {} : { schedule }),
   })
   await saveBundle(out, { model: model.eval(), card })
-  const test = await measure(model, normalised.test)
+  const test = await measure(model, normalised.test, undefined, signal)
   const report = renderReport({
     history: history.epochs,
     confusion: test.confusion,

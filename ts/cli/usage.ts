@@ -86,10 +86,12 @@ const train = `Trains the CNN (three convolutions, two dense layers) on images a
   --size N             height and width of images from a folder (32)
   --seed S             same seed, same weights to the last bit (0)
   --resume             goes on from the newest checkpoint in --out
+  --overwrite          begins anew where --out holds a run that was stopped
   --download           fetches CIFAR-10 (162 MiB) where it is not at hand
 
-Ctrl-C saves a checkpoint and ends; a second one ends at once. The whole of training is repeatable: what was
-stopped and resumed ends with the same weights as what ran through.
+Ctrl-C saves a checkpoint and ends with 130, SIGTERM likewise with 143; a second signal ends at once. The whole of
+training is repeatable: what was stopped and resumed ends with the same weights as what ran through.
+npx does not pass SIGTERM on: where a supervisor sends it, start node_modules/.bin/ferrograd instead.
 `
 
 const predict = `Says what images show, with the model of a training run.

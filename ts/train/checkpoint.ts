@@ -28,6 +28,8 @@ export interface FitState {
   schedule: optim.Schedule | null
   generator: Generator
   batches: Batches
+  /** Where its loader stands. */
+  place: data.LoaderState
   metrics: readonly Metric[]
   callbacks: readonly Callback[]
   position: Position
@@ -50,7 +52,7 @@ interface Plain {
  * `optimizer.*`, `gradients.*` (accumulated so far), `random`, `metrics.*`, `callbacks.*`; the rest is JSON in the metadata.
  */
 export function writeCheckpoint(path: string, state: FitState, metadata: Record<string, unknown> = {}): Promise<void> {
-  const { model, optimizer, schedule, generator, batches, metrics, callbacks, position } = state
+  const { model, optimizer, schedule, generator, place, metrics, callbacks, position } = state
   const { tensors: slots, ...plain } = optimizer.stateDict()
   const tensors: Record<string, Tensor> = { random: generator.state }
   const put = (prefix: string, part: Record<string, Tensor>): void => {
@@ -67,7 +69,7 @@ export function writeCheckpoint(path: string, state: FitState, metadata: Record<
     position,
     optimizer: plain,
     schedule: schedule?.stateDict() ?? null,
-    loader: batches.state(),
+    loader: place,
     callbacks: callbacks.map((callback) => callback.stateDict?.() ?? null),
     model: { class: model.constructor.name, ...metadata },
   }
@@ -171,5 +173,6 @@ function copyOf(value: Tensor): Tensor {
   return unscoped(() => noGrad(() => value.clone()))
 }
 
-const copies = (part: Record<string, Tensor>): Record<string, Tensor> =>
+/** Copies of tensors, by name. */
+export const copies = (part: Record<string, Tensor>): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(part).map(([key, value]) => [key, copyOf(value)]))

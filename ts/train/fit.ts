@@ -1,8 +1,8 @@
 // The training loop: at most two steps ahead of what is known, everything that a step made given back, modes restored whatever happens.
-import { CancelledError, Generator, type nn, type optim, scope, type Tensor, ValueError } from '../index.js'
+import { CancelledError, type data, Generator, type nn, type optim, scope, type Tensor, ValueError } from '../index.js'
 import { debug, says, warn } from '../internal.js'
 import { type BatchLog, type Callback, type FitContext } from './callbacks/index.js'
-import { type FitState, type Position, readCheckpoint, writeCheckpoint } from './checkpoint.js'
+import { copies, type FitState, type Position, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { CheckpointFolder } from './checkpoint-folder.js'
 import { evaluateBatches } from './evaluate.js'
 import { type EpochLog, History } from './history.js'
@@ -55,6 +55,8 @@ export class FitRun implements FitContext {
   #seconds = 0
   /** An epoch has ended and `epoch` still is its number: a checkpoint of this moment begins with the next one. */
   #between = false
+  /** Where the loader stands within an epoch: when its last batch has been taken the loader itself is at the next one. */
+  #place: data.LoaderState | null = null
   #stop: string | null = null
   #warned = false
 
@@ -104,14 +106,16 @@ export class FitRun implements FitContext {
   }
 
   async #runEpoch(): Promise<void> {
-    const { batches, options, schedule, validation, loss, metrics } = this.#settings
+    const { batches, options, schedule, validation, metrics } = this.#settings
     if (options.signal?.aborted) await this.#cancel(options.signal)
     const begun = performance.now() - this.#seconds * 1000
     const fresh = this.#batch === 0
     if (fresh) for (const metric of [this.#mean, ...metrics]) metric.reset()
     this.#progress?.begin()
     if (fresh) await this.#each((callback) => callback.onEpochStart?.(this, this.epoch))
+    this.#place = batches.state()
     for await (const batch of batches) {
+      this.#place = batches.state()
       this.#begin(batch)
       this.#seconds = (performance.now() - begun) / 1000
       await this.#finish(ahead)
@@ -136,8 +140,7 @@ export class FitRun implements FitContext {
       lr: this.optimizer.groups[0]?.lr ?? NaN,
       seconds: 0,
     }
-    if (validation !== null)
-      Object.assign(log, prefixed(await evaluateBatches(this.model, validation, loss, metrics, { signal: options.signal })))
+    if (validation !== null) Object.assign(log, prefixed(await this.#validate(validation)))
     if (schedule?.interval === 'epoch') schedule.step(typeof log.valLoss === 'number' ? log.valLoss : log.loss)
     log.seconds = (performance.now() - begun) / 1000
     this.#warnOfNonFinite(log)
@@ -145,6 +148,7 @@ export class FitRun implements FitContext {
     this.#batch = 0
     this.#seconds = 0
     this.#between = true
+    this.#place = null
     await this.#each((callback) => callback.onEpochEnd?.(this, log))
     this.#progress?.end(this.#shown(), log)
     if (this.#folder !== null && (options.checkpointEvery ?? 'epoch') === 'epoch') await this.#save(this.#folder.path(this.#index))
@@ -223,6 +227,26 @@ export class FitRun implements FitContext {
   async #saveIfDue(): Promise<void> {
     const every = this.#settings.options.checkpointEvery ?? 'epoch'
     if (this.#folder !== null && every !== 'epoch' && this.#index % every === 0) await this.#save(this.#folder.path(this.#index))
+  }
+
+  /** The figures on validation data. A run that is cancelled in their midst is put back to where they began. */
+  async #validate(validation: Batches): Promise<Record<string, MetricValue>> {
+    const {
+      loss,
+      metrics,
+      options: { signal },
+    } = this.#settings
+    // The metrics begin anew; what they have gathered in the epoch belongs into the checkpoint.
+    const gathered = this.#folder === null || signal === undefined ? [] : metrics.map((metric) => copies(metric.stateDict()))
+    try {
+      return await evaluateBatches(this.model, validation, loss, metrics, { signal })
+    } catch (error) {
+      if (signal?.aborted !== true || !(error instanceof CancelledError)) throw error
+      gathered.splice(0).forEach((sums, i) => metrics[i]?.loadStateDict(sums))
+      return await this.#cancel(signal)
+    } finally {
+      for (const sums of gathered) for (const sum of Object.values(sums)) sum.dispose()
+    }
   }
 
   async #cancel(signal: AbortSignal): Promise<never> {
@@ -311,6 +335,7 @@ export class FitRun implements FitContext {
       schedule,
       generator: this.#generator,
       batches,
+      place: this.#place ?? batches.state(),
       metrics: [this.#mean, ...metrics],
       callbacks: this.#callbacks,
       position,

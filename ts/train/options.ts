@@ -65,7 +65,10 @@ export interface FitOptions {
   /** A learning rate schedule: `optim.linearWarmup(0.1)`. */
   schedule?: optim.ScheduleFactory | optim.Schedule
   callbacks?: readonly Callback[]
-  /** Ends training between two steps; `fit` rejects with `CancelledError`, the model keeps what it has learnt. */
+  /**
+   * Ends training between two steps, or in the midst of validation; `fit` rejects with `CancelledError`, the model keeps what it has learnt.
+   * With `checkpointDir` a checkpoint is saved first, and a resumed run ends as one that ran through.
+   */
   signal?: AbortSignal
   /** Where checkpoints are written. */
   checkpointDir?: string

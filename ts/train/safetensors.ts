@@ -1,6 +1,6 @@
 // Reading and writing safetensors: tensors by name and strings by name, nothing that could run.
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { type DType, FileFormatError, tensor, type Tensor } from '../index.js'
 import { settle } from '../internal.js'
 import { type FileSystem, writeDurably } from './durable.js'
@@ -34,7 +34,7 @@ const chunkBytes = 1 << 20
  * Writes tensors to `path`, durably: the file is the old one or the new one, never half of either. The values are those of the moment of
  * the call; what runs later does not show. Equal contents give equal bytes. A SHA-256 of header and tensors is kept in the metadata and
  * compared by `loadSafetensors`.
- * @throws the system's error (ENOSPC, EACCES ...); the old file is whole then
+ * @throws ValueError where `path` is a folder or a device, the system's error (ENOSPC, EACCES ...); the old file is whole then
  */
 export async function saveSafetensors(
   path: string,
@@ -113,13 +113,12 @@ const damaged = 'the checksum does not fit; the file was damaged after it was wr
 type Values = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Int8Array
 
 async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  // Before it is opened: to open a pipe that nobody writes to would never end.
+  const stats = await stat(path)
+  if (!stats.isFile())
+    throw new FileFormatError(`safetensors: ${path} is ${stats.isDirectory() ? 'a folder' : 'no regular file'}; give the .safetensors file.`)
   const file = await open(path, 'r')
   try {
-    const stats = await file.stat()
-    if (!stats.isFile())
-      throw new FileFormatError(
-        `safetensors: ${path} is ${stats.isDirectory() ? 'a folder' : 'no regular file'}; give the .safetensors file.`,
-      )
     return await use(file)
   } finally {
     await file.close()
