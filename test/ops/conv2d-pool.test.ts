@@ -5,6 +5,7 @@ import { conv2dPool } from '../../ts/ops/conv2d-pool.js'
 import type { ConvOptions } from '../../ts/ops/conv-options.js'
 import { type Case, checkOp } from '../check.js'
 import { build, get, type Nd } from '../reference.js'
+import { expectRan } from '../rows.js'
 
 interface Args { pool: number | [number, number]; stride?: number; padding?: number; dilation?: number; groups?: number; relu?: boolean }
 
@@ -86,6 +87,8 @@ test('a gradient of a gradient that the result itself takes part in is that of t
     expect(largest).toBeGreaterThan(1)
     expect(Math.max(...values.map((v, j) => Math.abs(v - composed[i]![j]!)))).toBeLessThan(1e-10 * largest)
   })
+  const rows = ['pool_pick']
+  expectRan(rows)
 })
 
 test('a window that does not fit is named', () => {

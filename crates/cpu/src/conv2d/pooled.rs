@@ -118,7 +118,7 @@ fn maxima<T: Float>(row: &Row<T>) {
                     let v = *source.add(k / pool.w * row.row + k % pool.w * row.pixel);
                     let (a, b) = (v.acc(), best.acc());
                     #[allow(clippy::eq_op)] // NaN alone differs from itself.
-                    if !(a <= b) && b == b {
+                    if (a > b) | ((a != a) & (b == b)) {
                         (best, at) = (v, k as u8);
                     }
                 }
