@@ -25,8 +25,15 @@ struct Key {
     dims: Vec<usize>,
 }
 
+#[derive(Default)]
+struct Sum {
+    calls: u64,
+    total: Duration,
+    bytes: u64,
+}
+
 static ON: AtomicBool = AtomicBool::new(false);
-static ROWS: Mutex<Option<HashMap<Key, (u64, Duration, u64)>>> = Mutex::new(None);
+static ROWS: Mutex<Option<HashMap<Key, Sum>>> = Mutex::new(None);
 
 /// Starts noting; what was noted before is forgotten.
 pub fn start_profile() {
@@ -38,7 +45,14 @@ pub fn start_profile() {
 pub fn take_profile() -> Vec<ProfileRow> {
     ON.store(false, Ordering::Relaxed);
     let rows = ROWS.lock().unwrap_or_else(|e| e.into_inner()).take().unwrap_or_default();
-    let row = |(key, (calls, total, bytes)): (Key, _)| ProfileRow { op: key.op.spec().name, dtype: key.dtype, dims: key.dims, calls, total, bytes };
+    let row = |(key, sum): (Key, Sum)| ProfileRow {
+        op: key.op.spec().name,
+        dtype: key.dtype,
+        dims: key.dims,
+        calls: sum.calls,
+        total: sum.total,
+        bytes: sum.bytes,
+    };
     let mut rows: Vec<ProfileRow> = rows.into_iter().map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.total));
     rows
@@ -54,6 +68,8 @@ pub(crate) fn end(op: Op, start: Instant, subject: Option<&Meta>, bytes: usize) 
     if let Some(rows) = &mut *ROWS.lock().unwrap_or_else(|e| e.into_inner()) {
         let key = Key { op, dtype: subject.map(|m| m.dtype), dims: subject.map_or(Vec::new(), |m| m.dims().to_vec()) };
         let row = rows.entry(key).or_default();
-        *row = (row.0 + 1, row.1 + spent, row.2 + bytes as u64);
+        row.calls += 1;
+        row.total += spent;
+        row.bytes += bytes as u64;
     }
 }

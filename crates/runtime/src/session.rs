@@ -29,7 +29,8 @@ pub struct Session {
     bin: Rc<Bin>,
     /// Those of them that go with the current stream's next command.
     releases: Vec<Arc<Buffer>>,
-    /// Commands and tensors to fill in again.
+    /// Commands and tensors to fill in again. Boxed: a command is handed back and forth with every call, and is large.
+    #[allow(clippy::vec_box)]
     spare_commands: Vec<Box<Command>>,
     spare_tensors: Vec<Rc<Tensor>>,
     spare_buffers: Vec<Arc<Buffer>>,

@@ -269,7 +269,7 @@ impl Tensor {
     }
     /// The tensor that owns the storage.
     #[inline]
-    pub fn root<'a>(self: &'a Rc<Tensor>) -> &'a Rc<Tensor> {
+    pub fn root(self: &Rc<Tensor>) -> &Rc<Tensor> {
         self.owner.as_ref().unwrap_or(self)
     }
     #[inline]
