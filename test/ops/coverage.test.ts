@@ -9,7 +9,6 @@ import { rowName } from '../rows.js'
 interface Row {
   name: string
   section: string
-  category: string
 }
 
 /** Rows outside checkOp, by the file that tests them against a reference of its own. */

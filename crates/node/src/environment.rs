@@ -2,7 +2,7 @@
 use crate::completion::Completions;
 use crate::handles::Handles;
 use ferrograd_runtime::{Captured, Event, Session, Tensor};
-use ferrograd_tensor::{Error, Result};
+use ferrograd_tensor::{Error, MAX_RANK, Result};
 use napi::sys;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -155,16 +155,27 @@ impl Environment {
         self.commands.set(0, tensors.len() as i32)?;
         let mut at = 1;
         for tensor in tensors {
-            let dims = tensor.meta.dims();
-            for (i, &d) in dims.iter().enumerate() {
-                self.commands.set(at + 5 + i, d as i32)?;
-            }
-            let (dtype, device, rank) = (tensor.meta.dtype as i32, tensor.device as i32, dims.len());
-            let (slot, generation) = self.handles.insert(tensor);
-            self.commands.set_all(at, &[slot, generation, dtype, device, rank as i32])?;
-            at += 5 + rank;
+            at += self.write(tensor, at)?;
         }
         Ok(())
+    }
+    /// Answers with one tensor.
+    pub fn answer_one(&mut self, tensor: Rc<Tensor>) -> Result<()> {
+        self.commands.set(0, 1)?;
+        self.write(tensor, 1).map(drop)
+    }
+    /// Gives how many numbers it wrote.
+    fn write(&mut self, tensor: Rc<Tensor>, at: usize) -> Result<usize> {
+        let dims = tensor.meta.dims();
+        let rank = dims.len();
+        let mut words = [0; 5 + MAX_RANK];
+        words[2..5].copy_from_slice(&[tensor.meta.dtype as i32, tensor.device as i32, rank as i32]);
+        for (word, &d) in words[5..].iter_mut().zip(dims) {
+            *word = d as i32;
+        }
+        (words[0], words[1]) = self.handles.insert(tensor);
+        self.commands.set_all(at, &words[..5 + rank])?;
+        Ok(5 + rank)
     }
     /// Answers with the number of a completion to come, and whether unread failures wait for `unseenFailures`.
     pub fn announce(&mut self, id: u32) -> Result<()> {

@@ -50,6 +50,24 @@ fn decode(environment: &mut Environment, op: Op) -> Result<()> {
     environment.session.module = words.next() as u32;
     let device = device_of(words.next());
     let spec = op.spec();
+    if spec.category.is_some() {
+        // One operand or two, and two floats.
+        let mut handle = || {
+            let (slot, generation) = (words.next(), words.next());
+            environment.handles.get(slot, generation).cloned()
+        };
+        let x = handle()?;
+        let floats = [floats.words()[0], floats.words()[1]];
+        let session = &mut environment.session;
+        let result = match spec.operands.len() {
+            1 => session.pointwise(op, &[x], floats)?,
+            _ => session.pointwise(op, &[x, handle()?], floats)?,
+        };
+        if let Some(result) = result {
+            return environment.answer_one(result);
+        }
+        words.at = 3;
+    }
     let mut command = environment.session.command(op);
     for (_, kind) in spec.operands {
         let count = match kind {

@@ -130,13 +130,13 @@ macro_rules! expand {
         }
 
         static SPECS: &[OpSpec] = &[
-            $($(OpSpec { name: stringify!($u), section: Section::Unary, category: stringify!($ucat), operands: &[("x", Kind::In)],
+            $($(OpSpec { name: stringify!($u), section: Section::Unary, category: Some(category!($ucat)), operands: &[("x", Kind::In)],
                 attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["y"], strided: true, fallible: false, promote: &[], in_place: false },)*)*
-            $($(OpSpec { name: stringify!($b), section: Section::Binary, category: stringify!($bcat), operands: &[("x", Kind::In), ("y", Kind::In)],
+            $($(OpSpec { name: stringify!($b), section: Section::Binary, category: Some(category!($bcat)), operands: &[("x", Kind::In), ("y", Kind::In)],
                 attrs: &[("a", AttrKind::F64), ("b", AttrKind::F64)], outputs: &["out"], strided: true, fallible: false, promote: &[], in_place: false },)*)*
-            $(OpSpec { name: stringify!($v), section: Section::View, category: "view", operands: &[("x", Kind::In)],
+            $(OpSpec { name: stringify!($v), section: Section::View, category: None, operands: &[("x", Kind::In)],
                 attrs: &[$((stringify!($va), attr_kind!($vk))),*], outputs: &["y"], strided: true, fallible: false, promote: &[], in_place: false },)*
-            $(OpSpec { name: stringify!($k), section: Section::Kernel, category: "kernel", operands: &[$((stringify!($in), Kind::$kind)),*],
+            $(OpSpec { name: stringify!($k), section: Section::Kernel, category: None, operands: &[$((stringify!($in), Kind::$kind)),*],
                 attrs: &[$((stringify!($attr), attr_kind!($akind))),*], outputs: &[$(stringify!($out)),*],
                 strided: has(&[$(stringify!($flag)),*], "strided"), fallible: has(&[$(stringify!($flag)),*], "fallible"),
                 promote: &[$($($(stringify!($promoted),)*)?)*],

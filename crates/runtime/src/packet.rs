@@ -8,12 +8,13 @@
 //! arities, four a word     integers     floats     released buffers
 //! operands, then outputs: buffer | dtype 8, rank 8, contiguous 8 | offset | sizes | strides, unless contiguous
 //! ```
-use crate::command::{Call, Command};
+use crate::command::Call;
 use crate::dispatch::Op;
 use crate::queue::Room;
 use crate::storage::{Buffer, Tensor};
 use crate::stream::Job;
 use ferrograd_tensor::{DType, Layout, MAX_RANK, Meta, Shape};
+use std::rc::Rc;
 use std::sync::Arc;
 
 const KIND_COMMAND: u64 = 0;
@@ -58,10 +59,8 @@ impl Sink for Vec<u64> {
 }
 
 /// Words that `encode` writes, at most.
-pub fn words(command: &Command, releases: usize) -> usize {
-    let attrs = command.attrs.ints.len() + command.attrs.floats.len();
-    let tensors = command.operands.len() + command.outputs.len();
-    HEADER + command.arity.len().div_ceil(4) + attrs + releases + tensors * (3 + 2 * MAX_RANK)
+pub fn words(call: Call, tensors: usize, releases: usize) -> usize {
+    HEADER + call.arity.len().div_ceil(4) + call.ints.len() + call.floats.len() + releases + tensors * (3 + 2 * MAX_RANK)
 }
 
 fn put_tensor(to: &mut impl Sink, tensor: &Tensor) {
@@ -81,18 +80,17 @@ fn put_tensor(to: &mut impl Sink, tensor: &Tensor) {
 
 /// Writes a command, and the buffers that were let go before it, which the queue owns from now on. Gives the bits of the first word.
 /// The command's tensors must stay alive, as far as their session can tell, until it has been published.
-pub fn encode(command: &Command, releases: &mut Vec<Arc<Buffer>>, to: &mut impl Sink) -> u64 {
-    let Command { operands, outputs, attrs, .. } = command;
-    to.put(command.module as u64 | (releases.len() as u64) << 32);
-    to.put(operands.len() as u64 | (outputs.len() as u64) << 24 | (attrs.ints.len() as u64) << 32 | (attrs.floats.len() as u64) << 48);
-    to.put(command.scratch as u64);
-    for four in command.arity.chunks(4) {
+pub fn encode(call: Call, operands: &[Rc<Tensor>], outputs: &[Rc<Tensor>], releases: &mut Vec<Arc<Buffer>>, to: &mut impl Sink) -> u64 {
+    to.put(call.module as u64 | (releases.len() as u64) << 32);
+    to.put(operands.len() as u64 | (outputs.len() as u64) << 24 | (call.ints.len() as u64) << 32 | (call.floats.len() as u64) << 48);
+    to.put(call.scratch as u64);
+    for four in call.arity.chunks(4) {
         to.put(four.iter().enumerate().fold(0, |word, (i, &n)| word | (n as u64) << (16 * i)));
     }
-    for &i in &attrs.ints {
+    for &i in call.ints {
         to.put(i as u64);
     }
-    for &f in &attrs.floats {
+    for &f in call.floats {
         to.put(f.to_bits());
     }
     while let Some(buffer) = releases.pop() {
@@ -104,7 +102,7 @@ pub fn encode(command: &Command, releases: &mut Vec<Arc<Buffer>>, to: &mut impl 
     for tensor in outputs {
         put_tensor(to, tensor);
     }
-    bits(command.op as u16, KIND_COMMAND, command.anomaly as u64)
+    bits(call.op as u16, KIND_COMMAND, call.anomaly as u64)
 }
 
 /// Words of a packet that holds a job's address.

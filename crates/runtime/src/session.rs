@@ -1,13 +1,13 @@
 //! A session: one JavaScript thread's way into the runtime. It checks shapes, inserts casts and copies, and hands commands to its stream,
 //! or to the recorder while a step is being captured.
-use crate::command::{Command, Tensors};
+use crate::command::{Call, Command, Tensors};
 use crate::dispatch::{Inferred, Op, infer, infer_view};
 use crate::failure::Failure;
 use crate::program::{Captured, Recorder};
 use crate::spec::{Attrs, Kind, OpSpec, Section};
 use crate::storage::{Bin, Buffer, Device, Mark, Parcel, Storage, Tensor};
 use crate::stream::{Event, Job, Notice, Runtime, Stream};
-use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, promote};
+use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, promote, rules};
 use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -221,39 +221,75 @@ impl Session {
     }
 
     fn submit(&mut self, command: &Command) {
-        self.commands += 1;
         if let Some(recorder) = &mut self.recorder {
+            self.commands += 1;
             recorder.record(command.clone());
             return;
-        }
-        self.empty_bin();
-        let current = self.streams[self.current].id;
-        for operand in &command.operands {
-            let writer = operand.storage().writer();
-            if writer.stream != current {
-                self.order_after(writer);
-            }
         }
         let in_place = command.op.spec().in_place;
         if in_place {
             self.each_target(command, |target| target.each_reader(|mark| self.order_after(mark)));
         }
-        let stream = &self.streams[self.current];
-        let mark = Mark { stream: stream.id, sequence: stream.pushed() + 1 };
-        for operand in &command.operands {
-            operand.storage().add_reader(mark);
-        }
+        let mark = self.send(command.call(), &command.operands, &command.outputs);
         if in_place {
             self.each_target(command, |target| target.set_writer(mark));
         }
-        let mut bytes = 0;
-        for output in &command.outputs {
+    }
+
+    /// Queues a command behind what writes its operands. Gives its place.
+    fn send(&mut self, call: Call, operands: &[Rc<Tensor>], outputs: &[Rc<Tensor>]) -> Mark {
+        self.commands += 1;
+        self.empty_bin();
+        let current = self.streams[self.current].id;
+        for operand in operands {
+            let writer = operand.storage().writer();
+            if writer.stream != current {
+                self.order_after(writer);
+            }
+        }
+        let stream = &self.streams[self.current];
+        let mark = Mark { stream: current, sequence: stream.pushed() + 1 };
+        for operand in operands {
+            operand.storage().add_reader(mark);
+        }
+        for output in outputs {
             output.storage().set_writer(mark);
-            bytes += output.storage().bytes();
         }
         let runtime = self.runtime.as_ref().expect("started before a push");
         // SAFETY: a session belongs to one thread, and its streams to it.
-        unsafe { runtime.push_command(stream, command, bytes, &mut self.releases) };
+        unsafe { runtime.push_command(stream, call, operands, outputs, &mut self.releases) };
+        mark
+    }
+
+    /// An element-by-element op on operands of the dtype that it computes in, outside of captures: by far the commonest call, without the detours
+    /// of the general one. `None` where `call` must do it.
+    pub fn pointwise(&mut self, op: Op, operands: &[Rc<Tensor>], floats: [f64; 2]) -> Result<Option<Rc<Tensor>>> {
+        let spec = op.spec();
+        let Some(category) = spec.category else { return Ok(None) };
+        if self.recorder.is_some() || operands.len() != spec.operands.len() {
+            return Ok(None);
+        }
+        let x = &operands[0];
+        let (compute, output) = match operands {
+            [x] => {
+                let (compute, dtype) = rules::unary(category, &x.meta, floats[0])?;
+                (compute, (dtype, x.meta.shape()))
+            }
+            [x, y] if x.device == y.device && x.meta.dtype == y.meta.dtype => {
+                let result = rules::binary(category, &x.meta, &y.meta)?;
+                (result.compute, (result.dtype, result.shape))
+            }
+            _ => return Ok(None),
+        };
+        if compute != x.meta.dtype || x.device != Device::Cpu {
+            return Ok(None);
+        }
+        self.start();
+        let result = self.planned(output.0, &output.1, Device::Cpu);
+        let call =
+            Call { op, anomaly: self.anomaly, module: self.module, scratch: 0, arity: &[1, 1][..operands.len()], ints: &[], floats: &floats };
+        self.send(call, operands, std::slice::from_ref(&result));
+        Ok(Some(result))
     }
 
     fn each_target(&self, command: &Command, visit: impl Fn(&Storage)) {

@@ -1,4 +1,6 @@
 //! The op table as data: what a row's operands, attributes and flags are.
+use ferrograd_tensor::rules::Category;
+
 /// How many tensors an operand of a row stands for, and whether it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -37,7 +39,7 @@ pub struct OpSpec {
     pub name: &'static str,
     pub section: Section,
     /// The category of a pointwise row.
-    pub category: &'static str,
+    pub category: Option<Category>,
     pub operands: &'static [(&'static str, Kind)],
     pub attrs: &'static [(&'static str, AttrKind)],
     pub outputs: &'static [&'static str],

@@ -1,5 +1,5 @@
 //! Streams: each a bounded queue of commands and jobs in order, from one session to the process's driver.
-use crate::command::Command;
+use crate::command::Call;
 use crate::driver::{Shared, drive, lock};
 use crate::failure::Failure;
 use crate::limits::Limits;
@@ -8,7 +8,8 @@ use crate::pool::Pool;
 use crate::program::Replay;
 use crate::queue::{LONGEST, Queue, WORDS};
 use crate::ring::{Padded, Ring};
-use crate::storage::Buffer;
+use crate::storage::{Buffer, Tensor};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{JoinHandle, Thread};
@@ -154,23 +155,27 @@ impl Runtime {
         lock(&self.shared.streams).iter().find(|s| s.id == id).cloned()
     }
 
-    /// Appends a command whose results take `bytes`, and the buffers let go before it; blocks while the stream is full.
+    /// Appends a command, and the buffers let go before it; blocks while the stream is full.
     ///
     /// # Safety
     /// One thread at a time pushes to a stream.
-    pub unsafe fn push_command(&self, stream: &Stream, command: &Command, bytes: usize, releases: &mut Vec<Arc<Buffer>>) {
+    pub unsafe fn push_command(&self, stream: &Stream, call: Call, operands: &[Rc<Tensor>], outputs: &[Rc<Tensor>], releases: &mut Vec<Arc<Buffer>>) {
+        let mut bytes = 0;
+        for output in outputs {
+            bytes += output.storage().bytes();
+        }
         if bytes > 0 {
             self.hold_back(stream, bytes);
         }
-        let len = packet::words(command, releases.len());
+        let len = packet::words(call, operands.len() + outputs.len(), releases.len());
         // SAFETY: by the caller's promise.
         unsafe {
             if len <= LONGEST {
-                return self.put(stream, len, |room| packet::encode(command, releases, room));
+                return self.put(stream, len, |room| packet::encode(call, operands, outputs, releases, room));
             }
             let mut boxed = vec![0];
             boxed.reserve(len);
-            boxed[0] = packet::encode(command, releases, &mut boxed);
+            boxed[0] = packet::encode(call, operands, outputs, releases, &mut boxed);
             self.put(stream, packet::BOXED_WORDS, |room| packet::encode_boxed(boxed, room));
         }
     }

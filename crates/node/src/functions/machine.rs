@@ -34,8 +34,8 @@ pub fn op_table() -> String {
         });
         let list = |items: Vec<String>| format!("[{}]", items.join(","));
         format!(
-            "{{\"code\":{},\"name\":\"{}\",\"section\":\"{section}\",\"category\":\"{}\",\"operands\":{},\"attrs\":{},\"outputs\":{},\"strided\":{},\"fallible\":{}}}",
-            *op as u16, spec.name, spec.category, list(operands.collect()), list(attrs.collect()),
+            "{{\"code\":{},\"name\":\"{}\",\"section\":\"{section}\",\"operands\":{},\"attrs\":{},\"outputs\":{},\"strided\":{},\"fallible\":{}}}",
+            *op as u16, spec.name, list(operands.collect()), list(attrs.collect()),
             list(spec.outputs.iter().map(|o| format!("\"{o}\"")).collect()), spec.strided, spec.fallible,
         )
     });
