@@ -6,8 +6,8 @@ use ferrograd_tensor::{Cx, Parallel};
 pub struct Serial;
 
 impl Parallel for Serial {
-    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
-        (0..count).rev().for_each(task);
+    fn run(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        (0..count).rev().for_each(|i| task(i, 0));
     }
     fn threads(&self) -> usize {
         1
@@ -24,7 +24,7 @@ pub fn run<R>(scratch: usize, f: impl FnOnce(&mut Cx) -> R) -> R {
     let mut lines = vec![Line { _bytes: [0xff; 64] }; scratch.div_ceil(64)];
     // SAFETY: lines are plain bytes, borrowed mutably for the call.
     let bytes = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<u8>(), lines.len() * 64) };
-    f(&mut Cx::new(&Serial, bytes))
+    f(&mut Cx::new(&Serial, bytes, 0))
 }
 
 /// Calls `f` once for each vector path that this machine has, with that path in force on this thread.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 struct Threads(usize);
 
 impl Parallel for Threads {
-    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+    fn run(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..self.0 {
-                scope.spawn(|| {
+            for lane in 0..self.0 {
+                let next = &next;
+                scope.spawn(move || {
                     while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < count) {
-                        task(i);
+                        task(i, lane);
                     }
                 });
             }
@@ -32,7 +33,7 @@ fn same_bits(name: &str, scratch: usize, f: impl Fn(&mut Cx) -> Vec<f32>) {
         let skip = words.as_ptr().align_offset(64);
         // SAFETY: inside `words`, which outlives the call; every byte pattern is a u8.
         let bytes = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().add(skip).cast::<u8>(), scratch) };
-        let bits: Vec<u32> = f(&mut Cx::new(&Threads(threads), bytes)).iter().map(|v| v.to_bits()).collect();
+        let bits: Vec<u32> = f(&mut Cx::new(&Threads(threads), bytes, 0)).iter().map(|v| v.to_bits()).collect();
         match &first {
             None => first = Some(bits),
             Some(want) => assert!(*want == bits, "{name} on {threads} threads"),

@@ -27,6 +27,8 @@ pub struct Command {
     pub attrs: Attrs,
     pub outputs: Tensors,
     pub scratch: usize,
+    /// Scratch of each thread besides.
+    pub local: usize,
 }
 
 impl Command {
@@ -44,6 +46,7 @@ impl Command {
             anomaly: self.anomaly,
             module: self.module,
             scratch: self.scratch,
+            local: self.local,
             arity: &self.arity,
             ints: &self.attrs.ints,
             floats: &self.attrs.floats,
@@ -58,6 +61,7 @@ pub struct Call<'a> {
     pub anomaly: bool,
     pub module: u32,
     pub scratch: usize,
+    pub local: usize,
     pub arity: &'a [u16],
     pub ints: &'a [i64],
     pub floats: &'a [f64],
@@ -78,7 +82,9 @@ impl<'p> Executor<'p> {
         Executor { pool, scratch: None, scratch_bytes: 0 }
     }
 
-    fn scratch(&mut self, bytes: usize) -> Result<&mut [u8], Error> {
+    /// `shared` bytes for all, and behind them `local` for each thread.
+    fn scratch(&mut self, shared: usize, local: usize) -> Result<&mut [u8], Error> {
+        let bytes = shared.next_multiple_of(64) + local * self.pool.threads();
         if bytes > self.scratch_bytes {
             self.scratch = None;
             self.scratch_bytes = 0;
@@ -86,8 +92,8 @@ impl<'p> Executor<'p> {
             self.scratch_bytes = bytes;
         }
         Ok(match &mut self.scratch {
-            // SAFETY: the block is ours, `scratch_bytes` long, and borrowed through `self`.
-            Some(block) => unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), self.scratch_bytes) },
+            // SAFETY: the block is ours, at least that long, and borrowed through `self`.
+            Some(block) => unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), bytes) },
             None => &mut [],
         })
     }
@@ -145,7 +151,8 @@ impl<'p> Executor<'p> {
             targets.push(unsafe { ViewMut::new(buffer.ensure(meta.numel() * meta.dtype.size())?, meta) });
         }
         let pool = self.pool;
-        let mut cx = Cx::new(pool, self.scratch(call.scratch)?);
+        let local = call.local.next_multiple_of(64);
+        let mut cx = Cx::new(pool, self.scratch(call.scratch, local)?, local);
         let views = Operands { reads: &reads, writes: &mut writes, outputs: &mut targets, arity: call.arity };
         let attrs = AttrSlices { ints: call.ints, floats: call.floats };
         let started = profile::begin();

@@ -16,6 +16,7 @@ pub struct Inferred {
     /// Outputs are contiguous.
     pub outputs: Vec<(DType, Shape)>,
     pub scratch: usize,
+    pub local: usize,
 }
 
 impl Inferred {
@@ -116,7 +117,7 @@ macro_rules! expand {
         views { $($v:ident ($vx:ident) { $($va:ident: $vk:ident),* } -> $vrule:expr;)* }
         kernels {
             $([$($flag:ident $(($($promoted:ident),*))?),*] $k:ident ($($in:ident: $kind:ident),*) { $($attr:ident: $akind:ident),* }
-                -> ($($out:ident: $rule:expr),*) $(scratch($scratch:expr))? $(check($check:expr))?;)*
+                -> ($($out:ident: $rule:expr),*) $(scratch($scratch:expr))? $(local($local:expr))? $(check($check:expr))?;)*
         }
     ) => {
         /// Every op once, in the table's order.
@@ -148,6 +149,7 @@ macro_rules! expand {
             inferred.compute = None;
             inferred.outputs.clear();
             inferred.scratch = 0;
+            inferred.local = 0;
             match op {
                 $($(Op::$u => inferred.unary(&operands[0].meta, rules::unary(category!($ucat), &operands[0].meta, attrs.floats[0])?),)*)*
                 $($(Op::$b => inferred.binary(rules::binary(category!($bcat), &operands[0].meta, &operands[1].meta)?),)*)*
@@ -161,6 +163,7 @@ macro_rules! expand {
                         $($check;)?
                         $(inferred.kernel($rule);)*
                         inferred.scratch = 0 $(+ $scratch)?;
+                        inferred.local = 0 $(+ $local)?;
                     }
                 })*
             }

@@ -4,7 +4,7 @@
 //! A row of `kernels` reads
 //!
 //! ```text
-//! [flags] name (operand: Kind, ...) { attribute: type, ... } -> (output: shape rule, ...) scratch(bytes) check(shape rule without outputs);
+//! [flags] name (operand: Kind, ...) { attribute: type, ... } -> (output: shape rule, ...) scratch(bytes) local(bytes a thread) check(shape rule without outputs);
 //! ```
 //!
 //! and calls `ferrograd_cpu::name(cx, operands ..., attributes ..., outputs ...) -> Result`.
@@ -117,11 +117,13 @@ macro_rules! op_table {
                 // -- convolution, NHWC; weight [O, KH, KW, I / groups]; stride, dilation: [h, w]; padding: [top, bottom, left, right]
                 [] conv2d (x: In, weight: In, bias: Opt) { stride: Dims, padding: Dims, dilation: Dims, groups: i64, activation: i64 }
                     -> (y: rules::conv2d(x, weight, bias, stride, padding, dilation, groups)?)
-                    scratch(cpu::conv2d_scratch(x, weight, stride, padding, dilation, groups));
+                    scratch(cpu::conv2d_scratch(x, weight, stride, padding, dilation, groups))
+                    local(cpu::conv2d_local(x, weight, stride, padding, dilation, groups));
                 // `partial`: dy may lack rows at the bottom and columns to the right, which count as zeros
                 [] conv2d_input_grad (dy: In, weight: In) { height: i64, width: i64, stride: Dims, padding: Dims, dilation: Dims, groups: i64, partial: bool }
                     -> (dx: rules::conv2d_input_grad(dy, weight, height, width, stride, padding, dilation, groups, partial)?)
-                    scratch(cpu::conv2d_input_grad_scratch(dy, weight, height, width, stride, padding, dilation, groups));
+                    scratch(cpu::conv2d_input_grad_scratch(dy, weight, height, width, stride, padding, dilation, groups))
+                    local(cpu::conv2d_input_grad_local(dy, weight, height, width, stride, padding, dilation, groups));
                 [] conv2d_weight_grad (x: In, dy: In) { kernel: Dims, stride: Dims, padding: Dims, dilation: Dims, groups: i64, partial: bool }
                     -> (dw: rules::conv2d_weight_grad(x, dy, kernel, stride, padding, dilation, groups, partial)?)
                     scratch(cpu::conv2d_weight_grad_scratch(x, dy, kernel, stride, padding, dilation, groups));
@@ -129,7 +131,8 @@ macro_rules! op_table {
                 [] conv2d_pool (x: In, weight: In, bias: Opt) { stride: Dims, padding: Dims, dilation: Dims, groups: i64, activation: i64, pool: Dims }
                     -> (y: rules::conv2d_pool(x, weight, bias, stride, padding, dilation, groups, pool)?,
                         code: rules::pool_code(rules::conv2d_pool(x, weight, bias, stride, padding, dilation, groups, pool))?)
-                    scratch(cpu::conv2d_pool_scratch(x, weight, stride, padding, dilation, groups, pool));
+                    scratch(cpu::conv2d_pool_scratch(x, weight, stride, padding, dilation, groups, pool))
+                    local(cpu::conv2d_pool_local(x, weight, stride, padding, dilation, groups, pool));
                 [] pool_spread (dy: In, code: In) { pool: Dims } -> (dx: rules::pool_spread(dy, code, pool)?);
                 [] pool_pick (x: In, code: In) { pool: Dims } -> (y: rules::pool_pick(x, code, pool)?);
                 // -- pooling, NHWC; `index` is the flat position row * W + column in the input plane

@@ -4,7 +4,7 @@
 //! length 32 | op 16 | kind 8 (command, job, boxed, released) | flags 8 (1: anomaly)
 //! module 32 | releases 32
 //! operands 24 | outputs 8 | integers 16 | floats 16
-//! scratch
+//! scratch 40 | scratch of each thread, in lines of 64 bytes 24
 //! arities, four a word     integers     floats     released buffers
 //! operands, then outputs: buffer | dtype 8, rank 8, contiguous 8 | offset | sizes | strides, unless contiguous
 //! ```
@@ -83,7 +83,7 @@ fn put_tensor(to: &mut impl Sink, tensor: &Tensor) {
 pub fn encode(call: Call, operands: &[Rc<Tensor>], outputs: &[Rc<Tensor>], releases: &mut Vec<Arc<Buffer>>, to: &mut impl Sink) -> u64 {
     to.put(call.module as u64 | (releases.len() as u64) << 32);
     to.put(operands.len() as u64 | (outputs.len() as u64) << 24 | (call.ints.len() as u64) << 32 | (call.floats.len() as u64) << 48);
-    to.put(call.scratch as u64);
+    to.put(call.scratch as u64 | (call.local.div_ceil(64) as u64) << 40);
     for four in call.arity.chunks(4) {
         to.put(four.iter().enumerate().fold(0, |word, (i, &n)| word | (n as u64) << (16 * i)));
     }
@@ -198,7 +198,8 @@ impl<'a> CommandPacket<'a> {
             op,
             anomaly: head[0] >> 56 & 1 != 0,
             module: head[1] as u32,
-            scratch: head[3] as usize,
+            scratch: (head[3] & ((1 << 40) - 1)) as usize,
+            local: (head[3] >> 40) as usize * 64,
             // SAFETY: words hold four u16 each, in the order they were put (little-endian targets only, asserted below).
             arity: unsafe { std::slice::from_raw_parts(arity.as_ptr().cast::<u16>(), rows) },
             // SAFETY: i64 has u64's size and alignment, and takes every bit pattern.

@@ -15,7 +15,7 @@ const TURNS: u32 = 64;
 const COUNT_BITS: u32 = 22;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
-type Task = dyn Fn(usize) + Sync + 'static;
+type Task = dyn Fn(usize, usize) + Sync + 'static;
 
 /// One word tells everything a worker needs to claim a task: epoch, task count, next task. A compare-and-swap on it can only succeed while that
 /// very job is unfinished, for the publisher does not return before each claimed task has ended.
@@ -40,12 +40,15 @@ unsafe impl Send for Shared {}
 thread_local! {
     /// Set while this thread runs a task: a fork inside a task runs its tasks in place.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// The worker's number; 0 for the driver.
+    static LANE: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Shared {
     /// Claims and runs tasks until none is left. False where there was none.
     fn work(&self) -> bool {
         let mut worked = false;
+        let lane = LANE.get();
         loop {
             let word = self.claim.load(Ordering::Acquire);
             let (count, next) = ((word >> COUNT_BITS) & COUNT_MASK, word & COUNT_MASK);
@@ -59,7 +62,7 @@ impl Shared {
             // SAFETY: the claim succeeded, so the publisher waits for this task and the closure lives.
             let task = unsafe { &*(*self.task.get()).expect("a claimed job has a task") };
             let inside = INSIDE.replace(true);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(next as usize))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(next as usize, lane))) {
                 self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(panic);
             }
             INSIDE.set(inside);
@@ -98,11 +101,11 @@ impl Pool {
         Pool { shared, workers, publishing: AtomicBool::new(false) }
     }
 
-    fn publish(&self, count: usize, task: &(dyn Fn(usize) + Sync + '_)) {
+    fn publish(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync + '_)) {
         let shared = &*self.shared;
         // SAFETY: no job is active (`publishing` is ours and the last one has ended), so nobody reads `task`; the lifetime is erased, and the
         // closure outlives the job because this function waits for every claimed task.
-        unsafe { *shared.task.get() = Some(std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const Task>(task)) };
+        unsafe { *shared.task.get() = Some(std::mem::transmute::<*const (dyn Fn(usize, usize) + Sync + '_), *const Task>(task)) };
         shared.done.store(0, Ordering::Relaxed);
         let epoch = (shared.claim.load(Ordering::Relaxed) >> (2 * COUNT_BITS)) + 1;
         shared.claim.store(pack(epoch & (u64::MAX >> (2 * COUNT_BITS)), count as u64, 0), Ordering::SeqCst);
@@ -129,10 +132,11 @@ impl Pool {
 }
 
 impl Parallel for Pool {
-    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+    fn run(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) {
         let alone = self.workers.is_empty() || count <= 1 || INSIDE.get();
         if alone || self.publishing.swap(true, Ordering::Acquire) {
-            (0..count).for_each(task);
+            let lane = LANE.get();
+            (0..count).for_each(|i| task(i, lane));
             return;
         }
         let most = COUNT_MASK as usize;
@@ -140,7 +144,7 @@ impl Parallel for Pool {
             self.publish(count, task);
         } else {
             for start in (0..count).step_by(most) {
-                self.publish(most.min(count - start), &|i| task(start + i));
+                self.publish(most.min(count - start), &|i, lane| task(start + i, lane));
             }
         }
         self.publishing.store(false, Ordering::Release);
@@ -164,6 +168,7 @@ impl Drop for Pool {
 }
 
 fn worker(shared: &Shared, index: usize) {
+    LANE.set(index + 1);
     let mut idle_since = Instant::now();
     let mut turns = 0u32;
     while !shared.stop.load(Ordering::Relaxed) {
@@ -203,7 +208,7 @@ mod tests {
             for count in [0usize, 1, 2, 3, 100, 1000] {
                 for _ in 0..50 {
                     let hits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-                    pool.run(count, &|i| {
+                    pool.run(count, &|i, _| {
                         hits[i].fetch_add(1, Ordering::Relaxed);
                     });
                     assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
@@ -215,20 +220,31 @@ mod tests {
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
         let pool = Pool::new(3);
-        let caught = catch_unwind(AssertUnwindSafe(|| pool.run(10, &|i| assert!(i != 7, "seven"))));
+        let caught = catch_unwind(AssertUnwindSafe(|| pool.run(10, &|i, _| assert!(i != 7, "seven"))));
         assert!(caught.is_err());
         let sum = AtomicUsize::new(0);
-        pool.run(10, &|i| {
+        pool.run(10, &|i, _| {
             sum.fetch_add(i, Ordering::Relaxed);
         });
         assert_eq!(sum.load(Ordering::Relaxed), 45);
     }
 
     #[test]
+    fn tasks_at_the_same_time_have_lanes_of_their_own() {
+        let pool = Pool::new(3);
+        let busy: Vec<AtomicBool> = (0..pool.threads()).map(|_| AtomicBool::new(false)).collect();
+        pool.run(2000, &|_, lane| {
+            assert!(!busy[lane].swap(true, Ordering::SeqCst));
+            std::hint::spin_loop();
+            busy[lane].store(false, Ordering::SeqCst);
+        });
+    }
+
+    #[test]
     fn a_fork_inside_a_task_runs_in_place() {
         let pool = Pool::new(2);
         let sum = AtomicUsize::new(0);
-        pool.run(4, &|_| pool.run(4, &|i| {
+        pool.run(4, &|_, _| pool.run(4, &|i, _| {
             sum.fetch_add(i, Ordering::Relaxed);
         }));
         assert_eq!(sum.load(Ordering::Relaxed), 24);

@@ -215,6 +215,7 @@ impl Session {
             command.anomaly = self.anomaly;
             command.module = self.module;
             command.scratch = inferred.scratch;
+            command.local = inferred.local;
             self.submit(command);
         }
         Ok(())
@@ -287,7 +288,7 @@ impl Session {
         self.start();
         let result = self.planned(output.0, &output.1, Device::Cpu);
         let call =
-            Call { op, anomaly: self.anomaly, module: self.module, scratch: 0, arity: &[1, 1][..operands.len()], ints: &[], floats: &floats };
+            Call { op, anomaly: self.anomaly, module: self.module, scratch: 0, local: 0, arity: &[1, 1][..operands.len()], ints: &[], floats: &floats };
         self.send(call, operands, std::slice::from_ref(&result));
         Ok(Some(result))
     }

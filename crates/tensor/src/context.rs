@@ -2,8 +2,9 @@ use std::ops::Range;
 
 /// A fork-join over numbered tasks. Implemented by the runtime's pool.
 pub trait Parallel: Sync {
-    /// Runs `task(0) .. task(count - 1)`, each once, on any threads, and returns when all have ended. A panic in a task is passed on.
-    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync));
+    /// Runs `task(0, lane) .. task(count - 1, lane)`, each once, on any threads, and returns when all have ended. Tasks that run at the same time
+    /// have different lanes, below `threads()`. A panic in a task is passed on.
+    fn run(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync));
     /// Threads at work. For choosing whether to fork at all, never for how work is split: results must not depend on it.
     fn threads(&self) -> usize;
 }
@@ -12,11 +13,16 @@ pub trait Parallel: Sync {
 pub struct Cx<'a> {
     pool: &'a dyn Parallel,
     scratch: &'a mut [u8],
+    /// Room of each lane, one behind the other.
+    local: SyncPtr<u8>,
+    local_len: usize,
 }
 
 impl<'a> Cx<'a> {
-    pub fn new(pool: &'a dyn Parallel, scratch: &'a mut [u8]) -> Cx<'a> {
-        Cx { pool, scratch }
+    /// `scratch` holds what the op's row declared and behind it `local` bytes for each of the pool's threads.
+    pub fn new(pool: &'a dyn Parallel, scratch: &'a mut [u8], local: usize) -> Cx<'a> {
+        let (scratch, lanes) = scratch.split_at_mut(scratch.len() - local * pool.threads());
+        Cx { pool, scratch, local: SyncPtr(lanes.as_mut_ptr()), local_len: local }
     }
     pub fn pool(&self) -> &'a dyn Parallel {
         self.pool
@@ -26,7 +32,23 @@ impl<'a> Cx<'a> {
         match count {
             0 => {}
             1 => task(0),
-            _ => self.pool.run(count, &task),
+            _ => self.pool.run(count, &|i, _| task(i)),
+        }
+    }
+    /// As [`Cx::par`], with `len` elements of room that stay with a thread from task to task, and so in its cache. The row declares them; they are
+    /// 64-byte aligned, and hold what the thread's last task left there.
+    pub fn par_local<T: crate::Element>(&mut self, count: usize, len: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+        assert!(len * size_of::<T>() <= self.local_len, "{} bytes of room for a lane, {} wanted", self.local_len, len * size_of::<T>());
+        let (local, local_len) = (self.local, self.local_len);
+        let on = |i: usize, lane: usize| {
+            // SAFETY: each lane has its own room, long enough as just seen; tasks of one lane run one after the other, and none can fork here
+            // again, for this context is borrowed.
+            task(i, unsafe { std::slice::from_raw_parts_mut(local.get().add(lane * local_len).cast::<T>(), len) });
+        };
+        match count {
+            0 => {}
+            1 => on(0, 0),
+            _ => self.pool.run(count, &on),
         }
     }
     /// Splits `0..len` into runs of `chunk` (the last may be shorter) and hands each to `task`, over the pool.
@@ -58,7 +80,7 @@ impl<'a> Cx<'a> {
         let (head, tail) = self.scratch.split_at_mut(cut);
         // SAFETY: as in `scratch`.
         let head = unsafe { std::slice::from_raw_parts_mut(head.as_mut_ptr().cast(), len) };
-        (head, Cx { pool: self.pool, scratch: tail })
+        (head, Cx { pool: self.pool, scratch: tail, local: self.local, local_len: self.local_len })
     }
 }
 

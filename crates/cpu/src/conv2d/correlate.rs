@@ -48,8 +48,6 @@ unsafe impl Sync for Correlation<'_> {}
 
 /// Multiplications worth a task.
 const TASK_MACS: usize = 1 << 19;
-/// Strips that may be in use at once (the tasks of one are done in order).
-const STRIPS: usize = 32;
 /// Taps handed to a tile kernel at once.
 const TAPS: usize = 64;
 
@@ -89,51 +87,43 @@ impl Correlation<'_> {
     fn tasks(&self) -> usize {
         self.batch * self.out_h.div_ceil(self.task_rows())
     }
+    fn source_len(&self) -> usize {
+        if self.needs_strip() { self.strip_len() } else { 0 }
+    }
     /// Elements of the strip that outputs stay in until they are pooled.
     fn pooled_len(&self) -> usize {
         let strip = self.task_rows() * self.out_w * self.out_c;
         if self.pool.is_some() { strip.next_multiple_of(16) } else { 0 }
     }
-    /// Elements of scratch that [`Correlation::run`] wants.
-    pub fn scratch_len(&self) -> usize {
-        (if self.needs_strip() { self.strip_len() } else { 0 } + self.pooled_len()) * self.tasks().min(STRIPS)
+    /// Elements of room for each thread that [`Correlation::run`] wants.
+    pub fn local_len(&self) -> usize {
+        self.source_len() + self.pooled_len()
     }
 
     /// # Safety
-    /// All pointers are valid for the sizes and the outputs belong to this call alone; `scratch` has `scratch_len()` elements.
-    pub unsafe fn run(&self, cx: &Cx, tiles: &Tiles, scratch: &mut [f32]) {
+    /// All pointers are valid for the sizes and the outputs belong to this call alone.
+    pub unsafe fn run(&self, cx: &mut Cx, tiles: &Tiles) {
         if self.out_h == 0 || self.out_w == 0 || self.out_c == 0 || self.batch == 0 {
             return;
         }
-        let (block, tasks) = (self.task_rows(), self.tasks());
+        let (block, source_len) = (self.task_rows(), self.source_len());
         let blocks = self.out_h.div_ceil(block);
-        let (source_len, pooled_len) = (if self.needs_strip() { self.strip_len() } else { 0 }, self.pooled_len());
-        let strips = SyncPtr(scratch.as_mut_ptr());
-        let each = |task: usize, slot: usize| {
+        cx.par_local::<f32>(self.tasks(), self.local_len(), |task, local| {
             let (image, y) = (task / blocks, task % blocks * block);
             let rows = y..self.out_h.min(y + block);
-            // SAFETY: each slot has its own strips, each task its own output rows; the image is inside the source.
+            let (source, results) = local.split_at_mut(source_len);
+            // SAFETY: each task has its own output rows; the image is inside the source.
             unsafe {
-                let source = strips.get().add(slot * (source_len + pooled_len));
-                let results = source.add(source_len);
-                let (plane, pitch) = if source_len == 0 {
+                let (plane, pitch) = if source.is_empty() {
                     (self.source.add(image * self.src_h * self.src_w * self.src_c), (self.src_w * self.src_c) as isize)
                 } else {
-                    self.strip_of(image, &rows, source)
+                    self.strip_of(image, &rows, source.as_mut_ptr())
                 };
                 match self.pool {
                     None => self.outputs(tiles, image, rows, plane, pitch),
-                    Some(pool) => self.pooled(tiles, image, rows, plane, pitch, results, pool),
+                    Some(pool) => self.pooled(tiles, image, rows, plane, pitch, results.as_mut_ptr(), pool),
                 }
             }
-        };
-        if source_len + pooled_len == 0 {
-            return cx.par(tasks, |task| each(task, 0));
-        }
-        let slots = tasks.min(STRIPS);
-        cx.par(slots, |slot| {
-            let (first, count) = even_cut(tasks, slots, slot);
-            (first..first + count).for_each(|task| each(task, slot));
         });
     }
 

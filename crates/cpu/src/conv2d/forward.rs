@@ -1,6 +1,6 @@
 //! y = activation(x * weight + bias).
 use super::correlate::Correlation;
-use super::geometry::Geometry;
+use super::geometry::{Geometry, Room};
 use super::pooled::Pool;
 use super::{depthwise, plain};
 use crate::gemm::{Panel, Tiles, narrow, widen};
@@ -14,7 +14,12 @@ pub fn conv2d_scratch(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], 
         return 8 * plain::forward_scratch_len(&g);
     }
     let wide = if x.dtype == DType::F32 { 0 } else { x.numel() + weight.numel() + g.n * g.oh * g.ow * g.o + g.o + 64 };
-    4 * (scratch_len(&g) + wide) + 256
+    4 * (room(&g, None).shared + wide) + 256
+}
+
+/// Bytes for each thread that [`conv2d`] wants.
+pub fn conv2d_local(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64) -> usize {
+    4 * room(&Geometry::forward(x, weight, stride, padding, dilation, groups), None).local
 }
 
 /// x [N, H, W, I], weight [O, KH, KW, I / groups], bias [O] -> y [N, OH, OW, O]; padding [top, bottom, left, right];
@@ -56,26 +61,22 @@ pub fn conv2d(
     Ok(())
 }
 
-fn scratch_len(g: &Geometry) -> usize {
-    pooled_scratch_len(g, None)
-}
-
 /// True where [`float`] pools its rows itself.
 pub(super) fn pools(g: &Geometry) -> bool {
     !depthwise::fits(g)
 }
 
-/// Elements of scratch that [`float`] wants, with windows of that size or without.
-pub(super) fn pooled_scratch_len(g: &Geometry, pool: Option<&[i64]>) -> usize {
+/// What [`float`] wants, with windows of that size or without.
+pub(super) fn room(g: &Geometry, pool: Option<&[i64]>) -> Room {
     if depthwise::fits(g) {
-        return depthwise::scratch_len(g);
+        return Room { shared: depthwise::scratch_len(g), local: 0 };
     }
     let shifts = 2 * (g.kh + g.kw).next_multiple_of(8);
     let (rows, cols) = (edges(g.kh, g.dh, g.top), edges(g.kw, g.dw, g.left));
     let mut one = correlation(g, 0, &[], &[], 0, &rows, &cols, None, false, SyncPtr(std::ptr::null_mut()));
     let windows = pool.map(|p| Pool { h: p[0] as usize, w: p[1] as usize, relu: false, y: one.out, code: SyncPtr(std::ptr::null_mut()) });
     one.pool = windows.as_ref();
-    shifts + packed_len(g) + one.scratch_len() + 64
+    Room { shared: shifts + packed_len(g) + 64, local: one.local_len() }
 }
 
 /// The first and the last shift, which is all that sizes depend on, taken as if neighbours. (Only the strip's size is read.)
@@ -153,9 +154,8 @@ pub(super) fn float(
     for group in 0..g.groups {
         let mut one = correlation(g, group, x, packed, tiles.nr(), rows, cols, bias, relu, y);
         one.pool = pool;
-        let (strips, cx) = cx.split_scratch::<f32>(one.scratch_len());
-        // SAFETY: slices of the sizes in `g`, scratch of the size asked for; groups write different channels, one after the other.
-        unsafe { one.run(&cx, tiles, strips) };
+        // SAFETY: slices of the sizes in `g`; groups write different channels, one after the other.
+        unsafe { one.run(&mut cx, tiles) };
     }
 }
 

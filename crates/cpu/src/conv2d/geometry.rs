@@ -23,6 +23,13 @@ pub(crate) struct Geometry {
     pub groups: usize,
 }
 
+/// What a pass wants in elements: of scratch, and of room that stays with each thread.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Room {
+    pub shared: usize,
+    pub local: usize,
+}
+
 impl Geometry {
     /// Of a forward convolution.
     pub fn forward(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64) -> Geometry {

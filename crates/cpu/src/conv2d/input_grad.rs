@@ -2,7 +2,7 @@
 //! dilation of dy[oy, ox, o] weight[o, kh, kw, c]. A stride above 1 splits dx into phases, each a correlation with its own taps. Where
 //! that would multiply many zeros (dy narrower than dx), rows of dx are summed kernel column by kernel column instead ([`Spread`]).
 use super::correlate::Correlation;
-use super::geometry::Geometry;
+use super::geometry::{Geometry, Room};
 use super::spread::Spread;
 use super::{depthwise, plain};
 use crate::gemm::{Panel, Tiles, narrow, widen};
@@ -25,7 +25,21 @@ pub fn conv2d_input_grad_scratch(
         return 8 * plain::input_grad_scratch_len(&g);
     }
     let wide = if dy.dtype == DType::F32 { 0 } else { dy.numel() + weight.numel() + g.n * g.h * g.w * g.c + 64 };
-    4 * (scratch_len(&g) + wide) + 256
+    4 * (room(&g).shared + wide) + 256
+}
+
+/// Bytes for each thread that [`conv2d_input_grad`] wants.
+pub fn conv2d_input_grad_local(
+    dy: &Meta,
+    weight: &Meta,
+    height: i64,
+    width: i64,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+) -> usize {
+    4 * room(&Geometry::input_grad(dy, weight, height, width, stride, padding, dilation, groups)).local
 }
 
 /// The gradient of [`super::conv2d`] with respect to x [N, height, width, I] (and the forward pass of a transposed convolution).
@@ -97,15 +111,15 @@ fn packed_len(g: &Geometry) -> usize {
     g.groups * g.cg().next_multiple_of(32) * g.kh * g.kw * g.og()
 }
 
-fn scratch_len(g: &Geometry) -> usize {
+fn room(g: &Geometry) -> Room {
     if depthwise::fits(g) {
-        return depthwise::scratch_len(g);
+        return Room { shared: depthwise::scratch_len(g), local: 0 };
     }
     if Spread::pays(g) {
-        return packed_len(g);
+        return Room { shared: packed_len(g), local: 0 };
     }
     // The largest strip of any phase; the shifts' ends decide it.
-    let mut strip = 0;
+    let mut local = 0;
     // All residues of the stride have inputs; those without taps are filled with zeros.
     for row in 0..g.sh {
         for col in 0..g.sw {
@@ -114,10 +128,10 @@ fn scratch_len(g: &Geometry) -> usize {
             let (c, cn) = ends(&cols, g.kw, g.dw, g.sw);
             let (r, c) = (&r[..rn.min(2)], &c[..cn.min(2)]);
             let one = correlation(g, 0, &rows, &cols, r, c, rn * cn, &[], &[], 0, SyncPtr(std::ptr::null_mut()));
-            strip = strip.max(one.scratch_len());
+            local = local.max(one.local_len());
         }
     }
-    2 * (g.kh + g.kw).next_multiple_of(8) + packed_len(g) + strip + 64
+    Room { shared: 2 * (g.kh + g.kw).next_multiple_of(8) + packed_len(g) + 64, local }
 }
 
 /// First and last shift of a phase, and the number of its taps.
@@ -197,9 +211,8 @@ fn float(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32]) 
             pack(&cx, g, &rows, &cols, rn * cn, tiles.nr(), weight, packed);
             for group in 0..g.groups {
                 let one = correlation(g, group, &rows, &cols, &row_shifts[..rn], &col_shifts[..cn], rn * cn, dy, packed, tiles.nr(), dx);
-                let (strips, cx) = cx.split_scratch::<f32>(one.scratch_len());
-                // SAFETY: slices of the sizes in `g`, scratch of the size asked for; phases and groups write different elements of dx.
-                unsafe { one.run(&cx, tiles, strips) };
+                // SAFETY: slices of the sizes in `g`; phases and groups write different elements of dx.
+                unsafe { one.run(&mut cx, tiles) };
             }
         }
     }

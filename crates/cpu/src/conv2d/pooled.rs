@@ -1,7 +1,7 @@
 //! A convolution and the maximum over windows side by side, in one pass: the convolution's rows stay in the cache until they are pooled.
 //! Of each maximum its place in the window is kept, one byte, which is all that the gradient needs; where ReLU has cut it off, the byte says
 //! that no gradient passes.
-use super::forward::{float as convolve, pooled_scratch_len, pools};
+use super::forward::{float as convolve, pools, room};
 use super::geometry::Geometry;
 use super::plain;
 use crate::gemm::{narrow, widen};
@@ -169,12 +169,25 @@ pub fn conv2d_pool_scratch(
     let dense_len = g.n * g.oh * g.ow * g.o;
     match x.dtype {
         DType::F64 => 8 * (plain::forward_scratch_len(&g) + dense_len) + 256,
-        DType::F32 => 4 * (pooled_scratch_len(&g, Some(pool)) + if pools(&g) { 0 } else { dense_len }) + 256,
+        DType::F32 => 4 * (room(&g, Some(pool)).shared + if pools(&g) { 0 } else { dense_len }) + 256,
         _ => {
             let wide = x.numel() + weight.numel() + g.o + dense_len / (pool[0] * pool[1]) as usize;
-            4 * (pooled_scratch_len(&g, Some(pool)) + wide + if pools(&g) { 0 } else { dense_len }) + 512
+            4 * (room(&g, Some(pool)).shared + wide + if pools(&g) { 0 } else { dense_len }) + 512
         }
     }
+}
+
+/// Bytes for each thread that [`conv2d_pool`] wants.
+pub fn conv2d_pool_local(
+    x: &Meta,
+    weight: &Meta,
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+    pool: &[i64],
+) -> usize {
+    4 * room(&cropped(Geometry::forward(x, weight, stride, padding, dilation, groups), pool), Some(pool)).local
 }
 
 /// y [N, PH, PW, O] = the largest of each pool[0] x pool[1] window of activation(x * weight + bias), and `code`: its place in the window

@@ -1,6 +1,6 @@
 //! Forward and both gradients against the definition, written as loops over everything.
 use super::*;
-use crate::gemm::shuffled::{on_threads, same_bits};
+use crate::gemm::shuffled::{on_lanes, on_threads, same_bits};
 use crate::testing::{assert_close, each_isa, noise};
 use ferrograd_tensor::{DType, Element, Float, Meta, View, ViewMut, bf16, f16, rules};
 
@@ -124,11 +124,13 @@ fn kernels<T: Element>(case: &Case, d: &Data, activation: i64, threads: usize) -
     let (stride, padding, dilation, groups) = (&case.stride[..], &case.padding[..], &case.dilation[..], case.groups as i64);
     let nan = T::from_f64(f64::NAN);
     let (mut y, mut dx, mut dw) = (vec![nan; dy.len()], vec![nan; x.len()], vec![nan; w.len()]);
-    on_threads(threads, conv2d_scratch(xv.meta(), wv.meta(), stride, padding, dilation, groups), |cx| {
+    let local = conv2d_local(xv.meta(), wv.meta(), stride, padding, dilation, groups);
+    on_lanes(threads, conv2d_scratch(xv.meta(), wv.meta(), stride, padding, dilation, groups), local, |cx| {
         conv2d(cx, &xv, &wv, Some(&bv), stride, padding, dilation, groups, activation, &mut ViewMut::of(&mut y, &yd)).unwrap()
     });
     let (h, w) = (case.x[1] as i64, case.x[2] as i64);
-    on_threads(threads, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, w, stride, padding, dilation, groups), |cx| {
+    let local = conv2d_input_grad_local(dyv.meta(), wv.meta(), h, w, stride, padding, dilation, groups);
+    on_lanes(threads, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, w, stride, padding, dilation, groups), local, |cx| {
         conv2d_input_grad(cx, &dyv, &wv, h, w, stride, padding, dilation, groups, false, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
     });
     let kernel = [case.w[1] as i64, case.w[2] as i64];
@@ -226,7 +228,8 @@ fn pooled<T: Float>(case: &Case, d: &Data, activation: i64, pool: [i64; 2], thre
     let dims = [yd[0], yd[1] / pool[0] as usize, yd[2] / pool[1] as usize, yd[3]];
     let len = dims.iter().product();
     let (mut y, mut code) = (vec![T::from_f64(f64::NAN); len], vec![77u8; len]);
-    on_threads(threads, conv2d_pool_scratch(xv.meta(), wv.meta(), stride, padding, dilation, groups, &pool), |cx| {
+    let local = conv2d_pool_local(xv.meta(), wv.meta(), stride, padding, dilation, groups, &pool);
+    on_lanes(threads, conv2d_pool_scratch(xv.meta(), wv.meta(), stride, padding, dilation, groups, &pool), local, |cx| {
         let (mut yv, mut cv) = (ViewMut::of(&mut y, &dims), ViewMut::of(&mut code, &dims));
         conv2d_pool(cx, &xv, &wv, Some(&bv), stride, padding, dilation, groups, activation, &pool, &mut yv, &mut cv).unwrap()
     });
@@ -308,7 +311,8 @@ fn gradients_of_which_rows_and_columns_are_left_out_count_them_as_zeros() {
         let (h, wide, kernel) = (case.x[1] as i64, case.x[2] as i64, [case.w[1] as i64, case.w[2] as i64]);
         each_isa(|isa| {
             let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]);
-            on_threads(2, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups), |cx| {
+            let local = conv2d_input_grad_local(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups);
+            on_lanes(2, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups), local, |cx| {
                 conv2d_input_grad(cx, &dyv, &wv, h, wide, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
             });
             on_threads(2, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), |cx| {

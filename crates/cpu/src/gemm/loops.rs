@@ -37,8 +37,8 @@ pub(crate) struct Gemm {
 pub(crate) struct Inline;
 
 impl Parallel for Inline {
-    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
-        (0..count).for_each(task);
+    fn run(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        (0..count).for_each(|i| task(i, 0));
     }
     fn threads(&self) -> usize {
         1
@@ -277,6 +277,6 @@ fn each(pool: &dyn Parallel, count: usize, task: impl Fn(usize) + Sync) {
     match count {
         0 => {}
         1 => task(0),
-        _ => pool.run(count, &task),
+        _ => pool.run(count, &|i, _| task(i)),
     }
 }

@@ -149,6 +149,6 @@ fn each(pool: &dyn Parallel, count: usize, task: impl Fn(usize) + Sync) {
     match count {
         0 => {}
         1 => task(0),
-        _ => pool.run(count, &task),
+        _ => pool.run(count, &|i, _| task(i)),
     }
 }

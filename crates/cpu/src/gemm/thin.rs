@@ -19,7 +19,7 @@ impl Gemm {
     /// As for [`Gemm::run`].
     pub(super) unsafe fn run_thin(&self, pool: &dyn Parallel) {
         let dots = self.b.cs != 1;
-        pool.run(self.n.div_ceil(COLS), &|task| {
+        pool.run(self.n.div_ceil(COLS), &|task, _| {
             let (first, end) = (task * COLS, self.n.min((task + 1) * COLS));
             if dots {
                 vectorize(Dots { g: self, first, end });
