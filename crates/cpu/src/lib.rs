@@ -61,7 +61,8 @@ mod pointwise;
 pub use pointwise::*;
 pub use conv2d::{
     conv2d, conv2d_input_grad, conv2d_input_grad_local, conv2d_input_grad_scratch, conv2d_local, conv2d_pool, conv2d_pool_local,
-    conv2d_pool_scratch, conv2d_scratch, conv2d_weight_grad, conv2d_weight_grad_scratch, pool_pick, pool_spread,
+    conv2d_pool_scratch, conv2d_scratch, conv2d_weight_grad, conv2d_weight_grad_local,
+    conv2d_weight_grad_scratch, pool_pick, pool_spread,
 };
 pub use linear::{linear, linear_scratch};
 pub use matmul::{matmul, matmul_scratch};

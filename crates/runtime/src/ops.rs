@@ -126,7 +126,8 @@ macro_rules! op_table {
                     local(cpu::conv2d_input_grad_local(dy, weight, height, width, stride, padding, dilation, groups));
                 [] conv2d_weight_grad (x: In, dy: In) { kernel: Dims, stride: Dims, padding: Dims, dilation: Dims, groups: i64, partial: bool }
                     -> (dw: rules::conv2d_weight_grad(x, dy, kernel, stride, padding, dilation, groups, partial)?)
-                    scratch(cpu::conv2d_weight_grad_scratch(x, dy, kernel, stride, padding, dilation, groups));
+                    scratch(cpu::conv2d_weight_grad_scratch(x, dy, kernel, stride, padding, dilation, groups))
+                    local(cpu::conv2d_weight_grad_local(x, dy, kernel, stride, padding, dilation, groups));
                 // followed by the maximum over windows side by side; `code` uint8: the maximum's place in its window, 255 where ReLU cut it off
                 [] conv2d_pool (x: In, weight: In, bias: Opt) { stride: Dims, padding: Dims, dilation: Dims, groups: i64, activation: i64, pool: Dims }
                     -> (y: rules::conv2d_pool(x, weight, bias, stride, padding, dilation, groups, pool)?,

@@ -2,7 +2,7 @@
 use super::correlate::Correlation;
 use super::geometry::{Geometry, Room};
 use super::pooled::Pool;
-use super::{depthwise, plain};
+use super::{depthwise, plain, winograd};
 use crate::gemm::{Panel, Tiles, narrow, widen};
 use ferrograd_simd::isa;
 use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
@@ -61,15 +61,18 @@ pub fn conv2d(
     Ok(())
 }
 
-/// True where [`float`] pools its rows itself.
-pub(super) fn pools(g: &Geometry) -> bool {
-    !depthwise::fits(g)
+/// True where [`float`] pools its rows itself: Winograd's tiles are windows of 2 x 2.
+pub(super) fn pools(g: &Geometry, pool: [usize; 2]) -> bool {
+    !depthwise::fits(g) && (!winograd::pays(g) || pool == [2, 2])
 }
 
 /// What [`float`] wants, with windows of that size or without.
 pub(super) fn room(g: &Geometry, pool: Option<&[i64]>) -> Room {
     if depthwise::fits(g) {
         return Room { shared: depthwise::scratch_len(g), local: 0 };
+    }
+    if winograd::pays(g) {
+        return winograd::forward_room(g);
     }
     let shifts = 2 * (g.kh + g.kw).next_multiple_of(8);
     let (rows, cols) = (edges(g.kh, g.dh, g.top), edges(g.kw, g.dw, g.left));
@@ -128,7 +131,7 @@ fn correlation<'a>(
     }
 }
 
-/// y [n, oh, ow, o], or what `pool` makes of it.
+/// y [n, oh, ow, o], or what `pool` makes of it, where [`pools`] says that it does.
 pub(super) fn float(
     cx: &mut Cx,
     g: &Geometry,
@@ -143,6 +146,9 @@ pub(super) fn float(
         // SAFETY: the caller's result, or scratch of its size.
         let y = unsafe { std::slice::from_raw_parts_mut(y.get(), g.n * g.oh * g.ow * g.o) };
         return depthwise::forward(cx, g, x, weight, bias, relu, y);
+    }
+    if winograd::pays(g) {
+        return winograd::forward(cx, g, x, weight, bias, relu, y, pool);
     }
     let tiles = Tiles::of(isa());
     let (shifts, mut cx) = cx.split_scratch::<i64>(g.kh + g.kw);

@@ -4,7 +4,7 @@
 use super::correlate::Correlation;
 use super::geometry::{Geometry, Room};
 use super::spread::Spread;
-use super::{depthwise, plain};
+use super::{depthwise, plain, winograd};
 use crate::gemm::{Panel, Tiles, narrow, widen};
 use ferrograd_simd::isa;
 use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
@@ -115,6 +115,9 @@ fn room(g: &Geometry) -> Room {
     if depthwise::fits(g) {
         return Room { shared: depthwise::scratch_len(g), local: 0 };
     }
+    if winograd::pays(g) {
+        return winograd::input_grad_room(g);
+    }
     if Spread::pays(g) {
         return Room { shared: packed_len(g), local: 0 };
     }
@@ -190,6 +193,9 @@ fn correlation<'a>(
 fn float(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
     if depthwise::fits(g) {
         return depthwise::input_grad(cx, g, dy, weight, dx);
+    }
+    if winograd::pays(g) {
+        return winograd::input_grad(cx, g, dy, weight, SyncPtr(dx.as_mut_ptr()));
     }
     let tiles = Tiles::of(isa());
     if Spread::pays(g) {

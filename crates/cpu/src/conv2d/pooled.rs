@@ -137,15 +137,19 @@ fn maxima<T: Float>(row: &Row<T>) {
 }
 
 /// Pools a whole result of the convolution, [n, oh, ow, o], that lies in scratch.
-fn pool_all<T: Float>(cx: &Cx, g: &Geometry, dense: &[T], pool: &Pool<T>) {
+fn pool_all<T: Float>(cx: &Cx, g: &Geometry, dense: &[T], pool: &Pool<T>, each: impl Fn(Row<T>) + Sync) {
     let (rows, cols) = (g.oh / pool.h, g.ow / pool.w);
     cx.par_ranges(g.n * rows, PIXELS.div_ceil(cols.max(1)), |range| {
         for r in range {
             let (image, row) = (r / rows, r % rows);
             let source = dense[(image * g.oh + row * pool.h) * g.ow * g.o..].as_ptr();
-            maxima(&Row { pool, source, row: g.ow * g.o, pixel: g.o, cols, channels: g.o, at: r * cols * g.o, to: g.o });
+            each(Row { pool, source, row: g.ow * g.o, pixel: g.o, cols, channels: g.o, at: r * cols * g.o, to: g.o });
         }
     });
+}
+
+fn window(pool: &[i64]) -> [usize; 2] {
+    [pool[0] as usize, pool[1] as usize]
 }
 
 /// Rows and columns that no window takes are not computed.
@@ -169,10 +173,10 @@ pub fn conv2d_pool_scratch(
     let dense_len = g.n * g.oh * g.ow * g.o;
     match x.dtype {
         DType::F64 => 8 * (plain::forward_scratch_len(&g) + dense_len) + 256,
-        DType::F32 => 4 * (room(&g, Some(pool)).shared + if pools(&g) { 0 } else { dense_len }) + 256,
+        DType::F32 => 4 * (room(&g, Some(pool)).shared + if pools(&g, window(pool)) { 0 } else { dense_len }) + 256,
         _ => {
             let wide = x.numel() + weight.numel() + g.o + dense_len / (pool[0] * pool[1]) as usize;
-            4 * (room(&g, Some(pool)).shared + wide + if pools(&g) { 0 } else { dense_len }) + 512
+            4 * (room(&g, Some(pool)).shared + wide + if pools(&g, window(pool)) { 0 } else { dense_len }) + 512
         }
     }
 }
@@ -220,7 +224,7 @@ pub fn conv2d_pool(
         DType::F64 => {
             let (all, mut cx) = cx.split_scratch::<f64>(g.n * g.oh * g.ow * g.o);
             plain::forward::<f64>(&mut cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), false, all);
-            pool_all(&cx, &g, all, &Pool { h, w, relu, y: SyncPtr(y.slice_mut::<f64>().as_mut_ptr()), code });
+            pool_all(&cx, &g, all, &Pool { h, w, relu, y: SyncPtr(y.slice_mut::<f64>().as_mut_ptr()), code }, |row| maxima(&row));
         }
         _ => {
             let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());
@@ -241,12 +245,13 @@ pub fn conv2d_pool(
 }
 
 fn float(cx: &mut Cx, g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, pool: &Pool<f32>) {
-    if pools(g) {
+    if pools(g, [pool.h, pool.w]) {
         return convolve(cx, g, x, weight, bias, false, pool.y, Some(pool));
     }
     let (all, mut cx) = cx.split_scratch::<f32>(g.n * g.oh * g.ow * g.o);
     convolve(&mut cx, g, x, weight, bias, false, SyncPtr(all.as_mut_ptr()), None);
-    pool_all(&cx, g, all, pool);
+    // SAFETY: rows of the result, each with one owner.
+    pool_all(&cx, g, all, pool, |row| unsafe { row.run() });
 }
 
 /// The windows of a spread or a pick.

@@ -45,6 +45,10 @@ const CASES: &[Case] = &[
     Case { groups: 70, padding: [1, 1, 2, 2], ..case([3, 5, 6, 70], [70, 3, 5]) },
     Case { padding: [5, 5, 5, 5], ..case([1, 2, 2, 2], [3, 3, 3]) },
     Case { padding: [0, 0, 4, 4], ..case([1, 9, 1, 8], [12, 9, 9]) },
+    Case { padding: [1, 1, 1, 1], ..case([3, 8, 8, 33], [40, 3, 3]) },
+    Case { padding: [1, 2, 0, 1], ..case([5, 7, 6, 64], [32, 3, 3]) },
+    Case { padding: [1, 1, 1, 1], ..case([9, 4, 4, 256], [160, 3, 3]) },
+    Case { padding: [2, 2, 2, 2], ..case([1, 2, 3, 32], [47, 3, 3]) },
 ];
 
 struct Sizes {
@@ -134,7 +138,8 @@ fn kernels<T: Element>(case: &Case, d: &Data, activation: i64, threads: usize) -
         conv2d_input_grad(cx, &dyv, &wv, h, w, stride, padding, dilation, groups, false, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
     });
     let kernel = [case.w[1] as i64, case.w[2] as i64];
-    on_threads(threads, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), |cx| {
+    let local = conv2d_weight_grad_local(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups);
+    on_lanes(threads, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), local, |cx| {
         conv2d_weight_grad(cx, &xv, &dyv, &kernel, stride, padding, dilation, groups, false, &mut ViewMut::of(&mut dw, &wd)).unwrap()
     });
     [back(y), back(dx), back(dw)]
@@ -315,12 +320,56 @@ fn gradients_of_which_rows_and_columns_are_left_out_count_them_as_zeros() {
             on_lanes(2, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups), local, |cx| {
                 conv2d_input_grad(cx, &dyv, &wv, h, wide, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
             });
-            on_threads(2, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), |cx| {
+            let local = conv2d_weight_grad_local(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups);
+            on_lanes(2, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), local, |cx| {
                 conv2d_weight_grad(cx, &xv, &dyv, &kernel, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dw, &wd)).unwrap()
             });
             let what = format!("{} {case:?}", isa.name());
             assert_close(&dx.iter().map(|&v| v as f64).collect::<Vec<_>>(), &want[1], 1e-5, 5e-5, &what);
             assert_close(&dw.iter().map(|&v| v as f64).collect::<Vec<_>>(), &want[2], 1e-5, 5e-5, &what);
+        });
+    }
+}
+
+/// The definition in float32, each sum in its order: the plain kernel that errors are measured against.
+fn plain_float32(case: &Case, d: &Data) -> Results {
+    let cast = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+    let (x, w, dy, bias) = (cast(&d.x), cast(&d.w), cast(&d.dy), cast(&d.bias));
+    let mut y = vec![0f32; dy.len()];
+    let (mut dx, mut dw) = (vec![0f32; x.len()], vec![0f32; w.len()]);
+    case.products(|a, b, o| {
+        y[o] = x[a].mul_add(w[b], y[o]);
+        dx[a] = dy[o].mul_add(w[b], dx[a]);
+        dw[b] = dy[o].mul_add(x[a], dw[b]);
+    });
+    y.iter_mut().enumerate().for_each(|(i, v)| *v += bias[i % bias.len()]);
+    [y, dx, dw].map(|v| v.iter().map(|&v| v as f64).collect())
+}
+
+#[test]
+fn winograd_errs_at_most_twice_as_much_as_the_plain_kernel() {
+    for case in [
+        case([4, 15, 15, 32], [64, 3, 3]),
+        Case { padding: [1, 1, 1, 1], ..case([2, 16, 16, 64], [64, 3, 3]) },
+        Case { padding: [1, 1, 1, 1], ..case([2, 8, 8, 256], [128, 3, 3]) },
+        Case { padding: [1, 1, 1, 1], ..case([8, 4, 4, 512], [64, 3, 3]) },
+    ] {
+        // Float32 values, so that rounding the operands is no part of the error.
+        let mut d = data(&case);
+        for v in [&mut d.x, &mut d.w, &mut d.dy, &mut d.bias] {
+            v.iter_mut().for_each(|v| *v = *v as f32 as f64);
+        }
+        let (exact, plain) = (reference(&case, &d), plain_float32(&case, &d));
+        let rms = |got: &[f64], want: &[f64]| (got.iter().zip(want).map(|(g, w)| (g - w) * (g - w)).sum::<f64>() / got.len() as f64).sqrt();
+        let most = |got: &[f64], want: &[f64]| got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+        each_isa(|isa| {
+            let got = kernels::<f32>(&case, &d, 0, 2);
+            for i in 0..3 {
+                let (fast, slow) = (rms(&got[i], &exact[i]), rms(&plain[i], &exact[i]));
+                assert!(fast <= 2.0 * slow, "{} {} {case:?}: {fast:.2e}, the plain kernel {slow:.2e}", isa.name(), NAMES[i]);
+                let (fast, slow) = (most(&got[i], &exact[i]), most(&plain[i], &exact[i]));
+                assert!(fast <= 2.0 * slow, "{} {} {case:?}: at most {fast:.2e}, the plain kernel {slow:.2e}", isa.name(), NAMES[i]);
+            }
         });
     }
 }

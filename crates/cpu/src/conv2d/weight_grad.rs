@@ -3,8 +3,8 @@
 //! For a fixed pixel the channels of x (and of neighbouring columns) and those of dy are contiguous, so the `cols` tiles read both in
 //! place, pixels being the reduction and image rows its taps. Pixels whose tap falls into the padding are left out. The batch is cut into
 //! a number of parts that the shapes fix; their sums are added in order.
-use super::geometry::Geometry;
-use super::{depthwise, plain};
+use super::geometry::{Geometry, Room};
+use super::{depthwise, plain, winograd};
 use crate::gemm::{Job, Tap, Tiles, even_cut, narrow, widen};
 use ferrograd_simd::isa;
 use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
@@ -33,9 +33,32 @@ pub fn conv2d_weight_grad_scratch(
     if x.dtype == DType::F64 {
         return 8 * plain::weight_grad_scratch_len(&g);
     }
-    let own = if depthwise::fits(&g) { depthwise::scratch_len(&g) } else { parts(&g) * g.depth() * g.o };
+    let own = room(&g).shared;
     let wide = if x.dtype == DType::F32 { 0 } else { x.numel() + dy.numel() + g.depth() * g.o + 64 };
     4 * (own + wide) + 256
+}
+
+/// Bytes for each thread that [`conv2d_weight_grad`] wants.
+pub fn conv2d_weight_grad_local(
+    x: &Meta,
+    dy: &Meta,
+    kernel: &[i64],
+    stride: &[i64],
+    padding: &[i64],
+    dilation: &[i64],
+    groups: i64,
+) -> usize {
+    4 * room(&Geometry::weight_grad(x, dy, kernel, stride, padding, dilation, groups)).local
+}
+
+fn room(g: &Geometry) -> Room {
+    if depthwise::fits(g) {
+        Room { shared: depthwise::scratch_len(g), local: 0 }
+    } else if winograd::pays(g) {
+        winograd::weight_grad_room(g)
+    } else {
+        Room { shared: parts(g) * g.depth() * g.o, local: 0 }
+    }
 }
 
 /// The gradient of [`super::conv2d`] with respect to its weight [O, kernel[0], kernel[1], I / groups].
@@ -87,6 +110,9 @@ fn float(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     }
     if depthwise::fits(g) {
         return depthwise::weight_grad(cx, g, x, dy, dw);
+    }
+    if winograd::pays(g) {
+        return winograd::weight_grad(cx, g, x, dy, SyncPtr(dw.as_mut_ptr()));
     }
     let tiles = Tiles::of(isa());
     let (parts, depth) = (parts(g), g.depth());

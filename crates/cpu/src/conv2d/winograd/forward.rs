@@ -1,0 +1,123 @@
+//! Y = A' [ (G g G') . (B' d B) ] A, with bias, ReLU and pooling on the way out.
+use super::super::geometry::{Geometry, Room};
+use super::super::pooled::Pool;
+use super::{Grid, PLACES, block, gather_inputs, outputs, pack, packed_len, pitch, products, transform};
+use crate::gemm::Tiles;
+use ferrograd_simd::{Kernel, Simd, isa, vectorize};
+use ferrograd_tensor::rules::NO_PLACE;
+use ferrograd_tensor::{Cx, SyncPtr};
+
+/// What [`forward`] wants.
+pub fn forward_room(g: &Geometry) -> Room {
+    let count = block(g.c, g.o);
+    Room { shared: packed_len(g.c, g.o), local: PLACES * (pitch(count, g.c) + pitch(count, g.o)) }
+}
+
+/// y [n, oh, ow, o], or what `pool` makes of it: windows of 2 x 2 are tiles.
+pub fn forward(
+    cx: &mut Cx,
+    g: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    relu: bool,
+    y: SyncPtr<f32>,
+    pool: Option<&Pool<f32>>,
+) {
+    let tiles = Tiles::of(isa());
+    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g.c, g.o));
+    let packed = SyncPtr(packed.as_mut_ptr());
+    pack(&cx, g, weight, false, tiles.nr(), packed);
+    let (grid, size) = (Grid::new(g), block(g.c, g.o));
+    cx.par_local::<f32>(grid.count.div_ceil(size), forward_room(g).local, |task, local| {
+        let first = task * size;
+        let count = size.min(grid.count - first);
+        let (v, m) = local.split_at_mut(PLACES * pitch(size, g.c));
+        gather_inputs(g, &grid, x, first, count, v.as_mut_ptr());
+        // SAFETY: the blocks hold `size` tiles, and are this thread's.
+        unsafe { products(tiles, count, g.c, g.o, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
+        vectorize(Finish { g, grid: &grid, m, first, count, bias, relu, y, pool });
+    });
+}
+
+/// The last transform of a block's tiles, and what follows it.
+struct Finish<'a> {
+    g: &'a Geometry,
+    grid: &'a Grid,
+    m: &'a [f32],
+    first: usize,
+    count: usize,
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    y: SyncPtr<f32>,
+    pool: Option<&'a Pool<f32>>,
+}
+
+impl Kernel for Finish<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let o = self.g.o;
+        let from = pitch(self.count, o);
+        for t in 0..self.count {
+            let place = self.grid.place(self.first + t);
+            let pixels = outputs(self.g, place);
+            for c in (0..o).step_by(S::LANES) {
+                let lanes = S::LANES.min(o - c);
+                // SAFETY: the block's tiles; pixels of the result with all their channels, which are this task's.
+                unsafe {
+                    let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
+                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * o + c)));
+                    let bias = self.bias.map_or(s.zero(), |b| load(b.as_ptr().add(c)));
+                    let mut y = transform::output(s, m).map(|v| s.add(v, bias));
+                    if let Some(pool) = self.pool {
+                        self.pooled(s, pool, place, y, c, lanes);
+                        continue;
+                    }
+                    if self.relu {
+                        // NaN stays.
+                        y = y.map(|v| s.select(s.lt(v, s.zero()), s.zero(), v));
+                    }
+                    for k in 0..4 {
+                        if let Some(at) = pixels[k] {
+                            let to = self.y.get().add(at + c);
+                            if lanes == S::LANES { s.store(to, y[k]) } else { s.store_partial(to, lanes, y[k]) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Finish<'_> {
+    /// The largest of a tile's four outputs, and its place; as the pooling in `pooled.rs`.
+    #[inline(always)]
+    unsafe fn pooled<S: Simd>(&self, s: S, pool: &Pool<f32>, (image, oy, ox): (usize, usize, usize), y: [S::F; 4], c: usize, lanes: usize) {
+        let place = |k: usize| s.as_float(s.splat_i(k as i32));
+        let (mut best, mut at) = (y[0], place(0));
+        for k in 1..4 {
+            let kept = s.or(s.le(y[k], best), s.is_nan(best));
+            best = s.select(kept, best, y[k]);
+            at = s.select(kept, at, place(k));
+        }
+        if pool.relu {
+            at = s.select(s.le(best, s.zero()), place(NO_PLACE as usize), at);
+            best = s.select(s.lt(best, s.zero()), s.zero(), best);
+        }
+        let mut places = [0u32; 16];
+        let to = ((image * self.g.oh + oy) / 2 * (self.g.ow / 2) + ox / 2) * self.g.o + c;
+        // SAFETY: a pooled pixel, which is this task's.
+        unsafe {
+            s.store(places.as_mut_ptr().cast(), at);
+            let (y, code) = (pool.y.get().add(to), pool.code.get().add(to));
+            if lanes == S::LANES {
+                s.store(y, best);
+                (0..S::LANES).for_each(|i| *code.add(i) = places[i] as u8);
+            } else {
+                s.store_partial(y, lanes, best);
+                (0..lanes).for_each(|i| *code.add(i) = places[i] as u8);
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! dd = B [ (G g G') . (A dY A') ] B': the forward pass transposed. Neighbouring tiles overlap by two rows and columns of dx and are added, in
+//! the order of the tiles; a task has whole images, so that every sum has one owner.
+use super::super::geometry::{Geometry, Room};
+use super::{Grid, PLACES, block, gather_gradients, inputs, pack, packed_len, pitch, products, transform};
+use crate::gemm::Tiles;
+use ferrograd_simd::{Kernel, Simd, isa, vectorize};
+use ferrograd_tensor::{Cx, SyncPtr};
+
+/// What [`input_grad`] wants.
+pub fn input_grad_room(g: &Geometry) -> Room {
+    let count = block(g.c, g.o);
+    Room { shared: packed_len(g.o, g.c), local: PLACES * (pitch(count, g.c) + pitch(count, g.o)) }
+}
+
+/// dx [n, h, w, c] of dy [n, oh, ow, o].
+pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: SyncPtr<f32>) {
+    let tiles = Tiles::of(isa());
+    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g.o, g.c));
+    let packed = SyncPtr(packed.as_mut_ptr());
+    pack(&cx, g, weight, true, tiles.nr(), packed);
+    let (grid, size) = (Grid::new(g), block(g.c, g.o));
+    // Images of a task: as many as fill a block.
+    let of_image = grid.rows * grid.cols;
+    let images = (size / of_image).max(1);
+    cx.par_local::<f32>(g.n.div_ceil(images), input_grad_room(g).local, |task, local| {
+        let (from, to) = (task * images, g.n.min((task + 1) * images));
+        let plane = g.h * g.w * g.c;
+        // SAFETY: the images are this task's.
+        unsafe { std::slice::from_raw_parts_mut(dx.get().add(from * plane), (to - from) * plane) }.fill(0.0);
+        let (v, m) = local.split_at_mut(PLACES * pitch(size, g.o));
+        let end = to * of_image;
+        for first in (from * of_image..end).step_by(size) {
+            let count = size.min(end - first);
+            gather_gradients(g, &grid, dy, first, count, v.as_mut_ptr());
+            // SAFETY: the blocks hold `size` tiles, and are this thread's.
+            unsafe { products(tiles, count, g.o, g.c, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
+            vectorize(Add { g, grid: &grid, m, first, count, dx });
+        }
+    });
+}
+
+/// The last transform of a block's tiles, added to dx.
+struct Add<'a> {
+    g: &'a Geometry,
+    grid: &'a Grid,
+    m: &'a [f32],
+    first: usize,
+    count: usize,
+    dx: SyncPtr<f32>,
+}
+
+impl Kernel for Add<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let channels = self.g.c;
+        let from = pitch(self.count, channels);
+        for t in 0..self.count {
+            let pixels = inputs(self.g, self.grid.place(self.first + t));
+            for c in (0..channels).step_by(S::LANES) {
+                let lanes = S::LANES.min(channels - c);
+                // SAFETY: the block's tiles; pixels of dx with all their channels, whose image is this task's.
+                unsafe {
+                    let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
+                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * channels + c)));
+                    let d = transform::input_back(s, m);
+                    for k in 0..PLACES {
+                        if let Some(at) = pixels[k] {
+                            let to = self.dx.get().add(at + c);
+                            let sum = s.add(load(to), d[k]);
+                            if lanes == S::LANES { s.store(to, sum) } else { s.store_partial(to, lanes, sum) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Winograd's minimal filtering F(2x2, 3x3) (Lavin & Gray 2015) for 3 x 3 kernels of stride 1: each 2 x 2 tile of outputs comes from a 4 x 4 tile
+//! of inputs by 16 products a channel pair, where the definition takes 36.
+//!
+//! ```text
+//! forward          Y = A' [ (G g G') . (B' d B) ] A          d: 4 x 4 inputs, g: 3 x 3 weights, Y: 2 x 2 outputs, summed over input channels
+//! input gradient   dd = B [ (G g G') . (A dY A') ] B'        its transpose: tiles of dd overlap and are added
+//! weight gradient  dg = G' [ (B' d B) . (A dY A') ] G        summed over tiles
+//! ```
+//!
+//! For each of the 16 places of the transformed tiles the sum over channels (or tiles) is a matrix product, which the tile kernels of
+//! [`crate::gemm`] compute; the transforms run on vectors of channels, and blocks of tiles stay in the cache between the steps.
+mod forward;
+mod input_grad;
+mod transform;
+mod weight_grad;
+
+pub(super) use forward::{forward, forward_room};
+pub(super) use input_grad::{input_grad, input_grad_room};
+pub(super) use weight_grad::{weight_grad, weight_grad_room};
+
+use super::geometry::Geometry;
+use crate::gemm::{Job, Tiles, even_cut};
+use ferrograd_simd::{Kernel, Simd, vectorize};
+use ferrograd_tensor::{Cx, SyncPtr};
+
+/// Places of a transformed tile.
+const PLACES: usize = 16;
+/// The widest panel of the tile kernels.
+const PANEL: usize = 32;
+
+/// True where the tiles save more than their transforms cost.
+pub(super) fn pays(g: &Geometry) -> bool {
+    let plain = [g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups] == [3, 3, 1, 1, 1, 1, 1];
+    plain && g.c >= 32 && g.o >= 32 && g.oh >= 2 && g.ow >= 2
+}
+
+/// The tiles of a convolution's outputs, row by row, image after image.
+#[derive(Clone, Copy)]
+struct Grid {
+    rows: usize,
+    cols: usize,
+    count: usize,
+}
+
+impl Grid {
+    fn new(g: &Geometry) -> Grid {
+        let (rows, cols) = (g.oh.div_ceil(2), g.ow.div_ceil(2));
+        Grid { rows, cols, count: g.n * rows * cols }
+    }
+    /// Image, and output row and column, of tile `t`.
+    fn place(&self, t: usize) -> (usize, usize, usize) {
+        (t / (self.rows * self.cols), t / self.cols % self.rows * 2, t % self.cols * 2)
+    }
+}
+
+/// Where the 4 x 4 inputs of an output tile lie; what falls into the padding is `None`.
+fn inputs(g: &Geometry, (image, oy, ox): (usize, usize, usize)) -> [Option<usize>; PLACES] {
+    std::array::from_fn(|k| {
+        let (iy, ix) = (oy + k / 4, ox + k % 4);
+        let inside = iy >= g.top && iy - g.top < g.h && ix >= g.left && ix - g.left < g.w;
+        inside.then(|| ((image * g.h + iy - g.top) * g.w + ix - g.left) * g.c)
+    })
+}
+
+/// Where the 2 x 2 outputs of a tile lie; what is past the plane is `None`.
+fn outputs(g: &Geometry, (image, oy, ox): (usize, usize, usize)) -> [Option<usize>; 4] {
+    std::array::from_fn(|k| {
+        let (y, x) = (oy + k / 2, ox + k % 2);
+        (y < g.oh && x < g.ow).then(|| ((image * g.oh + y) * g.ow + x) * g.o)
+    })
+}
+
+/// Elements from one place of a block's transformed tiles to the next: not a multiple of 4 KiB, whose addresses share one set of L1.
+fn pitch(tiles: usize, channels: usize) -> usize {
+    (tiles * channels).next_multiple_of(16) + 16
+}
+
+/// Tiles of a block: rows of tile kernels (multiples of 14 and 6 waste least), and what L2 holds of the transformed tiles.
+fn block(c: usize, o: usize) -> usize {
+    if c + o <= 192 { 56 } else { 28 }
+}
+
+/// U[place][panel of columns][row][PANEL], columns and rows being output and input channels (or, turned, the other way round).
+fn packed_len(rows: usize, cols: usize) -> usize {
+    PLACES * rows * cols.next_multiple_of(PANEL)
+}
+
+/// Transforms the weights [O, 3, 3, C]: U[place][c][o] with columns o, or turned, U[place][o][c].
+fn pack(cx: &Cx, g: &Geometry, weight: &[f32], turned: bool, nr: usize, packed: SyncPtr<f32>) {
+    let (rows, cols) = if turned { (g.o, g.c) } else { (g.c, g.o) };
+    let panels = cols.div_ceil(nr);
+    // A task transforms some rows of a panel.
+    const ROWS: usize = 16;
+    let stretches = rows.div_ceil(ROWS);
+    cx.par(panels * stretches, |task| {
+        let (panel, first) = (task / stretches, task % stretches * ROWS);
+        let width = nr.min(cols - panel * nr);
+        for row in first..rows.min(first + ROWS) {
+            for col in 0..width {
+                let (o, c) = if turned { (row, panel * nr + col) } else { (panel * nr + col, row) };
+                let u = transform::weight(std::array::from_fn(|k| weight[(o * 9 + k) * g.c + c]));
+                for (place, value) in u.into_iter().enumerate() {
+                    // SAFETY: inside the packed weights; each task has its own rows and columns.
+                    unsafe { *packed.get().add(((place * panels + panel) * rows + row) * nr + col) = value };
+                }
+            }
+        }
+    });
+}
+
+/// M[place][tile][cols] = V[place][tile][rows] U[place][rows][cols] for the tiles of a block.
+///
+/// # Safety
+/// `v`, `m` and `packed` are valid for the sizes, and `m` has no other owner.
+unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *const f32, packed: *const f32, m: *mut f32) {
+    let nr = tiles.nr();
+    let (panels, m_tiles) = (cols.div_ceil(nr), count.div_ceil(tiles.mr()));
+    let (v_pitch, m_pitch) = (pitch(count, rows), pitch(count, cols));
+    for place in 0..PLACES {
+        for panel in 0..panels {
+            let n = nr.min(cols - panel * nr);
+            for t in 0..m_tiles {
+                let (first, len) = even_cut(count, m_tiles, t);
+                // SAFETY: the caller's promises.
+                unsafe {
+                    let a = v.add(place * v_pitch + first * rows);
+                    let mut pointers = [a; 16];
+                    pointers[..len].iter_mut().enumerate().for_each(|(i, p)| *p = a.add(i * rows));
+                    let job = Job {
+                        taps: &[(0, 0)],
+                        k: rows,
+                        b: packed.add((place * panels + panel) * rows * nr),
+                        ldb: nr as isize,
+                        c: m.add(place * m_pitch + first * cols + panel * nr),
+                        ldc: cols,
+                        n,
+                        add: false,
+                        bias: std::ptr::null(),
+                        relu: false,
+                    };
+                    tiles.rows(&pointers[..len], &job);
+                }
+            }
+        }
+    }
+}
+
+/// Writes transformed tiles into a block: place k of tile t at `to + k * pitch + t * channels`.
+struct Gather<'a, F> {
+    source: &'a [f32],
+    channels: usize,
+    to: *mut f32,
+    pitch: usize,
+    count: usize,
+    /// Where the pixels of tile t lie in the source.
+    pixels: F,
+}
+
+/// The 4 x 4 inputs of tiles, B' d B.
+struct Inputs<'a, F>(Gather<'a, F>);
+/// The 2 x 2 gradients of tiles, A dY A'.
+struct Gradients<'a, F>(Gather<'a, F>);
+
+impl<F: Fn(usize) -> [Option<usize>; PLACES]> Kernel for Inputs<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.0.each(s, |s, d| transform::input(s, d));
+    }
+}
+
+impl<F: Fn(usize) -> [Option<usize>; 4]> Kernel for Gradients<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.0.each(s, |s, d| transform::spread(s, d));
+    }
+}
+
+impl<F> Gather<'_, F> {
+    #[inline(always)]
+    fn each<S: Simd, const N: usize>(&self, s: S, transform: impl Fn(S, [S::F; N]) -> [S::F; PLACES])
+    where
+        F: Fn(usize) -> [Option<usize>; N],
+    {
+        for t in 0..self.count {
+            let pixels = (self.pixels)(t);
+            let whole = pixels.iter().all(Option::is_some);
+            let mut c = 0;
+            while c < self.channels {
+                let lanes = S::LANES.min(self.channels - c);
+                // SAFETY: the pixels lie inside the source with all their channels; the block holds `count` tiles.
+                unsafe {
+                    let load = |at: usize| {
+                        let p = self.source.as_ptr().add(at + c);
+                        if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
+                    };
+                    let d = if whole {
+                        pixels.map(|at| load(at.unwrap_unchecked()))
+                    } else {
+                        pixels.map(|at| at.map_or(s.zero(), load))
+                    };
+                    let v = transform(s, d);
+                    let to = self.to.add(t * self.channels + c);
+                    for k in 0..PLACES {
+                        let to = to.add(k * self.pitch);
+                        if lanes == S::LANES { s.store(to, v[k]) } else { s.store_partial(to, lanes, v[k]) }
+                    }
+                }
+                c += S::LANES;
+            }
+        }
+    }
+}
+
+/// Fills a block with the transformed inputs of tiles `first ..`.
+fn gather_inputs(g: &Geometry, grid: &Grid, x: &[f32], first: usize, count: usize, to: *mut f32) {
+    let pixels = |t| inputs(g, grid.place(first + t));
+    vectorize(Inputs(Gather { source: x, channels: g.c, to, pitch: pitch(count, g.c), count, pixels }));
+}
+
+/// Fills a block with the transformed gradients of tiles `first ..`.
+fn gather_gradients(g: &Geometry, grid: &Grid, dy: &[f32], first: usize, count: usize, to: *mut f32) {
+    let pixels = |t| outputs(g, grid.place(first + t));
+    vectorize(Gradients(Gather { source: dy, channels: g.o, to, pitch: pitch(count, g.o), count, pixels }));
+}

@@ -1,0 +1,83 @@
+//! The six small transforms, each along rows and then along columns of a tile. Of F(2, 3) with the points 0, 1, -1 and infinity:
+//!
+//! ```text
+//! B' = 1  0 -1  0      G =  1    0    0      A' = 1  1  1  0
+//!      0  1  1  0          1/2  1/2  1/2          0  1 -1 -1
+//!      0 -1  1  0          1/2 -1/2  1/2
+//!      0  1  0 -1           0    0    1
+//! ```
+use ferrograd_simd::Simd;
+
+/// B' d B: 4 x 4 inputs.
+#[inline(always)]
+pub fn input<S: Simd>(s: S, d: [S::F; 16]) -> [S::F; 16] {
+    let line = |a, b, c, d| [s.sub(a, c), s.add(b, c), s.sub(c, b), s.sub(b, d)];
+    both(d, line)
+}
+
+/// B m B': the transpose of [`input`].
+#[inline(always)]
+pub fn input_back<S: Simd>(s: S, m: [S::F; 16]) -> [S::F; 16] {
+    let line = |a, b, c, d| [a, s.add(s.sub(b, c), d), s.sub(s.add(b, c), a), s.neg(d)];
+    both(m, line)
+}
+
+/// Applies `line` to the columns and then to the rows of a 4 x 4 tile.
+#[inline(always)]
+fn both<F: Copy>(mut d: [F; 16], line: impl Fn(F, F, F, F) -> [F; 4]) -> [F; 16] {
+    for j in 0..4 {
+        let column = line(d[j], d[4 + j], d[8 + j], d[12 + j]);
+        for i in 0..4 {
+            d[4 * i + j] = column[i];
+        }
+    }
+    for i in 0..4 {
+        let row = line(d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]);
+        d[4 * i..4 * i + 4].copy_from_slice(&row);
+    }
+    d
+}
+
+/// A' m A: 2 x 2 outputs.
+#[inline(always)]
+pub fn output<S: Simd>(s: S, m: [S::F; 16]) -> [S::F; 4] {
+    let line = |a, b, c, d| [s.add(s.add(a, b), c), s.sub(s.sub(b, c), d)];
+    let mut half = [[s.zero(); 4]; 2];
+    for j in 0..4 {
+        let [y, z] = line(m[j], m[4 + j], m[8 + j], m[12 + j]);
+        (half[0][j], half[1][j]) = (y, z);
+    }
+    let [a, b] = half.map(|h| line(h[0], h[1], h[2], h[3]));
+    [a[0], a[1], b[0], b[1]]
+}
+
+/// A y A': the transpose of [`output`].
+#[inline(always)]
+pub fn spread<S: Simd>(s: S, y: [S::F; 4]) -> [S::F; 16] {
+    let line = |a, b| [a, s.add(a, b), s.sub(a, b), s.neg(b)];
+    let (left, right) = (line(y[0], y[2]), line(y[1], y[3]));
+    let mut m = [s.zero(); 16];
+    for i in 0..4 {
+        m[4 * i..4 * i + 4].copy_from_slice(&line(left[i], right[i]));
+    }
+    m
+}
+
+/// G g G': 3 x 3 weights. In float64, rounded once: they are few, and their errors go into every product.
+pub fn weight(g: [f32; 9]) -> [f32; 16] {
+    let line = |a: f64, b: f64, c: f64| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
+    let g = g.map(f64::from);
+    let columns: [[f64; 4]; 3] = std::array::from_fn(|j| line(g[j], g[3 + j], g[6 + j]));
+    let rows: [[f64; 4]; 4] = std::array::from_fn(|i| line(columns[0][i], columns[1][i], columns[2][i]));
+    std::array::from_fn(|k| rows[k / 4][k % 4] as f32)
+}
+
+/// G' m G: the transpose of [`weight`].
+#[inline(always)]
+pub fn weight_back<S: Simd>(s: S, m: [S::F; 16]) -> [S::F; 9] {
+    let half = s.splat(0.5);
+    let line = |a, b, c, d| [s.fma(half, s.add(b, c), a), s.mul(half, s.sub(b, c)), s.fma(half, s.add(b, c), d)];
+    let columns: [[S::F; 3]; 4] = std::array::from_fn(|j| line(m[j], m[4 + j], m[8 + j], m[12 + j]));
+    let rows: [[S::F; 3]; 3] = std::array::from_fn(|i| line(columns[0][i], columns[1][i], columns[2][i], columns[3][i]));
+    std::array::from_fn(|k| rows[k / 3][k % 3])
+}
