@@ -19,19 +19,23 @@ pub(super) use input_grad::{input_grad, input_grad_room};
 pub(super) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
-use crate::gemm::{Job, Tiles, even_cut};
+use crate::gemm::{Job, Panel, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;
-/// The widest panel of the tile kernels.
+/// The widest panel of the tile kernels, and the widest vectors.
 const PANEL: usize = 32;
+const WIDEST: usize = 16;
+
+/// Fewer tiles save less than transforming the weights costs: some 20 cycles a pair of channels, which a tile pays back with 1.25.
+const FEWEST: usize = 24;
 
 /// True where the tiles save more than their transforms cost.
 pub(super) fn pays(g: &Geometry) -> bool {
     let plain = [g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups] == [3, 3, 1, 1, 1, 1, 1];
-    plain && g.c >= 32 && g.o >= 32 && g.oh >= 2 && g.ow >= 2
+    plain && g.c >= 32 && g.o >= 32 && g.oh >= 2 && g.ow >= 2 && Grid::new(g).count >= FEWEST
 }
 
 /// The tiles of a convolution's outputs, row by row, image after image.
@@ -87,25 +91,68 @@ fn packed_len(rows: usize, cols: usize) -> usize {
 
 /// Transforms the weights [O, 3, 3, C]: U[place][c][o] with columns o, or turned, U[place][o][c].
 fn pack(cx: &Cx, g: &Geometry, weight: &[f32], turned: bool, nr: usize, packed: SyncPtr<f32>) {
-    let (rows, cols) = if turned { (g.o, g.c) } else { (g.c, g.o) };
-    let panels = cols.div_ceil(nr);
-    // A task transforms some rows of a panel.
-    const ROWS: usize = 16;
-    let stretches = rows.div_ceil(ROWS);
-    cx.par(panels * stretches, |task| {
-        let (panel, first) = (task / stretches, task % stretches * ROWS);
-        let width = nr.min(cols - panel * nr);
-        for row in first..rows.min(first + ROWS) {
-            for col in 0..width {
-                let (o, c) = if turned { (row, panel * nr + col) } else { (panel * nr + col, row) };
-                let u = transform::weight(std::array::from_fn(|k| weight[(o * 9 + k) * g.c + c]));
-                for (place, value) in u.into_iter().enumerate() {
-                    // SAFETY: inside the packed weights; each task has its own rows and columns.
-                    unsafe { *packed.get().add(((place * panels + panel) * rows + row) * nr + col) = value };
+    // A task has some output channels (turned: rows; else a panel of columns) and some input channels.
+    let (outs, ins) = if turned { (16, nr) } else { (nr, 64) };
+    let blocks = g.c.div_ceil(ins);
+    cx.par(g.o.div_ceil(outs) * blocks, |task| {
+        let (o, c) = (task / blocks * outs, task % blocks * ins);
+        let part = Weights { g, weight, turned, nr, packed, o: o..g.o.min(o + outs), c: c..g.c.min(c + ins) };
+        vectorize(part);
+    });
+}
+
+struct Weights<'a> {
+    g: &'a Geometry,
+    weight: &'a [f32],
+    turned: bool,
+    nr: usize,
+    packed: SyncPtr<f32>,
+    o: std::ops::Range<usize>,
+    c: std::ops::Range<usize>,
+}
+
+impl Kernel for Weights<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Weights { g, weight, nr, packed, .. } = self;
+        let (o, c) = (self.o.clone(), self.c.clone());
+        // Vectors run along input channels, as the weights lie; columns of output channels are turned block by block.
+        let mut block = [[[0f32; WIDEST]; PANEL]; PLACES];
+        for first in c.clone().step_by(S::LANES) {
+            let lanes = S::LANES.min(c.end - first);
+            for out in o.clone() {
+                // SAFETY: the taps of one output channel and `lanes` input channels; for stores, elements of the packed weights that are this task's.
+                unsafe {
+                    let taps = std::array::from_fn(|k| {
+                        let p = weight.as_ptr().add((out * 9 + k) * g.c + first);
+                        if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
+                    });
+                    let u = transform::weight(s, taps);
+                    for place in 0..PLACES {
+                        if self.turned {
+                            let panels = g.c.div_ceil(nr);
+                            let to = packed.get().add(((place * panels + first / nr) * g.o + out) * nr + first % nr);
+                            if lanes == S::LANES { s.store(to, u[place]) } else { s.store_partial(to, lanes, u[place]) }
+                        } else {
+                            s.store(block[place][out - o.start].as_mut_ptr(), u[place]);
+                        }
+                    }
+                }
+            }
+            if self.turned {
+                continue;
+            }
+            let panels = g.o.div_ceil(nr);
+            for (place, columns) in block.iter().enumerate() {
+                // SAFETY: the block's columns, and rows of one panel that are this task's.
+                unsafe {
+                    let dst = packed.get().add(((place * panels + o.start / nr) * g.c + first) * nr);
+                    Panel { src: columns.as_ptr().cast(), len: lanes, width: o.len(), k_stride: 1, stride: WIDEST as isize, dst, ld: nr }.pack();
                 }
             }
         }
-    });
+    }
 }
 
 /// M[place][tile][cols] = V[place][tile][rows] U[place][rows][cols] for the tiles of a block.

@@ -63,13 +63,25 @@ pub fn spread<S: Simd>(s: S, y: [S::F; 4]) -> [S::F; 16] {
     m
 }
 
-/// G g G': 3 x 3 weights. In float64, rounded once: they are few, and their errors go into every product.
-pub fn weight(g: [f32; 9]) -> [f32; 16] {
-    let line = |a: f64, b: f64, c: f64| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
-    let g = g.map(f64::from);
-    let columns: [[f64; 4]; 3] = std::array::from_fn(|j| line(g[j], g[3 + j], g[6 + j]));
-    let rows: [[f64; 4]; 4] = std::array::from_fn(|i| line(columns[0][i], columns[1][i], columns[2][i]));
-    std::array::from_fn(|k| rows[k / 4][k % 4] as f32)
+/// G g G': 3 x 3 weights, rounded once: their errors go into every product. Sums are carried as value and rounding error (Knuth's two-sum).
+#[inline(always)]
+pub fn weight<S: Simd>(s: S, g: [S::F; 9]) -> [S::F; 16] {
+    let add = |a: (S::F, S::F), b: (S::F, S::F)| {
+        let sum = s.add(a.0, b.0);
+        let part = s.sub(sum, a.0);
+        let error = s.add(s.sub(a.0, s.sub(sum, part)), s.sub(b.0, part));
+        (sum, s.add(error, s.add(a.1, b.1)))
+    };
+    let minus = |a: (S::F, S::F)| (s.sub(s.zero(), a.0), s.sub(s.zero(), a.1));
+    let half = |a: (S::F, S::F)| (s.mul(s.splat(0.5), a.0), s.mul(s.splat(0.5), a.1));
+    let line = |a, b, c| {
+        let sum = add(a, c);
+        [a, half(add(sum, b)), half(add(sum, minus(b))), c]
+    };
+    let g = g.map(|x| (x, s.zero()));
+    let columns: [[(S::F, S::F); 4]; 3] = std::array::from_fn(|j| line(g[j], g[3 + j], g[6 + j]));
+    let rows: [[(S::F, S::F); 4]; 4] = std::array::from_fn(|i| line(columns[0][i], columns[1][i], columns[2][i]));
+    std::array::from_fn(|k| s.add(rows[k / 4][k % 4].0, rows[k / 4][k % 4].1))
 }
 
 /// G' m G: the transpose of [`weight`].
