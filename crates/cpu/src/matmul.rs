@@ -2,7 +2,7 @@
 use crate::gemm::{Gemm, Inline, Mat, Plain, Tiles, plain_scratch_len, scratch_len, widen_strided};
 use crate::gemm::{Number, narrow};
 use ferrograd_simd::isa;
-use ferrograd_tensor::{Cx, DType, Element, Error, MAX_RANK, Meta, Result, SyncPtr, View, ViewMut, promote};
+use ferrograd_tensor::{Cx, DType, Element, Error, MAX_RANK, Meta, PackKey, Result, SyncPtr, View, ViewMut, promote};
 
 /// A stack of products: `count` matrices [m, k] times [k, n], with the strides of the stack's dimensions.
 pub(crate) struct Stack {
@@ -159,12 +159,20 @@ fn float(cx: &mut Cx, a: (&Meta, *const f32), b: (&Meta, *const f32), bias: *con
                 ldc: s.n,
                 bias,
                 relu,
+                packed_b: None,
             }
         }
     };
+    // One matrix on the right, a Linear's weight mostly, may stay packed from call to call.
+    let mut packed_b = None;
+    if s.count() == 1 && s.k > 0 && product(0).packs_b(tiles) {
+        let one = product(0);
+        let key = PackKey { order: "matmul", sizes: [s.k as isize, s.n as isize, s.b.0, s.b.1, tiles.nr() as isize, 0] };
+        packed_b = cx.kept(one.b.ptr, &key, s.k * s.n, |to| one.pack_b(tiles, cx.pool(), to));
+    }
     in_slots(cx, &s, each, |i, pool, scratch| {
         // SAFETY: operands and output as the shape rule gave them; each product has its own scratch and output.
-        unsafe { product(i).run(tiles, pool, scratch) }
+        unsafe { Gemm { packed_b, ..product(i) }.run(tiles, pool, scratch) }
     });
 }
 

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::profile;
 use crate::spec::{AttrSlices, Attrs};
 use crate::storage::{Buffer, Tensor};
-use ferrograd_tensor::{Cx, Error, ErrorKind, Meta, Parallel, View, ViewMut, with_float};
+use ferrograd_tensor::{Cx, Error, ErrorKind, Meta, PackKey, Packs, Parallel, View, ViewMut, with_float};
 use smallvec::SmallVec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -131,6 +131,7 @@ impl<'p> Executor<'p> {
     ) -> Result<(), Fault> {
         let spec = call.op.spec();
         let mut reads: SmallVec<[View; 4]> = SmallVec::new();
+        let mut homes: SmallVec<[&Buffer; 4]> = SmallVec::new();
         let mut writes: SmallVec<[ViewMut; 4]> = SmallVec::new();
         for ((_, kind), &count) in spec.operands.iter().zip(call.arity) {
             for (meta, buffer) in operands.by_ref().take(count as usize) {
@@ -141,18 +142,28 @@ impl<'p> Executor<'p> {
                 // one after another, so nobody else touches the memory.
                 unsafe {
                     let base = buffer.written()?;
-                    if kind.is_written() { writes.push(ViewMut::new(base, meta)) } else { reads.push(View::new(base, meta)) }
+                    if kind.is_written() {
+                        buffer.forget_packs();
+                        writes.push(ViewMut::new(base, meta));
+                    } else {
+                        homes.push(buffer);
+                        reads.push(View::new(base, meta));
+                    }
                 }
             }
         }
         let mut targets: SmallVec<[ViewMut; 3]> = SmallVec::new();
         for (meta, buffer) in outputs {
             // SAFETY: as above; an output is contiguous and no operand, so its memory is not read.
-            targets.push(unsafe { ViewMut::new(buffer.ensure(meta.numel() * meta.dtype.size())?, meta) });
+            unsafe {
+                buffer.forget_packs();
+                targets.push(ViewMut::new(buffer.ensure(meta.numel() * meta.dtype.size())?, meta));
+            }
         }
         let pool = self.pool;
         let local = call.local.next_multiple_of(64);
-        let mut cx = Cx::new(pool, self.scratch(call.scratch, local)?, local);
+        let packs = Homes { reads: &reads, buffers: &homes };
+        let mut cx = Cx::new(pool, self.scratch(call.scratch, local)?, local).keeping(&packs);
         let views = Operands { reads: &reads, writes: &mut writes, outputs: &mut targets, arity: call.arity };
         let attrs = AttrSlices { ints: call.ints, floats: call.floats };
         let started = profile::begin();
@@ -170,6 +181,35 @@ impl<'p> Executor<'p> {
             writes.iter().try_for_each(|target| check_finite(&target.as_view()))?;
         }
         Ok(())
+    }
+}
+
+/// Finds the buffer that an operand lies in, where its packed copies are kept. Made and used on the driver thread.
+struct Homes<'a, 'v> {
+    reads: &'a [View<'v>],
+    buffers: &'a [&'v Buffer],
+}
+
+impl Homes<'_, '_> {
+    /// The buffer of the operand whose first element is at `source`, and how far that is from its start.
+    fn of(&self, source: *const u8) -> Option<(&Buffer, usize)> {
+        let at = self.reads.iter().position(|view| view.address() == source)?;
+        let meta = self.reads[at].meta();
+        Some((self.buffers[at], meta.layout.offset * meta.dtype.size()))
+    }
+}
+
+impl Packs for Homes<'_, '_> {
+    fn room(&self, source: *const u8, key: &PackKey, bytes: usize) -> Option<(*mut u8, bool)> {
+        let (buffer, offset) = self.of(source)?;
+        // SAFETY: this is the driver thread; what this command writes has forgotten its copies already, so the room lives as long as the command.
+        unsafe { buffer.pack_room(offset, key, bytes) }
+    }
+    fn filled(&self, source: *const u8, key: &PackKey) {
+        if let Some((buffer, offset)) = self.of(source) {
+            // SAFETY: as above.
+            unsafe { buffer.pack_filled(offset, key) };
+        }
     }
 }
 

@@ -287,7 +287,10 @@ impl Replay {
             // SAFETY: the driver thread, between commands; the memory existed when it was copied.
             if let Some((memory, bytes)) = unsafe { buffer.memory() } {
                 // SAFETY: both are `bytes` long and apart.
-                unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), memory, bytes) };
+                unsafe {
+                    buffer.forget_packs();
+                    std::ptr::copy_nonoverlapping(copy.as_ptr(), memory, bytes);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@
 //! memory travels between the two threads for each command, and nobody counts references across them.
 use crate::allocator::Block;
 use crate::failure::Failure;
-use ferrograd_tensor::{DType, Error, Meta, Result, Shape};
+use ferrograd_tensor::{DType, Error, Meta, PackKey, Result, Shape};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -23,6 +23,8 @@ pub enum Device {
 #[repr(align(64))]
 pub struct Buffer {
     memory: UnsafeCell<Memory>,
+    /// Copies of the contents in other orders; the driver thread's.
+    packs: UnsafeCell<Vec<Pack>>,
     poison: OnceLock<Arc<Failure>>,
 }
 
@@ -32,7 +34,20 @@ struct Memory {
     bytes: usize,
 }
 
-// SAFETY: `memory` is written by the driver thread alone (or before the buffer is shared), and read by others only after a stream has said that the
+/// A copy that kernels read instead of the contents. Without memory where it was asked for only once since the last write.
+struct Pack {
+    /// Distance of the view's first element from the start.
+    offset: usize,
+    key: PackKey,
+    block: Option<Block>,
+    bytes: usize,
+    filled: bool,
+}
+
+/// Copies of one buffer: more would be of views that hardly come again.
+const PACKS: usize = 8;
+
+// SAFETY: `packs` is the driver thread's alone. `memory` is written by the driver thread alone (or before the buffer is shared), and read by others only after a stream has said that the
 // command that wrote it is over.
 unsafe impl Sync for Buffer {}
 // SAFETY: as above.
@@ -44,7 +59,7 @@ impl Buffer {
         let block = Block::new(bytes)?;
         // SAFETY: the block is ours and at least `bytes` long; `fill` writes every byte of it (uninitialised u8 are never read before).
         fill(unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), bytes) });
-        Ok(Arc::new(Buffer { memory: UnsafeCell::new(Memory { block: Some(block), bytes }), poison: OnceLock::new() }))
+        Ok(Arc::new(Buffer { memory: UnsafeCell::new(Memory { block: Some(block), bytes }), ..Buffer::default() }))
     }
     /// The memory, allocated on first use.
     ///
@@ -79,6 +94,41 @@ impl Buffer {
         // SAFETY: by the caller's promise.
         unsafe { self.memory() }.map(|(base, _)| base).ok_or_else(|| Error::internal("an operand has no memory: nothing has written it"))
     }
+    /// The room of a packed copy of the contents from `offset` on, and whether it is filled; `None` when it is asked for the first time since the last
+    /// write, or there is no memory for it.
+    ///
+    /// # Safety
+    /// Only the driver thread may call this; the room is valid until `forget_packs`.
+    pub unsafe fn pack_room(&self, offset: usize, key: &PackKey, bytes: usize) -> Option<(*mut u8, bool)> {
+        // SAFETY: one thread, by the caller's promise.
+        let packs = unsafe { &mut *self.packs.get() };
+        let Some(pack) = packs.iter_mut().find(|p| p.offset == offset && p.key == *key && p.bytes == bytes) else {
+            if packs.len() < PACKS {
+                packs.push(Pack { offset, key: *key, block: None, bytes, filled: false });
+            }
+            return None;
+        };
+        if pack.block.is_none() {
+            pack.block = Some(Block::new(bytes).ok()?);
+        }
+        pack.block.as_ref().map(|block| (block.as_ptr(), pack.filled))
+    }
+    /// # Safety
+    /// Only the driver thread may call this.
+    pub unsafe fn pack_filled(&self, offset: usize, key: &PackKey) {
+        // SAFETY: one thread, by the caller's promise.
+        let packs = unsafe { &mut *self.packs.get() };
+        packs.iter_mut().filter(|p| p.offset == offset && p.key == *key).for_each(|p| p.filled = true);
+    }
+    /// The contents are about to change.
+    ///
+    /// # Safety
+    /// Only the driver thread may call this.
+    #[inline]
+    pub unsafe fn forget_packs(&self) {
+        // SAFETY: one thread, by the caller's promise.
+        unsafe { &mut *self.packs.get() }.clear();
+    }
     pub fn poison(&self) -> Option<&Arc<Failure>> {
         self.poison.get()
     }
@@ -89,6 +139,7 @@ impl Buffer {
     pub fn recycle(mut buffer: Arc<Buffer>) -> Option<Arc<Buffer>> {
         let inner = Arc::get_mut(&mut buffer)?;
         inner.memory.get_mut().block = None;
+        inner.packs.get_mut().clear();
         if inner.poison.get_mut().is_some() {
             inner.poison = OnceLock::new();
         }

@@ -1,3 +1,4 @@
+use crate::{Element, NoPacks, PackKey, Packs};
 use std::ops::Range;
 
 /// A fork-join over numbered tasks. Implemented by the runtime's pool.
@@ -16,13 +17,18 @@ pub struct Cx<'a> {
     /// Room of each lane, one behind the other.
     local: SyncPtr<u8>,
     local_len: usize,
+    packs: &'a dyn Packs,
 }
 
 impl<'a> Cx<'a> {
     /// `scratch` holds what the op's row declared and behind it `local` bytes for each of the pool's threads.
     pub fn new(pool: &'a dyn Parallel, scratch: &'a mut [u8], local: usize) -> Cx<'a> {
         let (scratch, lanes) = scratch.split_at_mut(scratch.len() - local * pool.threads());
-        Cx { pool, scratch, local: SyncPtr(lanes.as_mut_ptr()), local_len: local }
+        Cx { pool, scratch, local: SyncPtr(lanes.as_mut_ptr()), local_len: local, packs: &NoPacks }
+    }
+    /// With somewhere to keep packed operands.
+    pub fn keeping(self, packs: &'a dyn Packs) -> Cx<'a> {
+        Cx { packs, ..self }
     }
     pub fn pool(&self) -> &'a dyn Parallel {
         self.pool
@@ -37,7 +43,7 @@ impl<'a> Cx<'a> {
     }
     /// As [`Cx::par`], with `len` elements of room that stay with a thread from task to task, and so in its cache. The row declares them; they are
     /// 64-byte aligned, and hold what the thread's last task left there.
-    pub fn par_local<T: crate::Element>(&mut self, count: usize, len: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+    pub fn par_local<T: Element>(&mut self, count: usize, len: usize, task: impl Fn(usize, &mut [T]) + Sync) {
         assert!(len * size_of::<T>() <= self.local_len, "{} bytes of room for a lane, {} wanted", self.local_len, len * size_of::<T>());
         let (local, local_len) = (self.local, self.local_len);
         let on = |i: usize, lane: usize| {
@@ -67,20 +73,40 @@ impl<'a> Cx<'a> {
         });
     }
     /// The scratch that the op's row declared, 64-byte aligned, as `len` elements from its start. Its contents are meaningless.
-    pub fn scratch<T: crate::Element>(&mut self, len: usize) -> &mut [T] {
+    pub fn scratch<T: Element>(&mut self, len: usize) -> &mut [T] {
         assert!(len * size_of::<T>() <= self.scratch.len(), "scratch of {} bytes, {} wanted", self.scratch.len(), len * size_of::<T>());
         // SAFETY: long enough, 64-byte aligned, and every bit pattern is a value of T.
         unsafe { std::slice::from_raw_parts_mut(self.scratch.as_mut_ptr().cast(), len) }
     }
     /// As [`Cx::scratch`], with a context that can still fork while the scratch is held.
-    pub fn split_scratch<T: crate::Element>(&mut self, len: usize) -> (&mut [T], Cx<'_>) {
+    pub fn split_scratch<T: Element>(&mut self, len: usize) -> (&mut [T], Cx<'_>) {
         let bytes = len * size_of::<T>();
         assert!(bytes <= self.scratch.len(), "scratch of {} bytes, {bytes} wanted", self.scratch.len());
         let cut = bytes.next_multiple_of(64).min(self.scratch.len());
         let (head, tail) = self.scratch.split_at_mut(cut);
         // SAFETY: as in `scratch`.
         let head = unsafe { std::slice::from_raw_parts_mut(head.as_mut_ptr().cast(), len) };
-        (head, Cx { pool: self.pool, scratch: tail, local: self.local, local_len: self.local_len })
+        (head, Cx { pool: self.pool, scratch: tail, local: self.local, local_len: self.local_len, packs: self.packs })
+    }
+    /// `len` elements that `fill` makes of the operand at `source`, if they are worth keeping: filled in an earlier call, or now.
+    pub fn kept<T: Element>(&self, source: *const T, key: &PackKey, len: usize, fill: impl FnOnce(SyncPtr<T>)) -> Option<SyncPtr<T>> {
+        let (room, filled) = self.packs.room(source.cast(), key, len * size_of::<T>())?;
+        if !filled {
+            fill(SyncPtr(room.cast()));
+            self.packs.filled(source.cast(), key);
+        }
+        Some(SyncPtr(room.cast()))
+    }
+    /// As [`Cx::kept`]; what is not worth keeping is made in the scratch.
+    pub fn packed<T: Element>(&mut self, source: *const T, key: &PackKey, len: usize, fill: impl FnOnce(&Cx, SyncPtr<T>)) -> (SyncPtr<T>, Cx<'_>) {
+        let mut fill = Some(fill);
+        if let Some(kept) = self.kept(source, key, len, |room| fill.take().expect("the first use")(self, room)) {
+            return (kept, Cx { scratch: &mut *self.scratch, ..*self });
+        }
+        let (scratch, cx) = self.split_scratch::<T>(len);
+        let scratch = SyncPtr(scratch.as_mut_ptr());
+        fill.take().expect("nothing was kept")(&cx, scratch);
+        (scratch, cx)
     }
 }
 

@@ -3,6 +3,7 @@ mod context;
 mod dtype;
 mod error;
 mod layout;
+mod packs;
 pub mod rules;
 mod view;
 
@@ -11,4 +12,5 @@ pub use dtype::{B8, DType, Element, Float, promote};
 pub use error::{Error, ErrorKind, Result};
 pub use half::{bf16, f16};
 pub use layout::{Layout, MAX_RANK, Meta, Shape};
+pub use packs::{NoPacks, PackKey, Packs};
 pub use view::{View, ViewMut};

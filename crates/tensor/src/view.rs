@@ -75,6 +75,11 @@ impl<'a> View<'a> {
         assert!(self.dtype() == T::DTYPE, "view of {} read as {}", self.dtype(), T::DTYPE);
         self.ptr.cast()
     }
+    /// Where the first element lies.
+    #[inline]
+    pub fn address(&self) -> *const u8 {
+        self.ptr
+    }
     /// The same elements under another layout whose offset counts from this view's first element.
     ///
     /// # Safety

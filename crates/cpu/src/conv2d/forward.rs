@@ -76,7 +76,7 @@ pub(super) fn room(g: &Geometry, pool: Option<&[i64]>) -> Room {
     }
     let shifts = 2 * (g.kh + g.kw).next_multiple_of(8);
     let (rows, cols) = (edges(g.kh, g.dh, g.top), edges(g.kw, g.dw, g.left));
-    let mut one = correlation(g, 0, &[], &[], 0, &rows, &cols, None, false, SyncPtr(std::ptr::null_mut()));
+    let mut one = correlation(g, 0, &[], std::ptr::null(), 0, &rows, &cols, None, false, SyncPtr(std::ptr::null_mut()));
     let windows = pool.map(|p| Pool { h: p[0] as usize, w: p[1] as usize, relu: false, y: one.out, code: SyncPtr(std::ptr::null_mut()) });
     one.pool = windows.as_ref();
     Room { shared: shifts + packed_len(g) + 64, local: one.local_len() }
@@ -95,7 +95,7 @@ fn correlation<'a>(
     g: &Geometry,
     group: usize,
     x: &[f32],
-    weight: &[f32],
+    weight: *const f32,
     nr: usize,
     rows: &'a [i64],
     cols: &'a [i64],
@@ -117,7 +117,7 @@ fn correlation<'a>(
         rows,
         cols,
         taps: g.kh * g.kw,
-        weight: weight.as_ptr().wrapping_add(group * og.next_multiple_of(nr.max(1)) * g.depth()),
+        weight: weight.wrapping_add(group * og.next_multiple_of(nr.max(1)) * g.depth()),
         out_h: g.oh,
         out_w: g.ow,
         out_c: og,
@@ -155,10 +155,10 @@ pub(super) fn float(
     let (rows, cols) = shifts.split_at_mut(g.kh);
     (0..g.kh).for_each(|k| rows[k] = (k * g.dh) as i64 - g.top as i64);
     (0..g.kw).for_each(|k| cols[k] = (k * g.dw) as i64 - g.left as i64);
-    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g));
-    pack(&cx, g, tiles.nr(), weight, packed);
+    let key = g.pack_key("conv2d", tiles.nr());
+    let (packed, mut cx) = cx.packed(weight.as_ptr(), &key, packed_len(g), |cx, to| pack(cx, g, tiles.nr(), weight, to));
     for group in 0..g.groups {
-        let mut one = correlation(g, group, x, packed, tiles.nr(), rows, cols, bias, relu, y);
+        let mut one = correlation(g, group, x, packed.get(), tiles.nr(), rows, cols, bias, relu, y);
         one.pool = pool;
         // SAFETY: slices of the sizes in `g`; groups write different channels, one after the other.
         unsafe { one.run(&mut cx, tiles) };
@@ -166,10 +166,9 @@ pub(super) fn float(
 }
 
 /// Weight rows, K-contiguous, into `[group][panel][k][nr]`.
-fn pack(cx: &Cx, g: &Geometry, nr: usize, weight: &[f32], packed: &mut [f32]) {
+fn pack(cx: &Cx, g: &Geometry, nr: usize, weight: &[f32], packed: SyncPtr<f32>) {
     let (og, depth) = (g.og(), g.depth());
     let panels = og.div_ceil(nr);
-    let packed = SyncPtr(packed.as_mut_ptr());
     cx.par(g.groups * panels, |task| {
         let (group, first) = (task / panels, task % panels * nr);
         // SAFETY: rows `first ..` of the group, and the panel's own part of the scratch.

@@ -1,5 +1,5 @@
 //! The sizes of a convolution, read off shapes and attributes once.
-use ferrograd_tensor::Meta;
+use ferrograd_tensor::{Meta, PackKey};
 
 /// x [n, h, w, c], weight [o, kh, kw, c / groups], y [n, oh, ow, o].
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,10 @@ impl Geometry {
     /// Output channels of a group.
     pub fn og(&self) -> usize {
         self.o / self.groups.max(1)
+    }
+    /// Of the weights in some order, in panels of `nr`.
+    pub fn pack_key(&self, order: &'static str, nr: usize) -> PackKey {
+        PackKey { order, sizes: [self.o, self.kh, self.kw, self.cg(), self.groups, nr].map(|size| size as isize) }
     }
     /// Products in a sum of the forward pass.
     pub fn depth(&self) -> usize {

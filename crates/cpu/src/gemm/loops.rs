@@ -31,6 +31,8 @@ pub(crate) struct Gemm {
     /// Null for none.
     pub bias: SyncPtr<f32>,
     pub relu: bool,
+    /// B in the tiles' panels, where the caller has it so.
+    pub packed_b: Option<SyncPtr<f32>>,
 }
 
 /// Runs tasks one after the other: the pool of a product that is itself one of many tasks.
@@ -96,10 +98,19 @@ impl Gemm {
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
         let a_direct = a_in_place(m, k, (self.a.rs, self.a.cs), panels);
         let (a_scratch, rest) = scratch.split_at_mut(if a_direct.is_some() { 0 } else { (m * k).next_multiple_of(16) });
-        let b_direct = b_in_place(n, (self.b.rs, self.b.cs), m_tiles);
-        let (b_scratch, partial) = rest.split_at_mut(if b_direct { 0 } else { (k * n).next_multiple_of(16) });
+        let b_direct = self.packed_b.is_none() && b_in_place(n, (self.b.rs, self.b.cs), m_tiles);
+        let b_len = if b_direct || self.packed_b.is_some() { 0 } else { (k * n).next_multiple_of(16) };
+        let (b_scratch, partial) = rest.split_at_mut(b_len);
         let a = a_direct.unwrap_or_else(|| self.pack_a(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles));
-        let b = if b_direct { Source::Rows } else { self.pack_b(tiles, pool, SyncPtr(b_scratch.as_mut_ptr()), panels) };
+        let b = match self.packed_b {
+            Some(packed) => Source::Packed(packed),
+            None if b_direct => Source::Rows,
+            None => {
+                let to = SyncPtr(b_scratch.as_mut_ptr());
+                self.pack_b(tiles, pool, to);
+                Source::Packed(to)
+            }
+        };
         let parts = split(m, n, k);
         if parts == 1 {
             // SAFETY: the caller's promises; the sources were packed above.
@@ -131,9 +142,14 @@ impl Gemm {
         Source::Packed(scratch)
     }
 
-    /// B as `[panel][k][columns of the panel]`.
-    fn pack_b(&self, tiles: &Tiles, pool: &dyn Parallel, scratch: SyncPtr<f32>, panels: usize) -> Source {
+    /// True where [`Gemm::run`] packs B.
+    pub fn packs_b(&self, tiles: &Tiles) -> bool {
+        !self.is_thin() && !b_in_place(self.n, (self.b.rs, self.b.cs), self.m.div_ceil(tiles.mr()))
+    }
+    /// B as `[panel][k][columns of the panel]`, k * n elements.
+    pub fn pack_b(&self, tiles: &Tiles, pool: &dyn Parallel, to: SyncPtr<f32>) {
         let (k, nr) = (self.k, tiles.nr());
+        let panels = self.n.div_ceil(nr);
         // A task packs a stretch of one panel.
         let stretch = 512;
         let stretches = k.div_ceil(stretch);
@@ -144,11 +160,10 @@ impl Gemm {
             unsafe {
                 let src = self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs);
                 let cols = nr.min(self.n - first);
-                let dst = scratch.get().add(first * k + from * cols);
+                let dst = to.get().add(first * k + from * cols);
                 Panel { src, len, width: cols, k_stride: self.b.rs, stride: self.b.cs, dst, ld: cols }.pack();
             }
         });
-        Source::Packed(scratch)
     }
 
     /// C over one range of K, tasks being blocks of tiles.

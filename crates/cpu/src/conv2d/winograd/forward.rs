@@ -25,10 +25,11 @@ pub fn forward(
     pool: Option<&Pool<f32>>,
 ) {
     let tiles = Tiles::of(isa());
-    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g.c, g.o));
-    let packed = SyncPtr(packed.as_mut_ptr());
-    pack(&cx, g, weight, false, tiles.nr(), packed);
-    let (grid, size) = (Grid::new(g), block(g.c, g.o));
+    let key = g.pack_key("conv2d winograd", tiles.nr());
+    let (packed, mut cx) = cx.packed(weight.as_ptr(), &key, packed_len(g.c, g.o), |cx, to| pack(cx, g, weight, false, tiles.nr(), to));
+    let grid = Grid::new(g);
+    // Few tiles are still shared out: a tile's values do not depend on its block.
+    let size = block(g.c, g.o).min(grid.count.div_ceil(4).next_multiple_of(14));
     cx.par_local::<f32>(grid.count.div_ceil(size), forward_room(g).local, |task, local| {
         let first = task * size;
         let count = size.min(grid.count - first);

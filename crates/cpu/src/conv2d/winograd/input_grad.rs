@@ -15,9 +15,8 @@ pub fn input_grad_room(g: &Geometry) -> Room {
 /// dx [n, h, w, c] of dy [n, oh, ow, o].
 pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: SyncPtr<f32>) {
     let tiles = Tiles::of(isa());
-    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g.o, g.c));
-    let packed = SyncPtr(packed.as_mut_ptr());
-    pack(&cx, g, weight, true, tiles.nr(), packed);
+    let key = g.pack_key("conv2d winograd, turned", tiles.nr());
+    let (packed, mut cx) = cx.packed(weight.as_ptr(), &key, packed_len(g.o, g.c), |cx, to| pack(cx, g, weight, true, tiles.nr(), to));
     let (grid, size) = (Grid::new(g), block(g.c, g.o));
     // Images of a task: as many as fill a block.
     let of_image = grid.rows * grid.cols;
