@@ -13,7 +13,7 @@ const trainer = new Trainer(model, { optimizer: 'adam', loss: 'crossEntropy' })
 const { result: history, rows } = await device.profile(() => trainer.fit(train, { epochs: 1, batchSize: 32 }))
 console.table(rows.slice(0, 8).map(({ op, shape, calls, ms, bytes }) => ({ op, shape: shape.join('x'), calls, ms: +ms.toFixed(2), MB: +(bytes / 1e6).toFixed(1) })))
 
-assert(history.length === 1)
+assert(history.epochs.length === 1)
 // The longest first; each of the epoch's steps is there, replayed or not.
 assert(rows.every((row, i) => i === 0 || row.ms <= rows[i - 1].ms))
 assert(rows.some((row) => row.op === 'adam'))
