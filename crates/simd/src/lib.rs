@@ -27,6 +27,19 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 
+/// Asks for `len` elements from `start` on to be brought to the second-level cache. A hint: any address will do.
+#[inline]
+pub fn prefetch(start: *const f32, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len).step_by(16) {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, len);
+}
+
 /// Runs `kernel` on the vector path in force ([`isa`]).
 #[inline]
 pub fn vectorize<K: Kernel>(kernel: K) -> K::Output {

@@ -6,6 +6,7 @@
 //! that a task needs are first copied into a zero-edged strip; tap rows outside of the source are skipped.
 use super::pooled::{Pool, Row};
 use crate::gemm::{Job, Tap, Tiles, even_cut};
+use ferrograd_simd::prefetch;
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// One correlation over a batch, of one group of channels.
@@ -246,6 +247,14 @@ impl Correlation<'_> {
                 if x == self.out_w {
                     (x, dy) = (0, dy + 1);
                 }
+            }
+            if t + 1 < n_tiles && total > 0 {
+                // The next tile's pixels of the last tap row, which nobody has read before: their lines come while this tile computes.
+                let (from, pixels) = even_cut(count, n_tiles, t + 1);
+                let (y, x) = (((y + from / self.out_w) * self.step_h) as isize, (from % self.out_w * self.step_w) as isize);
+                let row = self.rows[taps.end - 1] as isize + y;
+                let start = plane.wrapping_offset(row * pitch + (x + self.cols[0] as isize) * pixel + self.first_c as isize);
+                prefetch(start, (pixels - 1) * self.step_w * self.src_c + row_depth);
             }
             let mut from = 0;
             loop {

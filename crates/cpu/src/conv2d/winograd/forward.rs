@@ -1,7 +1,7 @@
 //! Y = A' [ (G g G') . (B' d B) ] A, with bias, ReLU and pooling on the way out.
 use super::super::geometry::{Geometry, Room};
 use super::super::pooled::Pool;
-use super::{Grid, PLACES, block, gather_inputs, outputs, pack, packed_len, pitch, products, transform};
+use super::{Grid, PLACES, block, gather_inputs, outputs, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
 use ferrograd_simd::{Kernel, Simd, isa, vectorize};
 use ferrograd_tensor::rules::NO_PLACE;
@@ -68,7 +68,7 @@ impl Kernel for Finish<'_> {
                 // SAFETY: the block's tiles; pixels of the result with all their channels, which are this task's.
                 unsafe {
                     let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
-                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * o + c)));
+                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * spacing(o) + c)));
                     let bias = self.bias.map_or(s.zero(), |b| load(b.as_ptr().add(c)));
                     let mut y = transform::output(s, m).map(|v| s.add(v, bias));
                     if let Some(pool) = self.pool {

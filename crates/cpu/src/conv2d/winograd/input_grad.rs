@@ -1,7 +1,7 @@
 //! dd = B [ (G g G') . (A dY A') ] B': the forward pass transposed. Neighbouring tiles overlap by two rows and columns of dx and are added, in
 //! the order of the tiles; a task has whole images, so that every sum has one owner.
 use super::super::geometry::{Geometry, Room};
-use super::{Grid, PLACES, block, gather_gradients, inputs, pack, packed_len, pitch, products, transform};
+use super::{Grid, PLACES, block, gather_gradients, inputs, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
 use ferrograd_simd::{Kernel, Simd, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
@@ -61,7 +61,7 @@ impl Kernel for Add<'_> {
                 // SAFETY: the block's tiles; pixels of dx with all their channels, whose image is this task's.
                 unsafe {
                     let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
-                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * channels + c)));
+                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * spacing(channels) + c)));
                     let d = transform::input_back(s, m);
                     for k in 0..PLACES {
                         if let Some(at) = pixels[k] {

@@ -76,7 +76,12 @@ fn outputs(g: &Geometry, (image, oy, ox): (usize, usize, usize)) -> [Option<usiz
 
 /// Elements from one place of a block's transformed tiles to the next: not a multiple of 4 KiB, whose addresses share one set of L1.
 fn pitch(tiles: usize, channels: usize) -> usize {
-    (tiles * channels).next_multiple_of(16) + 16
+    (tiles * spacing(channels)).next_multiple_of(16) + 16
+}
+
+/// Elements from one tile to the next in a block, for the same reason.
+fn spacing(channels: usize) -> usize {
+    if channels % 256 == 0 { channels + 16 } else { channels }
 }
 
 /// Tiles of a block: rows of tile kernels (multiples of 14 and 6 waste least), and what L2 holds of the transformed tiles.
@@ -170,16 +175,16 @@ unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *co
                 let (first, len) = even_cut(count, m_tiles, t);
                 // SAFETY: the caller's promises.
                 unsafe {
-                    let a = v.add(place * v_pitch + first * rows);
+                    let a = v.add(place * v_pitch + first * spacing(rows));
                     let mut pointers = [a; 16];
-                    pointers[..len].iter_mut().enumerate().for_each(|(i, p)| *p = a.add(i * rows));
+                    pointers[..len].iter_mut().enumerate().for_each(|(i, p)| *p = a.add(i * spacing(rows)));
                     let job = Job {
                         taps: &[(0, 0)],
                         k: rows,
                         b: packed.add((place * panels + panel) * rows * nr),
                         ldb: nr as isize,
-                        c: m.add(place * m_pitch + first * cols + panel * nr),
-                        ldc: cols,
+                        c: m.add(place * m_pitch + first * spacing(cols) + panel * nr),
+                        ldc: spacing(cols),
                         n,
                         add: false,
                         bias: std::ptr::null(),
@@ -192,7 +197,7 @@ unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *co
     }
 }
 
-/// Writes transformed tiles into a block: place k of tile t at `to + k * pitch + t * channels`.
+/// Writes transformed tiles into a block: place k of tile t at `to + k * pitch + t * spacing`.
 struct Gather<'a, F> {
     source: &'a [f32],
     channels: usize,
@@ -230,6 +235,7 @@ impl<F> Gather<'_, F> {
     where
         F: Fn(usize) -> [Option<usize>; N],
     {
+        let spacing = spacing(self.channels);
         for t in 0..self.count {
             let pixels = (self.pixels)(t);
             let whole = pixels.iter().all(Option::is_some);
@@ -248,7 +254,7 @@ impl<F> Gather<'_, F> {
                         pixels.map(|at| at.map_or(s.zero(), load))
                     };
                     let v = transform(s, d);
-                    let to = self.to.add(t * self.channels + c);
+                    let to = self.to.add(t * spacing + c);
                     for k in 0..PLACES {
                         let to = to.add(k * self.pitch);
                         if lanes == S::LANES { s.store(to, v[k]) } else { s.store_partial(to, lanes, v[k]) }

@@ -63,25 +63,40 @@ pub fn spread<S: Simd>(s: S, y: [S::F; 4]) -> [S::F; 16] {
     m
 }
 
-/// G g G': 3 x 3 weights, rounded once: their errors go into every product. Sums are carried as value and rounding error (Knuth's two-sum).
+/// A value and what rounding has taken from it.
+type Exact<F> = (F, F);
+
+/// Knuth's two-sum.
+#[inline(always)]
+fn add<S: Simd>(s: S, a: Exact<S::F>, b: Exact<S::F>) -> Exact<S::F> {
+    let sum = s.add(a.0, b.0);
+    let part = s.sub(sum, a.0);
+    let error = s.add(s.sub(a.0, s.sub(sum, part)), s.sub(b.0, part));
+    (sum, s.add(error, s.add(a.1, b.1)))
+}
+
+#[inline(always)]
+fn weight_line<S: Simd>(s: S, a: Exact<S::F>, b: Exact<S::F>, c: Exact<S::F>) -> [Exact<S::F>; 4] {
+    let (half, sum) = (s.splat(0.5), add(s, a, c));
+    let (more, less) = (add(s, sum, b), add(s, sum, (s.sub(s.zero(), b.0), s.sub(s.zero(), b.1))));
+    [a, (s.mul(half, more.0), s.mul(half, more.1)), (s.mul(half, less.0), s.mul(half, less.1)), c]
+}
+
+/// G g G': 3 x 3 weights, rounded once: their errors go into every product.
 #[inline(always)]
 pub fn weight<S: Simd>(s: S, g: [S::F; 9]) -> [S::F; 16] {
-    let add = |a: (S::F, S::F), b: (S::F, S::F)| {
-        let sum = s.add(a.0, b.0);
-        let part = s.sub(sum, a.0);
-        let error = s.add(s.sub(a.0, s.sub(sum, part)), s.sub(b.0, part));
-        (sum, s.add(error, s.add(a.1, b.1)))
-    };
-    let minus = |a: (S::F, S::F)| (s.sub(s.zero(), a.0), s.sub(s.zero(), a.1));
-    let half = |a: (S::F, S::F)| (s.mul(s.splat(0.5), a.0), s.mul(s.splat(0.5), a.1));
-    let line = |a, b, c| {
-        let sum = add(a, c);
-        [a, half(add(sum, b)), half(add(sum, minus(b))), c]
-    };
-    let g = g.map(|x| (x, s.zero()));
-    let columns: [[(S::F, S::F); 4]; 3] = std::array::from_fn(|j| line(g[j], g[3 + j], g[6 + j]));
-    let rows: [[(S::F, S::F); 4]; 4] = std::array::from_fn(|i| line(columns[0][i], columns[1][i], columns[2][i]));
-    std::array::from_fn(|k| s.add(rows[k / 4][k % 4].0, rows[k / 4][k % 4].1))
+    let mut columns = [[(s.zero(), s.zero()); 4]; 3];
+    for j in 0..3 {
+        columns[j] = weight_line(s, (g[j], s.zero()), (g[3 + j], s.zero()), (g[6 + j], s.zero()));
+    }
+    let mut u = [s.zero(); 16];
+    for i in 0..4 {
+        let row = weight_line(s, columns[0][i], columns[1][i], columns[2][i]);
+        for j in 0..4 {
+            u[i * 4 + j] = s.add(row[j].0, row[j].1);
+        }
+    }
+    u
 }
 
 /// G' m G: the transpose of [`weight`].

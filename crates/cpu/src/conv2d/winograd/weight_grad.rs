@@ -1,8 +1,8 @@
 //! dg = G' [ (B' d B) . (A dY A') ] G, summed over tiles. The tiles are cut into parts that the shapes fix; each sums its transformed products
 //! [place][c][o], and the parts are added in order before the last transform.
 use super::super::geometry::{Geometry, Room};
-use super::{Grid, PLACES, gather_gradients, gather_inputs, pitch, transform};
-use crate::gemm::{Job, Tiles, even_cut};
+use super::{Grid, PLACES, gather_gradients, gather_inputs, pitch, spacing, transform};
+use crate::gemm::{Job, Panel, Tap, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 
@@ -60,12 +60,16 @@ pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: SyncPtr
             cx.par(PLACES * halves, |task| {
                 let (place, half) = (task / halves, task % halves);
                 let rows = even_cut(g.c, halves, half);
-                for b in 0..some {
-                    // SAFETY: each task has its own rows of one place's sums.
-                    unsafe {
-                        let v = blocks.get().add(b * block_len(g));
-                        let out = sums_at.get().add(place * g.c * g.o);
-                        product(tiles, g, place, rows, count(b), v, out, from + b > 0);
+                // Whole blocks make one product, whose sums stay in registers; the last one may be shorter.
+                let whole = if count(some - 1) == BLOCK { some } else { some - 1 };
+                for (b, many) in [(0, whole), (whole, some - whole)] {
+                    if many > 0 {
+                        // SAFETY: each task has its own rows of one place's sums.
+                        unsafe {
+                            let v = blocks.get().add(b * block_len(g));
+                            let out = sums_at.get().add(place * g.c * g.o);
+                            product(tiles, g, place, rows, count(b), many, v, out, from + b > 0);
+                        }
                     }
                 }
             });
@@ -86,7 +90,7 @@ pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: SyncPtr
                 // SAFETY: each part has its own sums.
                 unsafe {
                     let out = sums_at.get().add(part * all + place * g.c * g.o);
-                    product(tiles, g, place, (0, g.c), count, v.as_ptr(), out, block > first);
+                    product(tiles, g, place, (0, g.c), count, 1, v.as_ptr(), out, block > first);
                 }
             }
         }
@@ -100,29 +104,31 @@ fn transformed(g: &Geometry, grid: &Grid, x: &[f32], dy: &[f32], first: usize, c
     gather_gradients(g, grid, dy, first, count, v.wrapping_add(PLACES * pitch(BLOCK, g.c)));
 }
 
-/// out[c][o] (+)= sum over the tiles of V[place][tile][c] E[place][tile][o], for some of the rows c.
+/// out[c][o] (+)= sum over `blocks` blocks of `count` tiles of V[place][tile][c] E[place][tile][o], for some of the rows c.
 unsafe fn product(
     tiles: &Tiles,
     g: &Geometry,
     place: usize,
     (first, rows): (usize, usize),
     count: usize,
+    blocks: usize,
     v: *const f32,
     out: *mut f32,
     add: bool,
 ) {
+    let taps: [Tap; TOGETHER] = std::array::from_fn(|b| ((b * block_len(g)) as isize, (b * block_len(g)) as isize));
     let (v_pitch, e_pitch, nr) = (pitch(count, g.c), pitch(count, g.o), tiles.nr());
     let m_tiles = rows.div_ceil(tiles.mr());
     for o in (0..g.o).step_by(nr) {
         for t in 0..m_tiles {
             let (row, len) = even_cut(rows, m_tiles, t);
-            // SAFETY: the caller's sums, and its block of `count` tiles.
+            // SAFETY: the caller's sums, and its blocks of `count` tiles.
             unsafe {
                 let job = Job {
-                    taps: &[(0, 0)],
+                    taps: &taps[..blocks],
                     k: count,
                     b: v.add(PLACES * pitch(BLOCK, g.c) + place * e_pitch + o),
-                    ldb: g.o as isize,
+                    ldb: spacing(g.o) as isize,
                     c: out.add((first + row) * g.o + o),
                     ldc: g.o,
                     n: nr.min(g.o - o),
@@ -130,16 +136,18 @@ unsafe fn product(
                     bias: std::ptr::null(),
                     relu: false,
                 };
-                tiles.cols(len, v.add(place * v_pitch + first + row), g.c as isize, &job);
+                tiles.cols(len, v.add(place * v_pitch + first + row), spacing(g.c) as isize, &job);
             }
         }
     }
 }
 
+/// Channels of a corner of dw: of outputs, which are vectors here, and of inputs, which are neighbours in dw.
+const CORNER: usize = 16;
+
 /// Adds the parts' sums [part][place][c][o] in order and transforms them to dw [o][tap][c].
 fn finish(cx: &Cx, g: &Geometry, parts: usize, sums: &[f32], dw: SyncPtr<f32>) {
-    const O: usize = 16;
-    cx.par(g.o.div_ceil(O), |task| vectorize(Finish { g, parts, sums, first: task * O, len: O.min(g.o - task * O), dw }));
+    cx.par(g.o.div_ceil(CORNER), |task| vectorize(Finish { g, parts, sums, first: task * CORNER, len: CORNER.min(g.o - task * CORNER), dw }));
 }
 
 struct Finish<'a> {
@@ -157,28 +165,36 @@ impl Kernel for Finish<'_> {
     fn run<S: Simd>(self, s: S) {
         let (c, o) = (self.g.c, self.g.o);
         let part = PLACES * c * o;
-        for row in 0..c {
-            for lane in (0..self.len).step_by(S::LANES) {
-                let lanes = S::LANES.min(self.len - lane);
-                // SAFETY: elements of the sums.
-                let m = std::array::from_fn(|place| unsafe {
-                    let at = self.sums.as_ptr().add((place * c + row) * o + self.first + lane);
-                    let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
-                    let mut sum = load(at);
-                    for p in 1..self.parts {
-                        sum = s.add(sum, load(at.add(p * part)));
+        // A corner is turned as a whole: alone, an element of dw would be a store to a line of its own.
+        let mut corner = [[[0f32; CORNER]; CORNER]; 9];
+        for first_row in (0..c).step_by(CORNER) {
+            let rows = CORNER.min(c - first_row);
+            for (i, row) in (first_row..first_row + rows).enumerate() {
+                for lane in (0..self.len).step_by(S::LANES) {
+                    let lanes = S::LANES.min(self.len - lane);
+                    let mut m = [s.zero(); PLACES];
+                    for (place, sum) in m.iter_mut().enumerate() {
+                        // SAFETY: elements of the sums.
+                        unsafe {
+                            let at = self.sums.as_ptr().add((place * c + row) * o + self.first + lane);
+                            for p in 0..self.parts {
+                                let at = at.add(p * part);
+                                let x = if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) };
+                                *sum = if p == 0 { x } else { s.add(*sum, x) };
+                            }
+                        }
                     }
-                    sum
-                });
-                let taps = transform::weight_back(s, m);
-                for (tap, value) in taps.into_iter().enumerate() {
-                    let mut out = [0f32; 16];
-                    // SAFETY: no path has more than 16 lanes.
-                    unsafe { s.store(out.as_mut_ptr(), value) };
-                    for (i, value) in out[..lanes].iter().enumerate() {
-                        // SAFETY: each task has its own output channels.
-                        unsafe { *self.dw.get().add(((self.first + lane + i) * 9 + tap) * c + row) = *value };
+                    for (tap, value) in transform::weight_back(s, m).into_iter().enumerate() {
+                        // SAFETY: lanes divide the corner's width, and no path has more.
+                        unsafe { s.store(corner[tap][i].as_mut_ptr().add(lane), value) };
                     }
+                }
+            }
+            for (tap, block) in corner.iter().enumerate() {
+                // SAFETY: the corner, and output channels that are this task's.
+                unsafe {
+                    let dst = self.dw.get().add((self.first * 9 + tap) * c + first_row);
+                    Panel { src: block.as_ptr().cast(), len: self.len, width: rows, k_stride: 1, stride: CORNER as isize, dst, ld: 9 * c }.pack();
                 }
             }
         }
