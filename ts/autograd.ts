@@ -1,10 +1,11 @@
 import { captureContext, currentModule } from './context.js'
 import { isFloat } from './dtype.js'
-import { CaptureError, NoGradientError, ShapeError, ValueError } from './errors.js'
+import { CaptureError, NoGradientError, ScopeError, ShapeError, ValueError } from './errors.js'
 import { noTensor } from './explain.js'
 import { type Backward, GraphNode, reachable } from './graph.js'
 import { run } from './native/run.js'
-import { currentScope, enableGrad, isGradEnabled, Scope, setGradEnabled, unscoped } from './scope.js'
+import { checkOptions, settle } from './options.js'
+import { currentScope, enableGrad, isGradEnabled, isPromise, quiet, refuseAsync, Scope, setGradEnabled, unscoped } from './scope.js'
 import { type BackwardOptions, late, Tensor } from './tensor.js'
 
 export { enableGrad, isGradEnabled, noGrad } from './scope.js'
@@ -121,7 +122,12 @@ function requireGraph(op: string, root: Tensor): void {
   }
 }
 
-late.backward = (root, gradient, options) => {
+const backwardDefaults = { retainGraph: false, createGraph: false }
+
+late.backward = (root, first, second) => {
+  const [gradient, given] = first instanceof Tensor || first === null || first === undefined ? [first, second] : [undefined, first]
+  if (given === first && second !== undefined) throw noTensor('backward', 'gradient', first)
+  const options = given === undefined ? backwardDefaults : settle('backward', given, backwardDefaults)
   requireGraph('backward', root)
   const scope = new Scope()
   try {
@@ -159,6 +165,7 @@ export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor): Tenso
 export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor, options: GradOptions): Tensor
 export function grad(outputs: Tensor | readonly Tensor[], inputs: readonly Tensor[], options?: GradOptions): (Tensor | null)[]
 export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | readonly Tensor[], options: GradOptions = {}): Tensor | (Tensor | null)[] {
+  checkOptions('grad', options, { retainGraph: 0, createGraph: 0, gradOutputs: 0, allowUnused: 0 } satisfies Record<keyof GradOptions, number>)
   const roots = [outputs].flat() as Tensor[]
   const targets = [inputs].flat() as Tensor[]
   for (const [name, list] of [['outputs', roots], ['inputs', targets]] as const) {
@@ -240,18 +247,30 @@ export const randomState: { save: () => Tensor; replay: <T>(state: Tensor, fn: (
   save: () => run.full([], 0, 0, 0), replay: (_state, fn) => fn(),
 }
 
+function oneTensor(result: unknown): Tensor {
+  if (result instanceof Tensor) return result
+  if (isPromise(result)) {
+    quiet(result)
+    throw new ScopeError('checkpoint: the function returned a promise. It runs again during backward, which waits for nothing: do the awaiting outside.')
+  }
+  throw new ValueError(`checkpoint: the function must return one tensor, got ${Array.isArray(result) ? 'an array' : typeof result}.\n  Put several results together with concat or stack, or checkpoint them apart.`, { op: 'checkpoint' })
+}
+
 /**
  * Runs `fn` without keeping its intermediate results; `backward` runs it again, with the same random numbers. Trades time for memory.
  * Parameters used inside get their gradients as ever. PyTorch: `torch.utils.checkpoint`.
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
-  if (!isGradEnabled()) return fn(...inputs)
+  refuseAsync(fn, 'checkpoint')
+  for (const input of inputs) if (!(input instanceof Tensor)) throw noTensor('checkpoint', 'inputs', input)
+  const call = (...given: Tensor[]): Tensor => oneTensor(fn(...given))
+  if (!isGradEnabled()) return call(...inputs)
   const state = randomState.save()
   const inner = new Scope()
   let output: Tensor
   const before = setGradEnabled(false)
   try {
-    output = inner.keep(fn(...inputs))
+    output = inner.keep(call(...inputs))
   } finally {
     setGradEnabled(before)
     inner.abandon()
@@ -268,7 +287,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
         return copy
       })
       if (isGradEnabled()) throw new NoGradientError('checkpoint: has no second derivative. Call the function directly where createGraph is used.', { op: 'checkpoint' })
-      const recomputed = enableGrad(() => randomState.replay(saved[saved.length - 1]!, () => fn(...again)))
+      const recomputed = enableGrad(() => randomState.replay(saved[saved.length - 1]!, () => call(...again)))
       const sink = activeSink ?? accumulate
       const own = new Map<Tensor, Tensor>()
       const members = new Set(again)

@@ -5,7 +5,7 @@ import { check, commands, native } from './native.js'
 import { run } from './native/run.js'
 import { settle } from './options.js'
 import { defaultGenerator, type Generator } from './random.js'
-import { isGradEnabled, isPromise, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
+import { isGradEnabled, isPromise, quiet, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
 import { answers, Tensor } from './tensor.js'
 
 /** Options of `compile`. */
@@ -207,7 +207,7 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
     let next = 0
     const result = fn(...(substitute(args, () => stands[next++]!) as unknown[]))
     if (isPromise(result)) {
-      void result.catch(() => {})
+      quiet(result)
       throw new CaptureError('compile: the function returned a promise. Return the tensors and await outside: `await step(x).item()`.')
     }
     setCapture(null)

@@ -137,7 +137,7 @@ export function scope<T>(fn: () => T): T {
   try {
     const result = fn()
     if (isPromise(result) && !ownPromises.has(result)) {
-      void result.catch(() => {})
+      quiet(result)
       throw new ScopeError('scope: the function returned a promise. Its tensors would die before it is done: await outside, or keep(t) what you need.')
     }
     return inner.keep(result)
@@ -181,6 +181,11 @@ export function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
+/** Lets a promise that nobody will await fail unheard. It may be any thenable. */
+export function quiet(promise: PromiseLike<unknown>): void {
+  void Promise.resolve(promise).catch(() => {})
+}
+
 const AsyncFunction = (async () => {}).constructor
 export function refuseAsync(fn: unknown, name: string): void {
   if (typeof fn !== 'function') throw new ScopeError(`${name}: takes a function, got ${typeof fn}.`)
@@ -220,7 +225,7 @@ function withGrad<T>(enabled: boolean, fn: () => T, name: string): T {
   try {
     const result = fn()
     if (isPromise(result) && !ownPromises.has(result)) {
-      void result.catch(() => {})
+      quiet(result)
       throw new ScopeError(`${name}: the function returned a promise. The mode ends with the synchronous part: await outside.`)
     }
     return result

@@ -19,7 +19,7 @@ export type NestedNumbers = number | boolean | NestedNumbers[]
 
 // The engine and the ops stand above this file; they put themselves in here when they load.
 export const late: {
-  backward: (root: Tensor, gradient: Tensor | undefined, options: BackwardOptions) => void
+  backward: (root: Tensor, gradient: Tensor | BackwardOptions | null | undefined, options: BackwardOptions | undefined) => void
   cast: (x: Tensor, dtype: DType) => Tensor
   move: (x: Tensor, device: string) => Tensor
   alias: (x: Tensor) => Tensor
@@ -30,6 +30,7 @@ export const late: {
 /** @internal A handle and how many hold it. */
 export interface Lease { readonly slot: number; readonly generation: number; references: number }
 
+/** Options of `Tensor.backward`. */
 export interface BackwardOptions {
   /** Keeps the graph for a further backward pass. */
   retainGraph?: boolean
@@ -158,8 +159,15 @@ export class Tensor<D extends DType = DType> {
     return this
   }
 
-  /** Computes the gradients of everything this tensor was computed from, and adds them to `.grad` of the leaves. PyTorch: `Tensor.backward`. */
-  backward(gradient?: Tensor, options: BackwardOptions = {}): void {
+  /**
+   * Computes the gradients of everything this tensor was computed from, and adds them to `.grad` of the leaves. `gradient` is that of this tensor, in its
+   * shape; a tensor of one element needs none. The graph is freed, unless the options keep it. PyTorch: `Tensor.backward`.
+   * @throws NoGradientError, ShapeError, ValueError for an unknown option
+   * @example loss.backward(), y.backward(dy), loss.backward({ retainGraph: true })
+   */
+  backward(options?: BackwardOptions): void
+  backward(gradient: Tensor | null | undefined, options?: BackwardOptions): void
+  backward(gradient?: Tensor | BackwardOptions | null, options?: BackwardOptions): void {
     late.backward(this, gradient, options)
   }
   /** The same values, cut off from the graph. Shares the storage. */

@@ -3,7 +3,7 @@ import { DTypeError, ShapeError } from '../errors.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { type Index, parse, type Step } from './at-parse.js'
-import { nonzero } from './select.js'
+import { nonzero, refuseCapture } from './select.js'
 import { broadcastShapes, numel, show } from './support.js'
 
 export type { Index, SliceIndex } from './at-parse.js'
@@ -20,7 +20,10 @@ export function at(x: Tensor, mask: Tensor<'bool'>): Promise<Tensor>
 export function at(x: Tensor, ...indices: Index[]): Tensor
 export function at(x: Tensor, ...indices: Index[]): Tensor | Promise<Tensor> {
   const steps = indices.length === 1 && isMask(indices[0]) ? null : parse(x, indices)
-  if (steps === null) return whereTrue(x, indices[0] as Tensor)
+  if (steps === null) {
+    refuseCapture('at', 'Use maskedFill, where, or maskedSelect(mask, { size }); or call it outside of the compiled function.')
+    return whereTrue(x, indices[0] as Tensor)
+  }
   const odd = steps.find((step) => step.kind === 'tensor' && step.index.dtype !== 'int32' && step.index.dtype !== 'int64')
   if (odd)
     throw new DTypeError(

@@ -1,5 +1,7 @@
 import { full } from '../create.js'
 import { record } from '../autograd.js'
+import { captureContext } from '../context.js'
+import { CaptureError } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
@@ -14,6 +16,14 @@ export interface Bounded {
   fill?: number
 }
 
+/** A compiled function cannot wait for a value. */
+export function refuseCapture(op: string, wayOut: string): void {
+  if (captureContext() === null) return
+  throw new CaptureError(`${op}: the size of its result depends on values, which a compiled function does not see.\n  ${wayOut}`, { op })
+}
+
+const bounded = 'Pass { size } for the bounded form, or call it outside of the compiled function.'
+
 /** Reads a count that a kernel has made, and lets its tensor go. */
 async function read(count: Tensor): Promise<number> {
   try {
@@ -24,18 +34,20 @@ async function read(count: Tensor): Promise<number> {
 }
 
 /** The places of elements that are not 0, one row [i, j, ...] each, in row-major order (int32). PyTorch: `torch.nonzero`. */
-export function nonzero(x: Tensor, bounded: Bounded): Tensor
+export function nonzero(x: Tensor, options: Bounded): Tensor
 export function nonzero(x: Tensor): Promise<Tensor>
-export function nonzero(x: Tensor, bounded?: Bounded): Tensor | Promise<Tensor> {
-  if (bounded) return run.nonzero(x, bounded.size, bounded.fill ?? -1)
+export function nonzero(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
+  if (options) return run.nonzero(x, options.size, options.fill ?? -1)
+  refuseCapture('nonzero', bounded)
   return read(run.nonzeroCount(x)).then((size) => run.nonzero(x, size, -1))
 }
 
 /** The elements of x where the mask holds, in row-major order; the two broadcast. PyTorch: `torch.masked_select`. */
-export function maskedSelect(x: Tensor, mask: Tensor, bounded: Bounded): Tensor
+export function maskedSelect(x: Tensor, mask: Tensor, options: Bounded): Tensor
 export function maskedSelect(x: Tensor, mask: Tensor): Promise<Tensor>
-export function maskedSelect(x: Tensor, mask: Tensor, bounded?: Bounded): Tensor | Promise<Tensor> {
-  if (bounded) return selected(x, mask, bounded.size, bounded.fill ?? 0)
+export function maskedSelect(x: Tensor, mask: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
+  if (options) return selected(x, mask, options.size, options.fill ?? 0)
+  refuseCapture('maskedSelect', bounded)
   return read(scope(() => run.nonzeroCount(maskFor(x, mask)))).then((size) => selected(x, mask, size, 0))
 }
 
@@ -66,9 +78,10 @@ function selected(x: Tensor, mask: Tensor, size: number, fill: number): Tensor {
 }
 
 /** The distinct values in ascending order. PyTorch: `torch.unique`. */
-export function unique(x: Tensor, bounded: Bounded): Tensor
+export function unique(x: Tensor, options: Bounded): Tensor
 export function unique(x: Tensor): Promise<Tensor>
-export function unique(x: Tensor, bounded?: Bounded): Tensor | Promise<Tensor> {
-  if (bounded) return run.unique(x, bounded.size, bounded.fill ?? 0)
+export function unique(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
+  if (options) return run.unique(x, options.size, options.fill ?? 0)
+  refuseCapture('unique', bounded)
   return read(run.uniqueCount(x)).then((size) => run.unique(x, size, 0))
 }

@@ -1,5 +1,5 @@
 // A trainer's loss: by name or by function, with the task it declares.
-import { nn, type Tensor, ValueError } from '../index.js'
+import { nn, ShapeError, Tensor, ValueError } from '../index.js'
 import { checkOptions } from '../internal.js'
 import type { Task } from './metrics/metric.js'
 
@@ -60,7 +60,7 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       task: resolved,
       call: (output, labels) => {
         refuseWeights(classWeights)
-        return fn.forward(logitsOf(output), labels)
+        return oneNumber(fn.forward(logitsOf(output), labels))
       },
     }
   if (traits.task === undefined)
@@ -68,7 +68,7 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       task: resolved,
       call: (output, labels) => {
         refuseWeights(classWeights)
-        return (fn as (output: unknown, labels: unknown) => Tensor)(output, labels)
+        return oneNumber((fn as (output: unknown, labels: unknown) => Tensor)(output, labels))
       },
     }
 
@@ -110,6 +110,16 @@ function find(name: string): { fn: Named; fromLogits?: boolean } {
 export function logitsOf(output: unknown): Tensor {
   const { logits } = output as { logits?: Tensor }
   return logits ?? (output as Tensor)
+}
+
+/** What a loss of the user's own gave, if training can start from it. */
+function oneNumber(loss: unknown): Tensor {
+  if (loss instanceof Tensor && loss.size === 1) return loss
+  if (loss instanceof Tensor)
+    throw new ShapeError(`loss: your function gave shape [${loss.shape.join(', ')}], training needs one number.\n  Reduce it with .mean() or .sum().`, { op: 'loss', shapes: [loss.shape] })
+  const promise = typeof (loss as PromiseLike<unknown> | null)?.then === 'function'
+  if (promise) Promise.resolve(loss as PromiseLike<unknown>).catch(() => {})
+  throw new ValueError(`loss: your function must return a tensor of one number, got ${promise ? 'a promise: a loss cannot await' : loss === null ? 'null' : typeof loss}.`, { op: 'loss' })
 }
 
 function refuseWeights(classWeights: readonly number[] | undefined): void {

@@ -7,7 +7,7 @@ use crate::program::{Captured, Recorder};
 use crate::spec::{Attrs, Kind, OpSpec, Section};
 use crate::storage::{Bin, Buffer, Device, Mark, Parcel, Storage, Tensor};
 use crate::stream::{Event, Job, Notice, Runtime, Stream};
-use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, promote, rules};
+use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, common_dtype, rules};
 use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -403,7 +403,7 @@ impl Session {
         let spec = command.op.spec();
         let named = |i: usize| spec.promote.contains(&kind_at(spec, &command.arity, i).0);
         let positions: SmallVec<[usize; 4]> = (0..command.operands.len()).filter(|&i| named(i)).collect();
-        let Some(common) = positions.iter().map(|&i| command.operands[i].meta.dtype).reduce(promote) else { return Ok(()) };
+        let Some(common) = common_dtype(positions.iter().map(|&i| &command.operands[i].meta)) else { return Ok(()) };
         for &i in &positions {
             if command.operands[i].meta.dtype != common {
                 command.operands[i] = self.cast(&command.operands[i], common)?;

@@ -1,4 +1,4 @@
-use crate::{Error, Result, bf16, f16};
+use crate::{Error, Meta, Result, bf16, f16};
 use std::fmt;
 
 /// Element types. The discriminants are part of the protocol with TypeScript (`ts/dtype.ts`).
@@ -61,13 +61,17 @@ impl fmt::Display for DType {
     }
 }
 
-/// PyTorch's promotion of two tensors' dtypes: bool < integers < floats; bfloat16 with float16 gives float32.
+/// bool, integers, floats.
+fn category(dtype: DType) -> u8 {
+    if dtype.is_float() { 2 } else { u8::from(dtype.is_integer()) }
+}
+
+/// PyTorch's promotion of two dtypes: bool < integers < floats; bfloat16 with float16 gives float32.
 pub fn promote(a: DType, b: DType) -> DType {
     use DType::*;
     if a == b {
         return a;
     }
-    let category = |d: DType| if d.is_float() { 2 } else if d.is_integer() { 1 } else { 0 };
     match category(a).cmp(&category(b)) {
         std::cmp::Ordering::Greater => return a,
         std::cmp::Ordering::Less => return b,
@@ -81,6 +85,19 @@ pub fn promote(a: DType, b: DType) -> DType {
         (I32, _) | (_, I32) => I32,
         // uint8 with int8 fits only the next wider signed type; PyTorch answers int16, which is not a dtype here.
         _ => I32,
+    }
+}
+
+/// PyTorch's promotion of operands: one without dimensions counts only where its category is higher than that of those with dimensions.
+pub fn common_dtype<'a>(operands: impl Iterator<Item = &'a Meta>) -> Option<DType> {
+    let (mut whole, mut single) = (None, None);
+    for x in operands {
+        let found = if x.rank() > 0 { &mut whole } else { &mut single };
+        *found = Some(found.map_or(x.dtype, |dtype| promote(dtype, x.dtype)));
+    }
+    match (whole, single) {
+        (Some(whole), Some(single)) if category(single) <= category(whole) => Some(whole),
+        (whole, single) => single.or(whole),
     }
 }
 

@@ -8,7 +8,7 @@ pub mod rules;
 mod view;
 
 pub use context::{Cx, Parallel, SyncPtr};
-pub use dtype::{B8, DType, Element, Float, promote};
+pub use dtype::{B8, DType, Element, Float, common_dtype, promote};
 pub use error::{Error, ErrorKind, Result};
 pub use half::{bf16, f16};
 pub use layout::{Layout, MAX_RANK, Meta, Shape};

@@ -1,6 +1,6 @@
 //! Rules of the ops that move elements without changing them.
 use super::{axes, axis, broadcast, like, show};
-use crate::{DType, Error, Meta, Result, Shape, promote};
+use crate::{DType, Error, Meta, Result, Shape, common_dtype, promote};
 
 /// `x`'s shape in the dtype of code `dtype`.
 pub fn with_dtype(x: &Meta, dtype: i64) -> Result<Meta> {
@@ -73,7 +73,7 @@ pub fn where_(condition: &Meta, a: &Meta, b: &Meta) -> Result<Meta> {
         )));
     }
     let shape: Shape = broadcast(&[condition, a, b])?;
-    Meta::new(promote(a.dtype, b.dtype), shape.dims())
+    Meta::new(common_dtype([a, b].into_iter()).unwrap_or(a.dtype), shape.dims())
 }
 
 /// The elements of `dims` in reverse order.

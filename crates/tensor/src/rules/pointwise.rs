@@ -1,6 +1,6 @@
 //! Rules of the element-by-element functions: what they compute in, and what comes out.
 use super::broadcast;
-use crate::{DType, Error, Meta, Result, Shape, promote};
+use crate::{DType, Error, Meta, Result, Shape, common_dtype};
 
 /// How a section of the op table treats dtypes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,7 @@ pub fn unary(category: Category, x: &Meta, a: f64) -> Result<(DType, DType)> {
     Ok((compute, dtype))
 }
 
-/// f(x, y) with broadcasting. PyTorch's promotion, but for tensors without dimensions,
-/// which count like any other.
+/// f(x, y) with broadcasting and PyTorch's promotion.
 pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<Binary> {
     // Two alike, the commonest case by far: nothing to broadcast, nothing to cast.
     if x.dtype == y.dtype && x.dtype.is_float() && x.dims() == y.dims() {
@@ -62,7 +61,7 @@ pub fn binary(category: Category, x: &Meta, y: &Meta) -> Result<Binary> {
         return Ok(Binary { compute: x.dtype, dtype, shape: x.shape() });
     }
     let shape = broadcast(&[x, y])?;
-    let common = promote(x.dtype, y.dtype);
+    let common = common_dtype([x, y].into_iter()).unwrap_or(x.dtype);
     let compute = match category {
         Category::Float => float(common),
         Category::Same | Category::Number | Category::Logic => common,
