@@ -58,6 +58,18 @@ describe("load(file, { from: 'torch' })", () => {
     await expect(to.load(path, { from: 'torch' })).rejects.toThrow(/missing \(2\): bn1.runningMean, bn1.numBatchesTracked/)
   })
 
+  it("takes the names of torchvision's DenseNet files", async () => {
+    const make = (): nn.Module => models.densenet({ growthRate: 4, blockConfig: [2, 11] })
+    const [from, to] = [make(), make()]
+    const first = Object.fromEntries(Object.entries(asTorch(from)).map(([name, value]) => [name.replace(/(denselayer\d+\.(?:norm|conv))/, '$1.'), value]))
+    expect(Object.keys(first)).toContain('features.denseblock2.denselayer11.norm.2.running_mean')
+    const path = join(folder, 'first.safetensors')
+    await saveSafetensors(path, first, { metadata: { format: 'pt' } })
+    await to.load(path, { from: 'torch' })
+    const x = randn([2, 8, 8, 3])
+    expect(logits(to, x)).toEqual(logits(from, x))
+  })
+
   it('goes by what a module says of a Linear behind a flattened image, seen from the model around it', async () => {
     class Head extends nn.Module {
       convolution = new nn.Conv2d(3, 4, 3)

@@ -28,7 +28,7 @@ export function fromTorch(module: Module, torch: StateDict, flatten: Readonly<Re
   for (const [path, channels] of flattenedChannels(module, flatten)) layout.set(key(path), (weight) => columnsLast(weight, channels))
   const state: StateDict = {}
   for (const [name, tensor] of Object.entries(torch)) {
-    const ours = name.split('.').map(camelCase).join('.')
+    const ours = today(name).split('.').map(camelCase).join('.')
     state[ours] = layout.get(ours)?.(tensor) ?? tensor
   }
   return { ...olderCounters(module, state), ...state }
@@ -41,6 +41,9 @@ function olderCounters(module: Module, state: StateDict): StateDict {
   // Copies, since a state that has been loaded is freed.
   return Object.fromEntries(older.map(({ path, tensor }) => [path, tensor.clone()]))
 }
+
+/** torchvision's DenseNet files have names of its first version, when a field's could hold a dot: `denselayer1.norm.1` is `denselayer1.norm1`. */
+const today = (name: string): string => name.replace(/(?<=denselayer\d+\.(?:norm|conv))\.(?=[12]\.)/, '')
 
 const key = (path: string): string => within(path, 'weight')
 const within = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`)
