@@ -242,6 +242,13 @@ export function customFunction({ name = 'customFunction', forward, backward }: C
   }
 }
 
+let recomputing = false
+
+/** True while `checkpoint` runs its function the second time: what the first time counted (running statistics) is not counted again. */
+export function isRecomputing(): boolean {
+  return recomputing
+}
+
 /** What `checkpoint` needs of the generators: their states to be put back while the function runs again. */
 export const randomState: { save: () => Tensor; replay: <T>(state: Tensor, fn: () => T) => T } = {
   save: () => run.full([], 0, 0, 0), replay: (_state, fn) => fn(),
@@ -256,9 +263,19 @@ function oneTensor(result: unknown): Tensor {
   throw new ValueError(`checkpoint: the function must return one tensor, got ${Array.isArray(result) ? 'an array' : typeof result}.\n  Put several results together with concat or stack, or checkpoint them apart.`, { op: 'checkpoint' })
 }
 
+function secondTime<T>(fn: () => T): T {
+  const before = recomputing
+  recomputing = true
+  try {
+    return fn()
+  } finally {
+    recomputing = before
+  }
+}
+
 /**
  * Runs `fn` without keeping its intermediate results; `backward` runs it again, with the same random numbers. Trades time for memory.
- * Parameters used inside get their gradients as ever. PyTorch: `torch.utils.checkpoint`.
+ * Parameters used inside get their gradients as ever, and batch normalisation counts the batch once. PyTorch: `torch.utils.checkpoint`.
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
   refuseAsync(fn, 'checkpoint')
@@ -287,7 +304,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
         return copy
       })
       if (isGradEnabled()) throw new NoGradientError('checkpoint: has no second derivative. Call the function directly where createGraph is used.', { op: 'checkpoint' })
-      const recomputed = enableGrad(() => randomState.replay(saved[saved.length - 1]!, () => call(...again)))
+      const recomputed = enableGrad(() => randomState.replay(saved[saved.length - 1]!, () => secondTime(() => call(...again))))
       const sink = activeSink ?? accumulate
       const own = new Map<Tensor, Tensor>()
       const members = new Set(again)

@@ -44,6 +44,8 @@ describe('the command line', () => {
       [[], /train cnn/],
       [['fly'], /there is no command 'fly'/],
       [['train'], /which model is missing/],
+      [['train', 'resnet19'], /there is no model 'resnet19'.*\n.*There are cnn, mlp, lenet, vgg, resnet18/],
+      [['train', 'lenet', '--data', at('x'), '--out', at('x'), '--size', '15'], /--size is a whole number of at least 16, not '15'/],
       [['train', 'cnn', '--data', 'digits'], /--out DIR is missing/],
       [['train', 'cnn', '--out', at('x')], /--data is missing/],
       [['train', 'cnn', '--data', 'digits', '--out', at('x'), '--epochs', 'ten'], /--epochs is a whole number of at least 1, not 'ten'/],
@@ -154,6 +156,19 @@ describe('train, evaluate, predict', () => {
     expect(damaged.code).toBe(1)
     expect(damaged.stderr).toMatch(/model\.safetensors/)
   })
+
+  it('trains other models, whose folders know which they are', async () => {
+    const trained = await ferrograd(['train', 'lenet', '--data', at('squares'), '--size', '20', '--epochs', '6', '--batch-size', '8', '--out', at('lenet')])
+    expect(trained.code, trained.stdout + trained.stderr).toBe(0)
+    expect(await readFile(at('lenet', 'report.svg'), 'utf8')).toContain('<title>LeNet-5 on ')
+    const evaluated = await ferrograd(['evaluate', at('lenet'), '--json'])
+    expect((JSON.parse(evaluated.stdout.trim().split('\n').at(-1) as string) as { accuracy: number }).accuracy).toBeGreaterThan(0.9)
+    const predicted = await ferrograd(['predict', at('lenet'), at('others', 'red', '1.png'), '--json'])
+    expect((JSON.parse(predicted.stdout) as { class: string }).class).toBe('red')
+    const other = await ferrograd(['train', 'mlp', '--out', at('lenet'), '--resume'])
+    expect(other.code).toBe(1)
+    expect(other.stderr).toMatch(/belongs to a run with other options:\n {2}model mlp, began with lenet\n/)
+  }, 300_000)
 
   const options = ['--data', at('squares'), '--size', '20', '--augment']
   const checkpoints = async (name: string): Promise<string[]> =>

@@ -33,6 +33,19 @@ test('a checkpoint gives the same gradients with dropout inside, and fewer saved
   expect(results[1]).toEqual(results[0])
 })
 
+test('a checkpoint counts a batch once in running statistics', async () => {
+  const results = []
+  for (const checkpointed of [false, true]) {
+    manualSeed(3)
+    const layer = new nn.Sequential(new nn.BatchNorm1d(3), new nn.Linear(3, 2), new nn.BatchNorm1d(2))
+    const x = tensor([[1, 2, 3], [4, 3, 2], [0, 1, 5]], { requiresGrad: true })
+    const y = checkpointed ? checkpoint((h) => checkpoint((g) => layer.forward(g), h), x) : layer.forward(x)
+    y.square().sum().backward()
+    results.push(await Promise.all([x.grad!, ...layer.parameters().map((p) => p.grad!), ...layer.buffers()].map((t) => t.tolist())))
+  }
+  expect(results[1]).toEqual(results[0])
+})
+
 test('the same gradient for two leaves is freed apart', async () => {
   const [a, b] = [tensor([1], { requiresGrad: true }), tensor([2], { requiresGrad: true })]
   a.add(b).sum().backward()

@@ -17,5 +17,9 @@ export function hashes(stream: number, count: number): Uint32Array {
 
 /** `count` numbers in [-1, 1), times `scale`. */
 export function uniform(stream: number, count: number, scale = 1): Float64Array {
-  return Float64Array.from(hashes(stream, count), (h) => (h / 2 ** 31 - 1) * scale)
+  const out = new Float64Array(count)
+  const drawn = hashes(stream, count)
+  // A plain loop: `from` with a function takes many times as long, and ResNet-50 has 25 million weights.
+  for (let i = 0; i < count; i++) out[i] = (drawn[i]! / 2 ** 31 - 1) * scale
+  return out
 }

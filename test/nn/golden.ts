@@ -1,4 +1,5 @@
-// PyTorch's values for the cases of test/golden/make_nn.py, and the formula by which both sides make weights and inputs.
+// PyTorch's values for the cases of test/golden/make_nn.py and make_models.py, and the formula by which both sides of the former make weights
+// and inputs.
 import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 import { type DType, tensor, type Tensor } from '../../ts/index.js'
@@ -33,22 +34,22 @@ export interface LossCase {
   inputs: InputSpec[]
 }
 
-export interface Golden {
-  cases: (LayerCase | LossCase)[]
+export interface Golden<Case> {
+  cases: Case[]
   /** Expected numbers and shape by `case.what`; undefined where nothing is stored. */
   expected(key: string): { shape: number[]; data: Float64Array } | undefined
   /** The keys that begin so. */
   keys(prefix: string): string[]
 }
 
-export function readGolden(): Golden {
-  const file = readFileSync(new URL('../golden/nn.safetensors', import.meta.url))
+export function readGolden<Case = LayerCase | LossCase>(name = 'nn'): Golden<Case> {
+  const file = readFileSync(new URL(`../golden/${name}.safetensors`, import.meta.url))
   const length = Number(file.readBigUInt64LE(0))
   type Header = Record<string, { shape: number[]; data_offsets: [number, number] }> & { __metadata__: { cases: string } }
   const header = JSON.parse(file.toString('utf8', 8, 8 + length)) as Header
   const body = 8 + length
   return {
-    cases: JSON.parse(header.__metadata__.cases) as Golden['cases'],
+    cases: JSON.parse(header.__metadata__.cases) as Case[],
     keys: (prefix) => Object.keys(header).filter((key) => key.startsWith(prefix)),
     expected(key) {
       const entry = header[key]

@@ -1,13 +1,14 @@
 // A trained model in a file: weights, and beside them what is needed to use them.
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CheckpointError, data, models, train } from '../index.js'
+import { CheckpointError, type data, type nn, train } from '../index.js'
+import { type Classifier, classifierNamed, type ImageConfig } from './classifiers.js'
 
 /** What a saved model says of itself. */
 export interface Card {
-  /** The model's name; 'cnn' is the only one that the commands train. */
+  /** The model's name among `classifiers`. */
   model: string
-  config: Required<models.CnnOptions>
+  config: ImageConfig
   classes: readonly string[]
   normalisation?: data.Normalisation | undefined
   /** What it was trained on, as given to --data. */
@@ -16,7 +17,7 @@ export interface Card {
 
 /** A model with its card. */
 export interface Bundle {
-  model: models.ArticleCnn
+  model: nn.Module
   card: Card
 }
 
@@ -41,7 +42,7 @@ export async function loadBundle(path: string): Promise<Bundle> {
     throw new CheckpointError(`there is no ${weights}.\n  Train first: ferrograd train cnn --data digits --out ${path}`, { cause: error })
   })
   const card = parseCard(metadata.card, weights)
-  const model = models.cnn(card.config)
+  const model = (classifierNamed(card.model) as Classifier).make(card.config)
   await model.load(weights)
   return { model: model.eval(), card }
 }
@@ -58,7 +59,7 @@ function parseCard(text: string | undefined, path: string): Card {
     const { inChannels, classes, imageSize } = card.config
     const whole = [inChannels, classes, imageSize].every((value) => Number.isInteger(value) && value >= 1 && value <= 1 << 16)
     if (
-      card.model === 'cnn' &&
+      classifierNamed(card.model) !== undefined &&
       whole &&
       Array.isArray(card.classes) &&
       card.classes.length === classes &&

@@ -6,6 +6,8 @@ import type { Card } from './bundle.js'
 
 /** The options that a run's weights follow from: a resumed run must have the same. */
 export interface RunOptions {
+  /** A name of `classifiers`. */
+  model: string
   data: string
   epochs: number
   batchSize: number
@@ -54,7 +56,7 @@ export async function removeCheckpoints(folder: string): Promise<void> {
 
 /** Refuses to resume with options that would give other weights. `given` are those named on the command line. @throws CheckpointError */
 export function checkSame({ path, options }: EarlierRun, given: Partial<RunOptions>): void {
-  const spelled = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+  const spelled = (name: string): string => (name === 'model' ? 'model' : `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
   const different = Object.entries(given).filter(([name, value]) => name !== 'epochs' && options[name as keyof RunOptions] !== value)
   if (different.length === 0) return
   const lines = different.map(

@@ -62,6 +62,7 @@ async function runDemo(
   await rm(join(out, 'report.svg'), { force: true })
   const digits = name === 'digits'
   const options: RunOptions = {
+    model: 'cnn',
     data: name,
     epochs: epochs ?? (digits ? 8 : 6),
     batchSize: 32,

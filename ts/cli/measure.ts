@@ -1,5 +1,5 @@
 // How good a trained model is on test data.
-import { type data, type models, train, Trainer } from '../index.js'
+import { type data, type nn, train, Trainer } from '../index.js'
 
 /** Figures on a part of the data. */
 export interface Measured {
@@ -11,12 +11,12 @@ export interface Measured {
 }
 
 /** A trainer of the commands' kind. */
-export function trainerFor(model: models.ArticleCnn, options: Partial<train.TrainerOptions> = {}): Trainer {
+export function trainerFor(model: nn.Module, options: Partial<train.TrainerOptions> = {}): Trainer {
   return new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'], ...options })
 }
 
 /** Loss, accuracy and confusion matrix of a model on `part`. @throws CancelledError when `signal` aborts */
-export async function measure(model: models.ArticleCnn, part: data.Dataset, batchSize = 256, signal?: AbortSignal): Promise<Measured> {
+export async function measure(model: nn.Module, part: data.Dataset, batchSize = 256, signal?: AbortSignal): Promise<Measured> {
   const { loss, accuracy, confusionMatrix } = await trainerFor(model).evaluate(part, {
     batchSize,
     metrics: ['accuracy', new train.metrics.ConfusionMatrix()],

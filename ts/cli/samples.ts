@@ -1,5 +1,5 @@
 // Test images for the report, with what the model takes them for.
-import { data, type models, type train } from '../index.js'
+import { type data, type nn } from '../index.js'
 import { trainerFor } from './measure.js'
 import type { ReportSample } from './report.js'
 
@@ -8,7 +8,7 @@ const shown = 16
 const mistakes = 4
 
 /** Sixteen images of `part`: the first of it, but up to four wrongly predicted ones among them, for these teach most. */
-export async function drawSamples(model: models.ArticleCnn, part: data.Dataset): Promise<ReportSample[]> {
+export async function drawSamples(model: nn.Module, part: data.Dataset): Promise<ReportSample[]> {
   const trainer = trainerFor(model)
   const output = await trainer.predictProbabilities(part)
   const [probabilities, truths] = [(await output.data()) as Float32Array, await part.labelValues()]

@@ -1,5 +1,6 @@
 import { CancelledError, ValueError } from '../index.js'
 import { checkSame, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
+import { type Classifier, classifierNamed, classifierNames } from './classifiers.js'
 import { bold, percent, say } from './console.js'
 import { type Interrupt, listen } from './interrupt.js'
 import { loadImages } from './sources.js'
@@ -8,7 +9,7 @@ import { number, parse, UsageError, type Values } from './usage.js'
 
 const optimizers = ['adam', 'adamw', 'sgd', 'rmsprop', 'adagrad']
 
-/** `ferrograd train cnn ...`: the exit code. */
+/** `ferrograd train MODEL ...`: the exit code. */
 export async function trainCommand(args: readonly string[]): Promise<number> {
   const { values, files } = parse('train', args, {
     data: { type: 'string' },
@@ -25,22 +26,24 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
     overwrite: { type: 'boolean' },
     download: { type: 'boolean' },
   })
-  const [model, ...rest] = files
-  if (model !== 'cnn' || rest.length > 0)
+  const [model = '', ...rest] = files
+  const classifier = classifierNamed(model)
+  if (classifier === undefined || rest.length > 0)
     throw new UsageError(
-      `train: ${model === undefined ? 'which model is missing' : `there is no model '${files.join(' ')}'`}. Write: ferrograd train cnn`,
+      `train: ${model === '' ? 'which model is missing' : `there is no model '${files.join(' ')}'`}. Write: ferrograd train cnn\n` +
+        `  There are ${classifierNames}.`,
       'train',
     )
   const { out } = values as { out?: string }
   if (out === undefined || out === '') throw new UsageError('train: --out DIR is missing: the folder that gets the model.', 'train')
-  const given = options(values)
+  const given = { model, ...options(values, classifier) }
   const interrupt = listen(() => say('Saving a checkpoint ... (Ctrl-C once more ends at once)', process.stderr))
   try {
     return await train(out, values, given, interrupt)
   } catch (error) {
     // A checkpoint that could not be saved is no resumable stop.
     if (interrupt.code === null || !(error instanceof CancelledError)) throw error
-    say(`Stopped. Go on with: ferrograd train cnn --out ${out} --resume`, process.stderr)
+    say(`Stopped. Go on with: ferrograd train ${model} --out ${out} --resume`, process.stderr)
     return interrupt.code
   } finally {
     interrupt.release()
@@ -80,6 +83,7 @@ async function train(out: string, values: Values, given: Partial<RunOptions>, in
 }
 
 const defaults: RunOptions = {
+  model: 'cnn',
   data: '',
   epochs: 10,
   batchSize: 32,
@@ -92,7 +96,7 @@ const defaults: RunOptions = {
 }
 
 /** The options named on the command line. */
-function options(values: Values): Partial<RunOptions> {
+function options(values: Values, { least }: Classifier): Partial<RunOptions> {
   const given: Partial<RunOptions> = {}
   const take = (
     name: string,
@@ -105,7 +109,7 @@ function options(values: Values): Partial<RunOptions> {
   take('batch-size', 'batchSize', { whole: true, min: 1 })
   take('lr', 'lr', { min: 0 })
   take('validation', 'validation', { min: 0 })
-  take('size', 'size', { whole: true, min: 18 })
+  take('size', 'size', { whole: true, min: least })
   take('seed', 'seed', { whole: true })
   if (typeof values.data === 'string') given.data = values.data
   if (values.augment === true) given.augment = true

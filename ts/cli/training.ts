@@ -1,9 +1,10 @@
-// Training the CNN on images, from data to report: what `ferrograd train` and the demo share.
+// Training a model on images, from data to report: what `ferrograd train` and the demo share.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { data, manualSeed, models, type optim, train } from '../index.js'
+import { data, manualSeed, type nn, type optim, train } from '../index.js'
 import { type Card, checkFits, saveBundle } from './bundle.js'
 import type { RunOptions } from './checkpoints.js'
+import { type Classifier, classifierNamed } from './classifiers.js'
 import { percent, say } from './console.js'
 import { type Measured, measure, trainerFor } from './measure.js'
 import { renderReport } from './report.js'
@@ -24,7 +25,7 @@ export interface TrainingJob {
 
 /** What training gave. */
 export interface TrainingResult {
-  model: models.ArticleCnn
+  model: nn.Module
   card: Card
   history: train.History
   test: Measured
@@ -42,7 +43,7 @@ export async function runTraining({ images, options, out, signal, resume, schedu
   const parts = await data.split(images.train, { validation, seed })
   const normalised = await data.normalise({ ...parts, test: images.test })
   const card: Card = {
-    model: 'cnn',
+    model: options.model,
     config: { inChannels: channels, classes: images.train.classes?.length ?? 10, imageSize: side },
     classes: images.train.classes ?? [],
     normalisation: normalised.train.normalisation,
@@ -50,7 +51,8 @@ export async function runTraining({ images, options, out, signal, resume, schedu
   }
   checkFits(card, normalised.test)
   manualSeed(seed)
-  const model = models.cnn(card.config)
+  const { make, title } = classifierNamed(options.model) as Classifier
+  const model = make(card.config)
   const count = model.parameters().reduce((sum, { size }) => sum + size, 0)
   say(
     `${images.name}: ${parts.train.length} images to train, ${parts.validation.length} to validate, ${images.test.length} to test; ` +
@@ -80,7 +82,7 @@ export async function runTraining({ images, options, out, signal, resume, schedu
     confusion: test.confusion,
     classes: card.classes,
     samples: await drawSamples(model, normalised.test),
-    title: `CNN on ${images.name}`,
+    title: `${title} on ${images.name}`,
     subtitle: [
       `test accuracy ${percent(test.accuracy)}, loss ${test.loss.toFixed(3)}`,
       `${count.toLocaleString('en')} parameters`,

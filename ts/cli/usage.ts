@@ -65,11 +65,19 @@ Environment: FERROGRAD_NUM_THREADS  threads to compute with
              NO_COLOR=1             no colours
 `
 
-const train = `Trains the CNN (three convolutions, two dense layers) on images and writes everything to a folder.
+const train = `Trains a model on images and writes everything to a folder.
 
   ferrograd train cnn --data digits --epochs 10 --seed 1 --out run
-  ferrograd train cnn --data cifar10 --epochs 30 --augment --out run
+  ferrograd train resnet20 --data cifar10 --epochs 30 --augment --out run
   ferrograd train cnn --data pets --out run          pets/cat/1.png, pets/dog/1.jpg ...
+
+  cnn          three convolutions, two dense layers
+  mlp          dense layers of 512 and 256
+  lenet        LeNet-5: two convolutions, three dense layers
+  vgg          VGG-small: six convolutions with batch normalisation
+  resnet20, resnet56             residual, made for CIFAR
+  resnet18, resnet34, resnet50   residual, made for ImageNet; images of up to 64 pixels keep their size in the stem
+  densenet40, densenet100        DenseNet-BC, growth rate 12: each layer sees all before it
 
   --data NAME|FOLDER   digits      1,797 handwritten digits that come with the package
                        cifar10     from $FERROGRAD_DATA/cifar10 or the cache; --download fetches it
@@ -83,7 +91,7 @@ const train = `Trains the CNN (three convolutions, two dense layers) on images a
   --optimizer NAME     adam, adamw, sgd, rmsprop, adagrad (adam)
   --validation X       share of the training data held out to watch training (0.1)
   --augment            shifts images at random, and mirrors colour images
-  --size N             height and width of images from a folder (32)
+  --size N             height and width of images from a folder (32); cnn takes 18 and more, lenet 16, vgg 8
   --seed S             same seed, same weights to the last bit (0)
   --resume             goes on from the newest checkpoint in --out
   --overwrite          begins anew where --out holds a run that was stopped

@@ -15,7 +15,7 @@ export interface LoadOptions {
   from?: 'torch'
   /**
    * With `from: 'torch'`, for each Linear behind a flattened image the image's channels, as in `{ fc1: 64 }` (0: none is behind it).
-   * Inside one `Sequential` they are found without it.
+   * Inside one `Sequential`, and where a module names them (`flattened`), they are found without it.
    */
   flatten?: Readonly<Record<string, number>>
 }

@@ -68,6 +68,14 @@ export abstract class Module {
     return ''
   }
 
+  /**
+   * Of Linear layers below this module (by path) that read a flattened image, its channels; 0 for those that read none. Loading PyTorch's
+   * weights goes by it where `forward` hides what stands before a Linear.
+   */
+  get flattened(): Readonly<Record<string, number>> {
+    return {}
+  }
+
   /** Floating point operations of one call (a multiply-add counts as two); `summary` adds them up. Containers give 0. */
   flops(_inputs: readonly Tensor[], _output: Tensor): number {
     return 0

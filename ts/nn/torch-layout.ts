@@ -7,7 +7,7 @@ import { Linear } from './linear.js'
 import type { Module } from './module.js'
 import { Flatten } from './shape.js'
 import type { StateDict } from './state.js'
-import { namedModules } from './walk.js'
+import { distinctSlots, namedModules } from './walk.js'
 
 type Convolution = Conv1d | Conv2d | ConvTranspose2d
 
@@ -28,13 +28,25 @@ export function fromTorch(module: Module, torch: StateDict, flatten: Readonly<Re
   for (const [path, channels] of flattenedChannels(module, flatten)) layout.set(key(path), (weight) => columnsLast(weight, channels))
   const state: StateDict = {}
   for (const [name, tensor] of Object.entries(torch)) {
-    const ours = name.split('.').map(camelCase).join('.')
+    const ours = today(name).split('.').map(camelCase).join('.')
     state[ours] = layout.get(ours)?.(tensor) ?? tensor
   }
-  return state
+  return { ...olderCounters(module, state), ...state }
 }
 
-const key = (path: string): string => (path === '' ? 'weight' : `${path}.weight`)
+/** Files from before PyTorch 0.4.1 (torchvision's first ResNets) hold running statistics without their counters: the model's own stay. */
+function olderCounters(module: Module, state: StateDict): StateDict {
+  const counters = distinctSlots(module, { lazy: true }).filter(({ path }) => path.endsWith('numBatchesTracked'))
+  const older = counters.filter(({ path }) => state[path] === undefined && state[path.replace(/numBatchesTracked$/, 'runningMean')] !== undefined)
+  // Copies, since a state that has been loaded is freed.
+  return Object.fromEntries(older.map(({ path, tensor }) => [path, tensor.clone()]))
+}
+
+/** torchvision's DenseNet files have names of its first version, when a field's could hold a dot: `denselayer1.norm.1` is `denselayer1.norm1`. */
+const today = (name: string): string => name.replace(/(?<=denselayer\d+\.(?:norm|conv))\.(?=[12]\.)/, '')
+
+const key = (path: string): string => within(path, 'weight')
+const within = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`)
 const camelCase = (name: string): string => name.replace(/(?<=[A-Za-z0-9])_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 
 /** [O, I, ...] -> [O, ..., I] */
@@ -49,8 +61,10 @@ function columnsLast(weight: Tensor, channels: number): Tensor {
   return weight.reshape([out, channels, columns / channels]).transpose(1, 2).contiguous().reshape([out, columns])
 }
 
-/** The Linear layers that read a flattened image, with its channels. */
-function flattenedChannels(module: Module, told: Readonly<Record<string, number>>): Map<string, number> {
+/** The Linear layers that read a flattened image, with its channels. What the caller says goes before what the modules say of themselves. */
+function flattenedChannels(module: Module, given: Readonly<Record<string, number>>): Map<string, number> {
+  const said = namedModules(module).flatMap(([path, { flattened }]) => Object.entries(flattened).map(([name, n]) => [within(path, name), n] as const))
+  const told: Readonly<Record<string, number>> = { ...Object.fromEntries(said), ...given }
   const found = new Map<string, number>()
   const known = new Set<Module>()
   for (const layer of module.modules()) {
@@ -64,10 +78,10 @@ function flattenedChannels(module: Module, told: Readonly<Record<string, number>
   for (const [path, layer] of namedModules(module)) {
     if (isConvolution(layer)) channels = layer.outChannels
     if (!(layer instanceof Linear)) continue
-    const given = told[path]
-    if (given !== undefined) {
+    const channelsOfImage = told[path]
+    if (channelsOfImage !== undefined) {
       found.delete(path)
-      if (given > 1) found.set(path, given)
+      if (channelsOfImage > 1) found.set(path, channelsOfImage)
     } else if (!known.has(layer) && channels > 1 && layer.inFeatures > channels && layer.inFeatures % channels === 0) {
       throw new CheckpointError(
         `load: "${path}" (${layer.inFeatures} inputs) may read a flattened image, which PyTorch orders otherwise; nothing was changed.\n` +

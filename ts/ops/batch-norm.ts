@@ -1,3 +1,4 @@
+import { isRecomputing } from '../autograd.js'
 import { ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
@@ -68,7 +69,7 @@ function normalise(
       op: 'batchNorm',
     })
   const results = run.batchNorm(x, weight, bias, eps)
-  if (runningMean && runningVar) {
+  if (runningMean && runningVar && !isRecomputing()) {
     if (!count) throw new ValueError('batchNorm: running statistics come with numBatches, an int64 scalar.', { op: 'batchNorm' })
     run.batchNormUpdate(results[1], results[2], runningMean, runningVar, count, samples, momentum ?? -1)
   }

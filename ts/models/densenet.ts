@@ -1,0 +1,192 @@
+import { checkpoint } from '../autograd.js'
+import { ReLU } from '../nn/activation.js'
+import { numbers, positive, switches, wrong } from '../nn/arguments.js'
+import { ModuleDict } from '../nn/container.js'
+import { Conv2d } from '../nn/conv.js'
+import { Dropout } from '../nn/dropout.js'
+import { kaimingNormal, zeros } from '../nn/init.js'
+import { Linear } from '../nn/linear.js'
+import { Module } from '../nn/module.js'
+import { BatchNorm2d } from '../nn/norm.js'
+import { AvgPool2d, MaxPool2d } from '../nn/pool.js'
+import { concat } from '../ops/concat.js'
+import { settle } from '../options.js'
+import type { Tensor } from '../tensor.js'
+
+/** Options of `densenet` and `densenet121`, whose defaults stand in this order. */
+export interface DenseNetOptions {
+  /** Channels of the images (3). */
+  inChannels?: number
+  /** How many classes, and so logits (10; 1000). */
+  classes?: number
+  /** The first layers. 'cifar': a 3x3 convolution. 'imagenet': 7x7 and max pooling, each of stride 2. */
+  stem?: 'cifar' | 'imagenet'
+  /** Channels that each layer adds (12; 32). */
+  growthRate?: number
+  /** Layers in each dense block ([16, 16, 16]; [6, 12, 24, 16]). */
+  blockConfig?: readonly number[]
+  /** Channels of the stem (24; 64). */
+  numInitFeatures?: number
+  /** The 1x1 convolution in a layer has bnSize · growthRate channels (4). */
+  bnSize?: number
+  /** The share of each layer's output left out in training (0). */
+  dropRate?: number
+  /** Keeps no concatenated, normalised or activated input for the backward pass, but computes them again: memory linear in the depth (false). */
+  memoryEfficient?: boolean
+}
+
+type Config = Required<DenseNetOptions>
+
+/**
+ * One layer of a dense block: normalisation, ReLU and a 1x1 convolution over all features so far, the same with 3x3 for what it adds.
+ * Features [N, H, W, c] in one tensor or several -> [N, H, W, growthRate].
+ */
+class DenseLayer extends Module {
+  norm1: BatchNorm2d
+  conv1: Conv2d
+  norm2: BatchNorm2d
+  conv2: Conv2d
+  dropout: Dropout | null
+
+  constructor(channels: number, { growthRate, bnSize, dropRate }: Config) {
+    super()
+    const narrow = bnSize * growthRate
+    this.norm1 = new BatchNorm2d(channels)
+    this.conv1 = new Conv2d(channels, narrow, 1, { bias: false })
+    this.norm2 = new BatchNorm2d(narrow)
+    this.conv2 = new Conv2d(narrow, growthRate, 3, { padding: 1, bias: false })
+    this.dropout = dropRate > 0 ? new Dropout(dropRate) : null
+  }
+
+  forward(features: readonly Tensor[], memoryEfficient: boolean): Tensor {
+    const narrow = memoryEfficient ? checkpoint((...again) => this.#bottleneck(again), ...features) : this.#bottleneck(features)
+    const added = this.conv2.forward(this.norm2.forward(narrow).relu())
+    return this.dropout?.forward(added) ?? added
+  }
+
+  #bottleneck(features: readonly Tensor[]): Tensor {
+    return this.conv1.forward(this.norm1.forward(joined(features)).relu())
+  }
+}
+
+const joined = (features: readonly Tensor[]): Tensor => (features.length === 1 ? (features[0] as Tensor) : concat(features, -1))
+
+/**
+ * Layers that each see what all before them gave: [N, H, W, c] -> [N, H, W, c + layers · growthRate].
+ *
+ * Plainly, each layer's input is the one before with the new channels appended, and all of them wait for the backward pass, with their
+ * normalised and activated copies: memory grows with the square of the depth. Memory-efficient, only the channels that each layer adds wait; the
+ * appended, normalised and activated tensors live while a layer runs, forward and again backward, in blocks that the allocator hands from
+ * one layer to the next: the shared buffers of Pleiss et al., 2017, without a buffer of our own. One buffer into whose channels every layer
+ * writes would save nothing here: channels lie innermost, so that a layer's share of them is no dense operand and would be copied all the same.
+ * Both ways give the same bits.
+ */
+class DenseBlock extends Module {
+  [layer: `denselayer${number}`]: DenseLayer
+
+  constructor(channels: number, readonly layers: number, readonly config: Config) {
+    super()
+    for (let i = 0; i < layers; i++) this[`denselayer${i + 1}`] = new DenseLayer(channels + i * config.growthRate, config)
+  }
+
+  forward(x: Tensor): Tensor {
+    let features = [x]
+    for (let i = 1; i <= this.layers; i++) {
+      const added = (this[`denselayer${i}`] as DenseLayer).forward(features, this.config.memoryEfficient)
+      features = this.config.memoryEfficient ? [...features, added] : [joined([...features, added])]
+    }
+    return joined(features)
+  }
+}
+
+/** Between dense blocks: half the channels by a 1x1 convolution, half the height and width by 2x2 means. */
+class Transition extends Module {
+  norm: BatchNorm2d
+  conv: Conv2d
+  pool: AvgPool2d = new AvgPool2d(2)
+
+  constructor(from: number, to: number) {
+    super()
+    this.norm = new BatchNorm2d(from)
+    this.conv = new Conv2d(from, to, 1, { bias: false })
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.pool.forward(this.conv.forward(this.norm.forward(x).relu()))
+  }
+}
+
+/**
+ * DenseNet-BC: a stem, dense blocks with transitions between them that halve channels, height and width, normalisation, ReLU, the mean over all
+ * positions, one Linear. Images [N, H, W, inChannels] -> logits [N, classes].
+ * Huang et al., Densely Connected Convolutional Networks, 2017. Fields are named, and weights start, as in torchvision's `DenseNet`.
+ */
+export class DenseNet extends Module {
+  readonly config: Config
+  features: ModuleDict
+  classifier: Linear
+
+  constructor(name: string, options: DenseNetOptions, defaults: Config) {
+    super()
+    const config: Config = settle(name, options, defaults)
+    const { inChannels, classes, stem, growthRate, blockConfig, numInitFeatures, bnSize, dropRate, memoryEfficient } = config
+    if (!Array.isArray(blockConfig) || blockConfig.length === 0) throw wrong(name, 'blockConfig', 'a list of layer counts', blockConfig)
+    if (stem !== 'cifar' && stem !== 'imagenet') throw wrong(name, 'stem', "'cifar' or 'imagenet'", stem)
+    const blocks = Object.fromEntries(blockConfig.map((layers, i) => [`blockConfig[${i}]`, layers]))
+    positive(name, { inChannels, classes, growthRate, numInitFeatures, bnSize, ...blocks })
+    numbers(name, { dropRate }, 0, 1)
+    switches(name, { memoryEfficient })
+    this.config = { ...config, blockConfig: [...blockConfig] }
+
+    this.features = new ModuleDict(first(config))
+    let channels = numInitFeatures
+    blockConfig.forEach((layers, i) => {
+      this.features.set(`denseblock${i + 1}`, new DenseBlock(channels, layers, this.config))
+      channels += layers * growthRate
+      if (i === blockConfig.length - 1) return
+      const half = Math.floor(channels / 2)
+      this.features.set(`transition${i + 1}`, new Transition(channels, half))
+      channels = half
+    })
+    // torchvision's number, however many blocks there are.
+    this.features.set('norm5', new BatchNorm2d(channels))
+    this.classifier = new Linear(channels, classes)
+    for (const module of this.modules()) if (module instanceof Conv2d) kaimingNormal(module.weight)
+    zeros(this.classifier.bias as Tensor)
+  }
+
+  /** The classifier reads means, not a flattened image. */
+  override get flattened(): Readonly<Record<string, number>> {
+    return { classifier: 0 }
+  }
+
+  forward(images: Tensor): Tensor {
+    let x = images
+    for (const [, layer] of this.features) x = layer.forward(x)
+    return this.classifier.forward(x.relu().mean([1, 2]))         // [N, C] -> [N, classes]
+  }
+}
+
+function first({ stem, inChannels, numInitFeatures: to }: Config): Record<string, Module> {
+  if (stem === 'cifar') return { conv0: new Conv2d(inChannels, to, 3, { padding: 1, bias: false }) }
+  return {
+    conv0: new Conv2d(inChannels, to, 7, { stride: 2, padding: 3, bias: false }),
+    norm0: new BatchNorm2d(to),
+    relu0: new ReLU(),
+    pool0: new MaxPool2d(3, { stride: 2, padding: 1 }),
+  }
+}
+
+const bc = { inChannels: 3, bnSize: 4, dropRate: 0, memoryEfficient: false }
+
+/** DenseNet-BC for CIFAR, by default with 100 layers and growth rate 12: 769,162 parameters. @see DenseNet */
+export function densenet(options: DenseNetOptions = {}): DenseNet {
+  return new DenseNet('densenet', options, { ...bc, classes: 10, stem: 'cifar', growthRate: 12, blockConfig: [16, 16, 16], numInitFeatures: 24 })
+}
+
+/** DenseNet-121 for ImageNet: 7,978,856 parameters. @see DenseNet */
+export function densenet121(options: DenseNetOptions = {}): DenseNet {
+  return new DenseNet('densenet121', options, {
+    ...bc, classes: 1000, stem: 'imagenet', growthRate: 32, blockConfig: [6, 12, 24, 16], numInitFeatures: 64,
+  })
+}
