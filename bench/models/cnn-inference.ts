@@ -2,7 +2,7 @@
 import { noGrad, rand, scope } from 'ferrograd'
 import { time } from '../measure.js'
 import type { Bench, Context } from '../report.js'
-import { articleCnn, forwardFlops } from './article-cnn.js'
+import { articleCnn, forwardFlops } from '../networks/article-cnn.js'
 
 export const cnnInference: Bench = {
   name: 'cnn inference',

@@ -2,7 +2,7 @@
 import { compile, device, nn, optim, rand, randint, scope, type Tensor } from 'ferrograd'
 import { time } from '../measure.js'
 import type { Bench, Context } from '../report.js'
-import { articleCnn, stepFlops } from './article-cnn.js'
+import { articleCnn, stepFlops } from '../networks/article-cnn.js'
 
 export const cnnStep: Bench = {
   name: 'cnn step',
