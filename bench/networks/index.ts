@@ -1,5 +1,5 @@
 // The networks that are measured, by the benches and beside the peers alike.
-import type { nn } from 'ferrograd'
+import { nn } from 'ferrograd'
 import { articleCnn } from './article-cnn.js'
 import { densenet } from './densenet.js'
 import { mlp } from './mlp.js'
@@ -18,4 +18,11 @@ export const networks: Readonly<Record<string, Network>> = {
   mlp: { build: mlp, input: [784] },
   resnet18: { build: resnet18, input: [32, 32, 3] },
   densenet: { build: densenet, input: [32, 32, 3] },
+}
+
+/** Flops of one example's forward pass in layers with weights, two a multiply-add, one a bias; and of a training step, where the inputs need no gradient. */
+export function flopsOf({ build, input }: Network): { forward: number; step: number } {
+  const products = nn.summary(build(), [1, ...input]).rows.filter(({ type }) => type === 'Conv2d' || type === 'Linear').map(({ flops }) => flops)
+  const forward = products.reduce((a, b) => a + b, 0)
+  return { forward, step: 3 * forward - (products[0] ?? 0) }
 }

@@ -30,12 +30,11 @@ export interface Peer {
 // Memory is kept for good: what page faults cost PyTorch as it comes.
 const tunedMalloc = { MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '17179869184', MALLOC_TOP_PAD_: '268435456' }
 
-const floatOnly = ({ dtype }: Workload): string | null => (dtype === 'float32' ? null : `no ${dtype}`)
-/** Layouts of images say nothing about products and dense networks. */
+/** Layouts of images say nothing about dense networks. */
 const imagesOnly = ({ kind, work }: Workload): string | null => (kind === 'conv' || (work.input as number[]).length === 3 ? null : 'no images')
-/** Settings that change nothing for a network of dense layers alone are not measured twice. */
-const written = (...networks: string[]) => ({ work, dtype }: Workload): string | null =>
-  floatOnly({ dtype } as Workload) ?? (work.network === undefined || networks.includes(work.network as string) ? null : `${work.network} is not written for it`)
+/** For peers with few networks, and float32 alone. */
+const written = (...networks: string[]) => ({ dtype, work: { network } }: Workload): string | null =>
+  (dtype !== 'float32' ? `no ${dtype}` : network === undefined || networks.includes(network as string) ? null : `${network} is not written for it`)
 
 export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: ['gemm', 'conv', 'train', 'infer'], note: '' }
 

@@ -32,6 +32,9 @@ export function resultOf({ name, impl, threads, dtype }: Subject, times: readonl
   }
 }
 
+/** One object a line, for `--json`. */
+export const json = (result: Result): string => `${JSON.stringify(result)}\n`
+
 /** '  torch                     11.3 ms (best 10.9)   ferrograd 3.9 ms (best 3.8)   2.90 x ours [2.85, 2.96]   20 pairs' */
 export function line(peer: Result, ours: Result): string {
   const time = ({ medianMs, minMs }: Result): string => `${significant(medianMs)} ms (best ${significant(minMs)})`

@@ -10,7 +10,6 @@ export interface Job {
   dtype: ComputeType
   file: string
   checks: number
-  threads: number
   /** The peer's own, from the table of peers. */
   options: Record<string, unknown>
   /** The kind's: sizes, names. */
