@@ -1,4 +1,5 @@
 // DenseNet-BC-100-12 for 32x32 images (Huang et al. 2016): three blocks of 16 bottlenecks, each adding 12 channels to all those before it.
+// Names are torchvision's.
 import { concat, nn, type Tensor } from 'ferrograd'
 
 const GROWTH = 12
@@ -37,22 +38,25 @@ class Transition extends nn.Module {
   }
 }
 
-const block = (cin: number): nn.Sequential => new nn.Sequential(...Array.from({ length: LAYERS }, (_, i) => new DenseLayer(cin + i * GROWTH)))
+const block = (cin: number): nn.ModuleDict =>
+  new nn.ModuleDict(Object.fromEntries(Array.from({ length: LAYERS }, (_, i) => [`denselayer${i + 1}`, new DenseLayer(cin + i * GROWTH)])))
+
+/** The layers of nested dicts, one after another. */
+const inOrder = (part: nn.Module): nn.Module[] => (part instanceof nn.ModuleDict ? [...part].flatMap(([, inner]) => inOrder(inner)) : [part])
 
 class DenseNet extends nn.Module {
-  conv0: nn.Conv2d = new nn.Conv2d(3, 24, 3, { padding: 1, bias: false })
-  block1: nn.Sequential = block(24)
-  transition1: Transition = new Transition(216)
-  block2: nn.Sequential = block(108)
-  transition2: Transition = new Transition(300)
-  block3: nn.Sequential = block(150)
-  norm: nn.BatchNorm2d = new nn.BatchNorm2d(342)
-  fc: nn.Linear = new nn.Linear(342, 10)
+  features: nn.ModuleDict = new nn.ModuleDict({
+    conv0: new nn.Conv2d(3, 24, 3, { padding: 1, bias: false }),
+    denseblock1: block(24), transition1: new Transition(216),
+    denseblock2: block(108), transition2: new Transition(300),
+    denseblock3: block(150), norm5: new nn.BatchNorm2d(342),
+  })
+  classifier: nn.Linear = new nn.Linear(342, 10)
 
   forward(x: Tensor): Tensor {
-    let y = this.conv0.forward(x)
-    for (const part of [this.block1, this.transition1, this.block2, this.transition2, this.block3]) y = part.forward(y)
-    return this.fc.forward(this.norm.forward(y).relu().mean([1, 2]))
+    let y = x
+    for (const layer of inOrder(this.features)) y = layer.forward(y)
+    return this.classifier.forward(y.relu().mean([1, 2]))
   }
 }
 

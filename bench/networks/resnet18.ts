@@ -1,4 +1,5 @@
 // ResNet-18 with the stem for 32x32 images (He et al. 2015): a 3x3 convolution and no pooling before the first stage.
+// Names are torchvision's.
 import { nn, type Tensor } from 'ferrograd'
 
 const conv = (cin: number, cout: number, size: number, stride = 1): nn.Conv2d =>

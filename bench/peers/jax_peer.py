@@ -81,16 +81,16 @@ def resnet18(p, stats, x):
 
 
 def densenet(p, stats, x):
-    x = convolution(x, p["conv0.weight"], 1, 1)
+    x = convolution(x, p["features.conv0.weight"], 1, 1)
     for stage in (1, 2, 3):
         for i in range(16):
-            name = f"block{stage}.{i}"
+            name = f"features.denseblock{stage}.denselayer{i + 1}"
             y = convolution(relu(norm(p, stats, f"{name}.norm1", x)), p[f"{name}.conv1.weight"])
             y = convolution(relu(norm(p, stats, f"{name}.norm2", y)), p[f"{name}.conv2.weight"], 1, 1)
             x = jnp.concatenate([x, y], -1)
         if stage < 3:
-            x = average(convolution(relu(norm(p, stats, f"transition{stage}.norm", x)), p[f"transition{stage}.conv.weight"]))
-    return linear(p, "fc", relu(norm(p, stats, "norm", x)).mean((1, 2)))
+            x = average(convolution(relu(norm(p, stats, f"features.transition{stage}.norm", x)), p[f"features.transition{stage}.conv.weight"]))
+    return linear(p, "classifier", relu(norm(p, stats, "features.norm5", x)).mean((1, 2)))
 
 
 networks = {"cnn": cnn, "mlp": mlp, "resnet18": resnet18, "densenet": densenet}

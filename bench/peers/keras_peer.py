@@ -71,16 +71,16 @@ def resnet18(x):
 
 
 def densenet(x, growth=12):
-    x = convolution(x, "conv0", 24, 3)
+    x = convolution(x, "features.conv0", 24, 3)
     for stage in (1, 2, 3):
         for i in range(16):
-            name = f"block{stage}.{i}"
+            name = f"features.denseblock{stage}.denselayer{i + 1}"
             y = convolution(L.ReLU()(norm(x, f"{name}.norm1")), f"{name}.conv1", 4 * growth, 1)
             x = L.Concatenate()([x, convolution(L.ReLU()(norm(y, f"{name}.norm2")), f"{name}.conv2", growth, 3)])
         if stage < 3:
-            x = L.ReLU()(norm(x, f"transition{stage}.norm"))
-            x = L.AveragePooling2D(2)(convolution(x, f"transition{stage}.conv", x.shape[-1] // 2, 1))
-    return L.Dense(10, name="fc")(L.GlobalAveragePooling2D()(L.ReLU()(norm(x, "norm"))))
+            x = L.ReLU()(norm(x, f"features.transition{stage}.norm"))
+            x = L.AveragePooling2D(2)(convolution(x, f"features.transition{stage}.conv", x.shape[-1] // 2, 1))
+    return L.Dense(10, name="classifier")(L.GlobalAveragePooling2D()(L.ReLU()(norm(x, "features.norm5"))))
 
 
 networks = {"cnn": cnn, "mlp": mlp, "resnet18": resnet18, "densenet": densenet}

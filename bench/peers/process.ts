@@ -15,7 +15,7 @@ export class PeerProcess {
   #ended: string | null = null
   #said: string[] = []
 
-  constructor({ command, args, env }: Start) {
+  constructor(readonly name: string, { command, args, env }: Start) {
     this.#child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
     createInterface(this.#child.stdout!).on('line', (text) => {
       this.#waiting?.resolve(JSON.parse(text) as Record<string, unknown>)
@@ -25,7 +25,7 @@ export class PeerProcess {
     this.#child.stdin!.on('error', () => {})                   // its end is told by 'close'
     this.#child.on('error', (error) => this.#end(error.message))
     // 'close' comes after the last line of both outputs.
-    this.#child.on('close', (code, signal) => this.#end(`it ended (${signal ?? `status ${code}`}): ${this.#said.filter((text) => text.trim()).at(-1) ?? 'without a word'}`))
+    this.#child.on('close', (code, signal) => this.#end(`${name} ended (${signal ?? `status ${code}`}): ${this.#said.filter((text) => text.trim()).at(-1) ?? 'without a word'}`))
   }
 
   about(): Promise<About> {
@@ -58,7 +58,7 @@ export class PeerProcess {
       if (this.#ended !== null) return reject(new Error(this.#ended))
       this.#waiting = {
         reject,
-        resolve: (answer) => (typeof answer.error === 'string' ? reject(new Error(answer.error)) : resolve(answer as T)),
+        resolve: (answer) => (typeof answer.error === 'string' ? reject(new Error(`${this.name}: ${answer.error}`)) : resolve(answer as T)),
       }
       this.#child.stdin!.write(`${JSON.stringify(message)}\n`)
     })

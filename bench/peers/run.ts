@@ -58,7 +58,7 @@ async function runGroup(group: readonly Workload[]): Promise<void> {
       console.log(`${peer.impl}: left out, there is no C++ compiler`)
       continue
     }
-    const [ours, theirs] = [ferrograd, peer].map((each) => new PeerProcess(startOf(each, threads))) as [PeerProcess, PeerProcess]
+    const [ours, theirs] = [ferrograd, peer].map((each) => new PeerProcess(each.impl, startOf(each, threads))) as [PeerProcess, PeerProcess]
     running.add(ours).add(theirs)
     try {
       await introduce(peer, ours, theirs)

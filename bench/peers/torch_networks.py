@@ -1,4 +1,5 @@
 """The networks in PyTorch, as one writes them there; attributes are named as in bench/networks/, so that parameters match by name."""
+from collections import OrderedDict
 import torch
 from torch import nn
 
@@ -71,21 +72,20 @@ class Transition(nn.Module):
 
 
 def dense_block(cin, layers=16, growth=12):
-    return nn.Sequential(*(DenseLayer(cin + i * growth) for i in range(layers)))
+    return nn.Sequential(OrderedDict((f"denselayer{i + 1}", DenseLayer(cin + i * growth)) for i in range(layers)))
 
 
 class DenseNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv0 = conv(3, 24, 3)
-        self.block1, self.transition1 = dense_block(24), Transition(216)
-        self.block2, self.transition2 = dense_block(108), Transition(300)
-        self.block3, self.norm, self.fc = dense_block(150), nn.BatchNorm2d(342), nn.Linear(342, 10)
+        self.features = nn.Sequential(OrderedDict(
+            conv0=conv(3, 24, 3), denseblock1=dense_block(24), transition1=Transition(216), denseblock2=dense_block(108),
+            transition2=Transition(300), denseblock3=dense_block(150), norm5=nn.BatchNorm2d(342)))
+        self.classifier = nn.Linear(342, 10)
 
     def forward(self, x):
-        x = self.transition1(self.block1(self.conv0(x)))
-        x = self.block3(self.transition2(self.block2(x)))
-        return self.fc(nn.functional.adaptive_avg_pool2d(torch.relu(self.norm(x)), 1).flatten(1))
+        x = torch.relu(self.features(x))
+        return self.classifier(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
 networks = {"cnn": cnn, "mlp": mlp, "resnet18": ResNet18, "densenet": DenseNet}
