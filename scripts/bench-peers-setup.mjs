@@ -7,7 +7,8 @@ import { exitStatus, main, Missing, outputOf, step } from './lib/steps.mjs'
 import { nodePackages, peersFolder, pythonPackages, venvPython } from './lib/peers.mjs'
 
 const pip = (...args) => exitStatus(venvPython, ['-m', 'pip', '--disable-pip-version-check', ...args])
-const npm = (...args) => exitStatus('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...args], { cwd: peersFolder })
+const quietly = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+const npm = (...args) => exitStatus('npm', ['install', ...quietly, ...args], { cwd: peersFolder })
 
 /** The version that the figures were taken with; where it is not to be had here, the newest that is. */
 async function install({ packages }, installer, separator) {
@@ -21,24 +22,28 @@ await main(async () => {
   const { values: { only } } = parseArgs({ options: { only: { type: 'string' } } })
   const wanted = ({ peer }) => only === undefined || peer === only
   const lacking = []
+  const orLacking = async (row, installer, separator) => { if (!await install(row, installer, separator)) lacking.push(row.peer) }
   mkdirSync(peersFolder, { recursive: true })
 
   if (pythonPackages.some(wanted)) {
     if (!existsSync(venvPython)) {
       const python = process.env.FERROGRAD_PYTHON ?? 'python3'
-      if (outputOf(python, ['--version']) === null) throw new Missing(`${python} cannot be run. Install Python 3.10 or newer, or set FERROGRAD_PYTHON to one.`)
+      const wayOut = 'Install Python 3.10 or newer, or set FERROGRAD_PYTHON to one.'
+      if (outputOf(python, ['--version']) === null) throw new Missing(`${python} cannot be run. ${wayOut}`)
       await step('Python venv', () => exitStatus(python, ['-m', 'venv', join(peersFolder, 'venv')]))
     }
     for (const row of pythonPackages.filter(wanted)) {
-      await step(row.peer, async () => { if (!await install(row, (...names) => pip('install', '--quiet', ...names), '==')) lacking.push(row.peer) })
+      await step(row.peer, () => orLacking(row, (...names) => pip('install', '--quiet', ...names), '=='))
     }
   }
   // A manifest of its own, so that npm installs here and not in the repository around it.
-  writeFileSync(join(peersFolder, 'package.json'), '{ "private": true }\n')
+  const manifest = join(peersFolder, 'package.json')
+  if (!existsSync(manifest)) writeFileSync(manifest, '{ "private": true }\n')
   for (const row of nodePackages.filter(wanted)) {
-    await step(row.peer, async () => { if (!await install(row, npm, '@')) lacking.push(row.peer) })
+    await step(row.peer, () => orLacking(row, npm, '@'))
   }
 
-  console.log(outputOf(venvPython, ['-c', 'import shutil; print("g++ (torch.compile wants a C++ compiler):", shutil.which("g++") or shutil.which("clang++") or "missing")']) ?? '')
-  console.log(lacking.length === 0 ? `All peers are in ${peersFolder}.` : `Could not be had: ${lacking.join(', ')}. bench:peers leaves them out and says so.`)
+  if (['g++', 'clang++', 'c++'].every((name) => outputOf(name, ['--version']) === null)) lacking.push('a C++ compiler, which torch.compile wants')
+  if (lacking.length === 0) console.log(`All peers are in ${peersFolder}.`)
+  else console.log(`Could not be had: ${lacking.join('; ')}. bench:peers leaves them out and says so.`)
 })

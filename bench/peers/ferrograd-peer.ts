@@ -36,11 +36,12 @@ const kinds: Kinds = {
 
   conv({ work: { pass, padding } }, tensors): Ready {
     const [x, w, dy] = ['x', 'w', 'dy'].map((name) => rotation(tensors, name)) as [Tensor[], Tensor[], Tensor[]]
-    if (pass === 'forward') return { call: lastOnly((i) => noGrad(() => at(x, i).conv2d(at(w, i), null, { padding }))), wait, values: sampled }
+    const forward = (x: Tensor, w: Tensor): Tensor => x.conv2d(w, null, { padding })
+    if (pass === 'forward') return { call: lastOnly((i) => noGrad(() => forward(at(x, i), at(w, i)))), wait, values: sampled }
     // The forward pass is run once a set and its graph kept: what is timed is one gradient.
     const leaves = pass === 'data' ? x : w
     for (const leaf of leaves) leaf.requiresGrad = true
-    const outputs = leaves.map((leaf, i) => (pass === 'data' ? leaf.conv2d(w[i] as Tensor, null, { padding }) : (x[i] as Tensor).conv2d(leaf, null, { padding })))
+    const outputs = x.map((image, i) => forward(image, w[i] as Tensor))
     const call = lastOnly((i) => grad(at(outputs, i), at(leaves, i), { gradOutputs: [at(dy, i)], retainGraph: true }))
     return { call, wait, values: sampled }
   },
@@ -71,7 +72,8 @@ const kinds: Kinds = {
 
 function modelOf(network: string, tensors: Tensors): nn.Module {
   const model = networks[network]!.build()
-  const parameters = Object.entries(tensors).filter(([key]) => key.startsWith('model.')).map(([key, values]) => [key.slice('model.'.length), load(values)])
+  const own = Object.entries(tensors).filter(([key]) => key.startsWith('model.'))
+  const parameters = own.map(([key, values]) => [key.slice('model.'.length), load(values)])
   model.loadStateDict(Object.fromEntries(parameters), { strict: false })
   return model
 }

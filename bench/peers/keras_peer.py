@@ -12,7 +12,7 @@ tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def about():
-    return {"versions": f"keras {keras.__version__}, tensorflow {tf.__version__}", "threads": tf.config.threading.get_intra_op_parallelism_threads(), "note": ""}
+    return {"versions": f"keras {keras.__version__}, tensorflow {tf.__version__}", "threads": tf.config.threading.get_intra_op_parallelism_threads()}
 
 
 def gemm(job, tensors):

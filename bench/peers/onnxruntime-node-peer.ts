@@ -10,7 +10,9 @@ const threads = Number(process.argv[2])
 function channelsFirst({ shape, data }: Tensors[string]): { shape: readonly number[]; data: Float32Array } {
   const [n, h, w, c] = shape as [number, number, number, number]
   const moved = new Float32Array(data.length)
-  for (let i = 0; i < n; i++) for (let p = 0; p < h * w; p++) for (let k = 0; k < c; k++) moved[(i * c + k) * h * w + p] = data[(i * h * w + p) * c + k] as number
+  for (let i = 0; i < n; i++) {
+    for (let p = 0; p < h * w; p++) for (let k = 0; k < c; k++) moved[(i * c + k) * h * w + p] = data[(i * h * w + p) * c + k] as number
+  }
   return { shape: [n, c, h, w], data: moved }
 }
 

@@ -15,7 +15,8 @@ export interface Side { process: PeerProcess; prepared: Prepared }
 
 /** Milliseconds a call in each of `pairs` bursts, of ours and of theirs. */
 export async function inTurns(ours: Side, theirs: Side, pairs: number): Promise<{ ours: number[]; theirs: number[] }> {
-  const sides = [{ process: ours.process, ...await planOf(ours), times: [] as number[] }, { process: theirs.process, ...await planOf(theirs), times: [] as number[] }] as const
+  const times: [number[], number[]] = [[], []]
+  const sides = [{ ...ours, ...await planOf(ours), times: times[0] }, { ...theirs, ...await planOf(theirs), times: times[1] }] as const
   const enough = sides[1].ms > SLOW_MS ? Math.min(pairs, SLOW_PAIRS) : pairs
   for (let pair = 0; pair < enough; pair++) {
     // Each goes first in half of the pairs.
@@ -24,7 +25,7 @@ export async function inTurns(ours: Side, theirs: Side, pairs: number): Promise<
       times.push(await process.burst(calls, warm))
     }
   }
-  return { ours: sides[0].times, theirs: sides[1].times }
+  return { ours: times[0], theirs: times[1] }
 }
 
 /** How many calls make a burst; warms up on the way. Short calls get one untimed call first, which finds the caches as the other left them. */

@@ -1,8 +1,7 @@
 // Who is compared with: THE table of peers, with what each is told and may do, and every setting that differs from its defaults.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { root } from '../root.js'
 import type { Start } from './process.js'
 import type { Kind, Workload } from './workloads.js'
@@ -36,35 +35,45 @@ const imagesOnly = ({ kind, work }: Workload): string | null => (kind === 'conv'
 const written = (...networks: string[]) => ({ dtype, work: { network } }: Workload): string | null =>
   (dtype !== 'float32' ? `no ${dtype}` : network === undefined || networks.includes(network as string) ? null : `${network} is not written for it`)
 
-export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: ['gemm', 'conv', 'train', 'infer'], note: '' }
+const ALL = ['gemm', 'conv', 'train', 'infer'] as const
+
+export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: ALL, note: '' }
+
+const torch = (variant: string, row: Omit<Peer, 'impl' | 'script'>): Peer => ({ impl: `torch${variant}`, script: 'torch_peer.py', ...row })
+const keras = (variant: string, row: Omit<Peer, 'impl' | 'script'>): Peer => ({ impl: `keras${variant}`, script: 'keras_peer.py', ...row })
+const onnx = (impl: string, script: string): Peer =>
+  ({ impl, script, onnx: true, does: ['gemm', 'infer'], refuses: written('cnn'), note: 'channels first' })
+const tfjs = (backend: string, row: Omit<Peer, 'impl' | 'script' | 'does'>): Peer =>
+  ({ impl: `tfjs-${backend}`, script: 'tfjs-peer.js', args: [backend], does: ['train', 'infer'], ...row })
+
+/** tfjs' wasm backend cannot train every network. */
+const withoutFilterGradient = (workload: Workload): string | null =>
+  written('cnn', 'mlp')(workload) ?? (workload.name.startsWith('cnn-b') ? 'its wasm backend has no Conv2DBackpropFilter' : null)
 
 export const peers: readonly Peer[] = [
-  { impl: 'torch', script: 'torch_peer.py', does: ['gemm', 'conv', 'train', 'infer'], note: 'eager, contiguous' },
-  { impl: 'torch-channels_last', script: 'torch_peer.py', options: { channels_last: true }, does: ['conv', 'train', 'infer'], refuses: imagesOnly, note: 'eager, channels_last' },
-  { impl: 'torch-fused', script: 'torch_peer.py', options: { channels_last: true, fused: true }, does: ['train'], note: 'eager, channels_last, Adam(fused=True)' },
-  {
-    impl: 'torch-tuned', script: 'torch_peer.py', options: { channels_last: true, fused: true }, env: tunedMalloc, does: ['conv', 'train'],
+  torch('', { does: ALL, note: 'eager, contiguous' }),
+  torch('-channels_last', { options: { channels_last: true }, does: ['conv', 'train', 'infer'], refuses: imagesOnly, note: 'eager, channels_last' }),
+  torch('-fused', { options: { channels_last: true, fused: true }, does: ['train'], note: 'eager, channels_last, Adam(fused=True)' }),
+  torch('-tuned', {
+    options: { channels_last: true, fused: true }, env: tunedMalloc, does: ['conv', 'train'],
     note: 'eager, channels_last, Adam(fused=True), malloc keeps its memory',
-  },
-  { impl: 'torch-compile', script: 'torch_peer.py', options: { channels_last: true, compile: true }, does: ['train', 'infer'], compiler: true, note: 'torch.compile, channels_last' },
-  { impl: 'torch-jit', script: 'torch_peer.py', options: { jit: true }, does: ['infer'], note: 'frozen TorchScript, contiguous' },
-  { impl: 'keras', script: 'keras_peer.py', does: ['gemm', 'conv', 'train', 'infer'], note: 'tf.function, channels last; operations as TensorFlow\'s own, eager' },
-  { impl: 'keras-xla', script: 'keras_peer.py', options: { jit: true }, does: ['train', 'infer'], note: 'tf.function(jit_compile=True), channels last' },
-  { impl: 'jax', script: 'jax_peer.py', does: ['gemm', 'conv', 'train', 'infer'], note: 'jit, channels last' },
-  { impl: 'onnxruntime', script: 'onnxruntime_peer.py', does: ['gemm', 'infer'], refuses: written('cnn'), onnx: true, note: 'channels first' },
-  { impl: 'onnxruntime-node', script: 'onnxruntime-node-peer.js', does: ['gemm', 'infer'], refuses: written('cnn'), onnx: true, note: 'channels first' },
-  {
-    impl: 'tfjs-wasm', script: 'tfjs-peer.js', args: ['wasm'], does: ['train', 'infer'], note: 'channels last',
-    refuses: (workload) => written('cnn', 'mlp')(workload) ?? (workload.kind === 'train' && workload.work.network === 'cnn' ? 'its wasm backend has no Conv2DBackpropFilter' : null),
-  },
-  { impl: 'tfjs-cpu', script: 'tfjs-peer.js', args: ['cpu'], does: ['train', 'infer'], refuses: written('cnn', 'mlp'), note: 'plain JavaScript, channels last' },
+  }),
+  torch('-compile', {
+    options: { channels_last: true, compile: true }, does: ['train', 'infer'], compiler: true, note: 'torch.compile, channels_last',
+  }),
+  torch('-jit', { options: { jit: true }, does: ['infer'], note: 'frozen TorchScript, contiguous' }),
+  keras('', { does: ALL, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager' }),
+  keras('-xla', { options: { jit: true }, does: ['train', 'infer'], note: 'tf.function(jit_compile=True), channels last' }),
+  { impl: 'jax', script: 'jax_peer.py', does: ALL, note: 'jit, channels last' },
+  onnx('onnxruntime', 'onnxruntime_peer.py'),
+  onnx('onnxruntime-node', 'onnxruntime-node-peer.js'),
+  tfjs('wasm', { refuses: withoutFilterGradient, note: 'channels last' }),
+  tfjs('cpu', { refuses: written('cnn', 'mlp'), note: 'plain JavaScript, channels last' }),
 ]
 
-export const peersFolder: string = resolve(root, process.env.FERROGRAD_PEERS ?? '.peers')
-
-const venv = join(peersFolder, 'venv', ...(process.platform === 'win32' ? ['Scripts', 'python.exe'] : ['bin', 'python']))
-/** $FERROGRAD_PYTHON, or the one that bench:peers:setup made. */
-export const python: string = process.env.FERROGRAD_PYTHON ?? (existsSync(venv) ? venv : 'python3')
+/** Both come from scripts/bench-peers.mjs. */
+const peersFolder = process.env.FERROGRAD_PEERS ?? join(root, '.peers')
+export const python: string = process.env.FERROGRAD_PYTHON ?? 'python3'
 
 const runs = (command: string, ...args: string[]): boolean => spawnSync(command, args, { stdio: 'ignore' }).status === 0
 
@@ -73,8 +82,10 @@ export const hasCompiler = (): boolean => ['g++', 'clang++', process.env.CXX ?? 
 /** How to start a peer. Fewer threads than processors: it is also held to as many of them, since not all can be told. */
 export function startOf({ script, args = [], env = {} }: Peer, threads: number): Start {
   const inPython = script.endsWith('.py')
-  const command = [inPython ? python : process.execPath, inPython ? join(root, 'bench', 'peers', script) : join(import.meta.dirname, script), String(threads), ...args]
+  const file = join(inPython ? join(root, 'bench', 'peers') : import.meta.dirname, script)
+  const command = [inPython ? python : process.execPath, file, String(threads), ...args]
   const held = threads < availableParallelism() && runs('taskset', '--version') ? ['taskset', '-c', `0-${threads - 1}`] : []
   const [first, ...rest] = [...held, ...command] as [string, ...string[]]
-  return { command: first, args: rest, env: { FERROGRAD_PEERS: peersFolder, FERROGRAD_NUM_THREADS: String(threads), PYTHONDONTWRITEBYTECODE: '1', ...env } }
+  const ours = { FERROGRAD_PEERS: peersFolder, FERROGRAD_NUM_THREADS: String(threads), PYTHONDONTWRITEBYTECODE: '1' }
+  return { command: first, args: rest, env: { ...ours, ...env } }
 }

@@ -25,7 +25,10 @@ export class PeerProcess {
     this.#child.stdin!.on('error', () => {})                   // its end is told by 'close'
     this.#child.on('error', (error) => this.#end(error.message))
     // 'close' comes after the last line of both outputs.
-    this.#child.on('close', (code, signal) => this.#end(`${name} ended (${signal ?? `status ${code}`}): ${this.#said.filter((text) => text.trim()).at(-1) ?? 'without a word'}`))
+    this.#child.on('close', (code, signal) => {
+      const last = this.#said.filter((text) => text.trim()).at(-1) ?? 'without a word'
+      this.#end(`${name} ended (${signal ?? `status ${code}`}): ${last}`)
+    })
   }
 
   about(): Promise<About> {

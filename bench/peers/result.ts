@@ -39,7 +39,8 @@ export const json = (result: Result): string => `${JSON.stringify(result)}\n`
 export function line(peer: Result, ours: Result): string {
   const time = ({ medianMs, minMs }: Result): string => `${significant(medianMs)} ms (best ${significant(minMs)})`
   const interval = peer.ci === null ? 'too few pairs for an interval' : `[${peer.ci.map((bound) => bound.toFixed(2)).join(', ')}]`
-  return `  ${peer.impl.padEnd(20)} ${time(peer).padEnd(26)} ferrograd ${time(ours).padEnd(26)} ${peer.ratio.toFixed(2)} x ours ${interval}  ${peer.n} pairs`
+  const columns = [peer.impl.padEnd(20), time(peer).padEnd(26), 'ferrograd', time(ours).padEnd(26), peer.ratio.toFixed(2), 'x ours', interval]
+  return `  ${columns.join(' ')}  ${peer.n} pairs`
 }
 
 const significant = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))

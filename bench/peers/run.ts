@@ -41,9 +41,11 @@ if (invited.length === 0) throw new Error(`no peer is called ${options.peers}; t
 if (options.list) {
   console.log(chosen.map(({ name }) => name).join('\n'))
 } else {
-  console.log(`${threads} threads, ${pairs} pairs a peer; times are ms a call, medians of bursts; "x ours" is the peer's time over ours, with its 95 % interval`)
+  console.log(`${threads} threads, ${pairs} pairs a peer; ms a call, medians of bursts; "x ours": the peer's time over ours, with its 95 % interval`)
   const [load] = loadavg() as [number]
-  if (load > 0.5) console.log(`Other work is running (load ${load.toFixed(1)}): peers whose threads wait for each other spinning suffer most from it. Measure on an idle machine.`)
+  if (load > 0.5) {
+    console.log(`Other work is running (load ${load.toFixed(1)}). Peers whose threads wait spinning suffer most from it: measure on an idle machine.`)
+  }
   for (const group of new Set(chosen.map((each) => each.group))) await runGroup(chosen.filter((each) => each.group === group))
 }
 
@@ -120,7 +122,8 @@ function jobOf(workload: Workload, peer: Peer): object {
   if (peer.onnx) {
     const description = join(folder, 'job.json')
     writeFileSync(description, JSON.stringify(job))
-    const made = spawnSync(python, [join(root, 'bench', 'peers', 'onnx_models.py'), description], { encoding: 'utf8', env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' } })
+    const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' }
+    const made = spawnSync(python, [join(root, 'bench', 'peers', 'onnx_models.py'), description], { encoding: 'utf8', env })
     if (made.status !== 0) throw new Error(`its ONNX file could not be made: ${made.stderr.trim().split('\n').at(-1)}`)
   }
   return job

@@ -49,11 +49,13 @@ export function write(file: string, tensors: Tensors): void {
   writeFileSync(file, Buffer.concat([length, padded, ...parts]))
 }
 
+interface Row { dtype: string; shape: number[]; data_offsets: [number, number] }
+
 export function read(file: string): Tensors {
   // Into an ArrayBuffer of its own: small files come from a pool, at offsets that no Float32Array may start at.
   const bytes = new Uint8Array(readFileSync(file)).buffer
   const end = 8 + Number(new DataView(bytes).getBigUint64(0, true))
-  const header = JSON.parse(Buffer.from(bytes, 8, end - 8).toString()) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>
+  const header = JSON.parse(Buffer.from(bytes, 8, end - 8).toString()) as Record<string, Row>
   return Object.fromEntries(Object.entries(header).map(([name, { dtype, shape, data_offsets: [start] }]) =>
     [name, { shape, data: new (dtype === 'I32' ? Int32Array : Float32Array)(bytes, end + start, sizeOf(shape)) }]))
 }

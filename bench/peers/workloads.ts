@@ -74,7 +74,8 @@ const model = (kind: 'train' | 'infer', name: string, network: string, batch: nu
 // nothing rounding decides, and in a deep network with normalisation that grows.
 const step = (name: string, network: string, batch: number): Workload =>
   ({ ...model('train', name, network, batch), checks: 3, tolerances: [1e-4, 2e-2] })
-const prediction = (name: string, network: string, batch: number): Workload => ({ ...model('infer', name, network, batch), checks: 2, tolerances: [1e-4] })
+const prediction = (name: string, network: string, batch: number): Workload =>
+  ({ ...model('infer', name, network, batch), checks: 2, tolerances: [1e-4] })
 
 export const workloads: readonly Workload[] = [
   ...products.flatMap((product) => [gemm(product, 'float32'), gemm(product, 'bfloat16')]),

@@ -28,7 +28,8 @@ describe('median', () => {
 
 describe('the interval of a median', () => {
   // Ranks of the published tables of the sign test's 95 % interval.
-  it.each([[6, 1, 6], [8, 1, 8], [9, 2, 8], [10, 2, 9], [15, 4, 12], [20, 6, 15], [25, 8, 18], [50, 18, 33], [100, 40, 61]])('of %i values goes from rank %i to %i', (n, low, high) => {
+  const ranks = [[6, 1, 6], [8, 1, 8], [9, 2, 8], [10, 2, 9], [15, 4, 12], [20, 6, 15], [25, 8, 18], [50, 18, 33], [100, 40, 61]] as const
+  it.each(ranks)('of %i values goes from rank %i to %i', (n, low, high) => {
     expect(medianInterval(upTo(n).reverse())).toEqual([low, high])
   })
 
@@ -102,7 +103,9 @@ describe('the comparison of results', () => {
 describe('tensors for all', () => {
   it('come from their names alone, and survive the file', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ferrograd-peers-'))
-    const tensors = { 'model.0.weight': initial('0.weight', [4, 3, 3, 2]), 'labels.0': labels('labels.0', 5, 10), 'inputs.0': uniform('inputs.0', [5, 3], 0, 1) }
+    const tensors = {
+      'model.0.weight': initial('0.weight', [4, 3, 3, 2]), 'labels.0': labels('labels.0', 5, 10), 'inputs.0': uniform('inputs.0', [5, 3], 0, 1),
+    }
     write(join(folder, 'work.safetensors'), tensors)
     expect(read(join(folder, 'work.safetensors'))).toEqual(tensors)
     rmSync(folder, { recursive: true })
