@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { data, rand, randint, Trainer } from 'ferrograd'
-import { articleCnn } from './models/article-cnn.js'
+import { articleCnn } from './networks/article-cnn.js'
 import type { Bench, Context } from './report.js'
 
 async function delay(work: () => Promise<unknown>): Promise<{ p99: number; p50: number }> {

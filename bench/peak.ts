@@ -9,6 +9,8 @@ export interface Peak {
   isa: string
   /** float32 multiply-adds, two flops each. */
   gflops: number
+  /** bfloat16 products summed in float32; float32's figure where the CPU has no instruction for them. */
+  bfloat16Gflops: number
   cacheReadGBs: number
   readGBs: number
   updateGBs: number

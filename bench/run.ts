@@ -6,17 +6,17 @@ import { importTime } from './import-time.js'
 import { loopDelay } from './loop-delay.js'
 import { cifar10Accuracy, cifar10Augmented } from './models/cifar10-accuracy.js'
 import { cnnInference } from './models/cnn-inference.js'
-import { cnnStep } from './models/cnn.js'
 import { opCost } from './op-cost.js'
 import { convolution } from './ops/conv2d.js'
 import { matmul } from './ops/matmul.js'
 import { pointwise } from './ops/pointwise.js'
 import { pooling } from './ops/pool2d.js'
 import { reductions } from './ops/reduce.js'
+import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, convolution, pooling, pointwise, reductions, cnnStep, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented]
+const benches: Bench[] = [opCost, importTime, matmul, convolution, pooling, pointwise, reductions, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented]
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } })
 if (values.list) {
@@ -28,7 +28,7 @@ if (values.list) {
 async function runBenches(chosen: Bench[]): Promise<void> {
   if (chosen.length === 0) throw new Error(`no bench is called ${values.only}; there are ${benches.map(({ name }) => name).join(', ')}`)
   const peak = measurePeak()
-  console.log(`limits of ${peak.threads} threads (${peak.isa}): ${peak.gflops} GFLOP/s float32; GB/s: cache ${peak.cacheReadGBs}, ` +
+  console.log(`limits of ${peak.threads} threads (${peak.isa}): ${peak.gflops} GFLOP/s float32, ${peak.bfloat16Gflops} bfloat16; GB/s: cache ${peak.cacheReadGBs}, ` +
     `read ${peak.readGBs}, update ${peak.updateGBs}, triad ${peak.triadGBs}`)
   const figures: Figure[] = []
   const report = (figure: Figure): void => {

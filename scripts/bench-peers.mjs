@@ -1,17 +1,16 @@
-// The same work in PyTorch and in Ferrograd, in turns on this machine: npm run bench:peers [-- --rounds N]
-// Wants a Python with torch: $FERROGRAD_PYTHON, or python3.
+// The same work in Ferrograd and in other libraries, in turns on this machine:
+// npm run bench:peers [-- --only NAME --peers A,B --json FILE --pairs N --threads N --list]
+// The peers come by npm run bench:peers:setup; what is missing is left out and named. $FERROGRAD_PYTHON: a Python that has some of them already.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { exitStatus, main, Missing, outputOf, root, run } from './lib/steps.mjs'
+import { build } from './build.mjs'
+import { peersFolder, venvPython } from './lib/peers.mjs'
+import { exitStatus, main, root, run, step } from './lib/steps.mjs'
 
 await main(async () => {
-  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '2' } } })
-  const python = process.env.FERROGRAD_PYTHON ?? 'python3'
-  if (outputOf(python, ['-c', 'import torch']) === null) {
-    throw new Missing(`${python} has no torch. Install it (pip install torch), or set FERROGRAD_PYTHON to a Python that has it.`)
-  }
-  for (let round = 0; round < Number(values.rounds); round++) {
-    await exitStatus(python, [join(root, 'bench', 'peers', 'cnn_step.py')])
-    await run(process.execPath, [join(root, 'scripts', 'bench.mjs'), '--only', 'cnn step'])
-  }
+  await step('build', () => build())
+  await step('benches (tsc)', () => run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.bench.json']))
+  const python = process.env.FERROGRAD_PYTHON ?? (existsSync(venvPython) ? venvPython : 'python3')
+  const env = { FERROGRAD_PEERS: peersFolder, FERROGRAD_PYTHON: python }
+  process.exitCode = await exitStatus(process.execPath, [join(root, 'target', 'bench', 'peers', 'run.js'), ...process.argv.slice(2)], { env })
 })

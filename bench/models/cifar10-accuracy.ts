@@ -1,7 +1,7 @@
 // What the article's CNN learns from CIFAR-10 records in $FERROGRAD_DATA/cifar10: batch 32, Adam, inputs / 255, as bench/peers/cifar10_accuracy.py has it.
 import { data, manualSeed, Trainer } from 'ferrograd'
 import type { Bench, Context } from '../report.js'
-import { articleCnn } from './article-cnn.js'
+import { articleCnn } from '../networks/article-cnn.js'
 
 async function accuracies({ epochs, seeds, augment }: { epochs: number; seeds: number; augment: boolean }): Promise<number[]> {
   const { train, test } = await data.cifar10()

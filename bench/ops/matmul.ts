@@ -1,19 +1,29 @@
-import { noGrad, randn } from 'ferrograd'
+// Products of matrices, in float32 and bfloat16. Operands change from call to call, as they do beside the peers.
+import { noGrad, randn, type Tensor } from 'ferrograd'
 import type { Bench, Context } from '../report.js'
+import { products } from '../shapes.js'
 import { timeOp } from './timed-op.js'
 
-/** m, k, n: cubes, then the products of a Transformer's layers, a dense head, and one row against a matrix. */
-const sizes: [number, number, number][] = [
-  [128, 128, 128], [256, 256, 256], [512, 512, 512], [1024, 1024, 1024], [2048, 768, 768], [32, 1024, 64], [1, 768, 3072],
-]
+const ROTATED = 4
 
 export const matmul: Bench = {
   name: 'matmul',
   async run(context: Context) {
-    for (const [m, k, n] of sizes) {
-      const a = randn([m, k])
-      const b = randn([k, n])
-      await timeOp(context, { name: `matmul / ${m}x${k}x${n}`, run: () => noGrad(() => a.matmul(b)), flops: 2 * m * k * n, bytes: 4 * (m * k + k * n + m * n) })
+    for (const { name, m, k, n, transposeA, transposeB, fixedB } of products) {
+      for (const dtype of ['float32', 'bfloat16'] as const) {
+        const operand = (rows: number, columns: number, transposed = false): Tensor =>
+          transposed ? randn([columns, rows]).to(dtype).transpose(0, 1) : randn([rows, columns]).to(dtype)
+        const a = Array.from({ length: ROTATED }, () => operand(m, k, transposeA))
+        const b = Array.from({ length: fixedB ? 1 : ROTATED }, () => operand(k, n, transposeB))
+        let turn = 0
+        const run = (): Tensor => {
+          turn++
+          return noGrad(() => a[turn % a.length]!.matmul(b[turn % b.length]!))
+        }
+        const bytes = (dtype === 'float32' ? 4 : 2) * (m * k + k * n + m * n)
+        await timeOp(context, { name: `matmul / ${name}${dtype === 'float32' ? '' : '-bf16'}`, run, flops: 2 * m * k * n, dtype, bytes })
+        for (const tensor of [...a, ...b]) tensor.dispose()
+      }
     }
   },
 }

@@ -8,13 +8,15 @@ export interface OpCase {
   run: () => Tensor | readonly (Tensor | null)[] | void
   /** Floating-point operations of one call. */
   flops?: number
+  /** What those operations are done in: the limit they are a share of. float32 unless said. */
+  dtype?: 'float32' | 'bfloat16'
   /** Bytes read and written by one call. */
   bytes?: number
 }
 
 /** Times a case and reports ms, with the share of the compute or the memory limit, whichever binds. */
-export async function timeOp({ peak, report }: Context, { name, run, flops = 0, bytes = 0 }: OpCase): Promise<void> {
-  const bound = Math.max(flops / (peak.gflops * 1e9), bytes / (peak.triadGBs * 1e9))
+export async function timeOp({ peak, report }: Context, { name, run, flops = 0, dtype = 'float32', bytes = 0 }: OpCase): Promise<void> {
+  const bound = Math.max(flops / ((dtype === 'float32' ? peak.gflops : peak.bfloat16Gflops) * 1e9), bytes / (peak.triadGBs * 1e9))
   const repeat = Math.max(1, Math.min(256, Math.round(2e-3 / Math.max(bound, 1e-6))))
   const work = async (): Promise<void> => {
     for (let i = 0; i < repeat; i++) scope(() => { run() })

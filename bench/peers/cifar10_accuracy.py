@@ -12,6 +12,7 @@ import argparse, glob, gzip, json, os, statistics, time
 import numpy as np
 import torch
 from torch import nn
+from torch_networks import cnn
 
 
 def records(folder, prefix):
@@ -19,14 +20,6 @@ def records(folder, prefix):
     with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
         rows = np.frombuffer(file.read(), np.uint8).reshape(-1, 3073)
     return torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32).copy()).float() / 255, torch.from_numpy(rows[:, 0].astype(np.int64))
-
-
-def cnn():
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(),
-        nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def augment(x):

@@ -24,6 +24,16 @@ pub fn kernel() -> (&'static str, u64, fn(u64)) {
     ("scalar", 12 * 2, scalar)
 }
 
+/// The same for bfloat16 products summed in float32; None where the CPU has no such instruction.
+pub fn bfloat16_kernel() -> Option<(u64, fn(u64))> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+        // SAFETY: avx512f and avx512bf16 were detected.
+        return Some((12 * 32 * 2, |turns| unsafe { avx512_bfloat16(turns) }));
+    }
+    None
+}
+
 macro_rules! chains {
     ($turns:ident, $set:expr, $fma:expr) => {{
         let (a, b) = ($set(black_box(0.999_f32)), $set(black_box(0.001_f32)));
@@ -43,6 +53,16 @@ macro_rules! chains {
 unsafe fn avx512(turns: u64) {
     use std::arch::x86_64::*;
     chains!(turns, |v| _mm512_set1_ps(v), |x, a, b| _mm512_fmadd_ps(x, a, b));
+}
+
+/// SAFETY: the CPU must have avx512f and avx512bf16.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn avx512_bfloat16(turns: u64) {
+    use std::arch::x86_64::*;
+    // SAFETY: both types are 64 bytes without a meaning of their own.
+    let pairs = |v: __m512| -> __m512bh { unsafe { std::mem::transmute(v) } };
+    chains!(turns, |v| _mm512_set1_ps(v), |x, a, b| _mm512_dpbf16_ps(x, pairs(a), pairs(b)));
 }
 
 /// SAFETY: the CPU must have avx2 and fma.

@@ -9,8 +9,3 @@ export function articleCnn(): nn.Sequential {
     new nn.Linear(1024, 64), new nn.ReLU(), new nn.Linear(64, 10),
   )
 }
-
-/** Multiply-adds of one image's forward pass, two flops each. */
-export const forwardFlops: number = 2 * (30 * 30 * 32 * 27 + 13 * 13 * 64 * 288 + 4 * 4 * 64 * 576 + 1024 * 64 + 64 * 10)
-/** Of a training step: the gradients of inputs and weights, but none for the images. */
-export const stepFlops: number = 3 * forwardFlops - 2 * 30 * 30 * 32 * 27

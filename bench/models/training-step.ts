@@ -1,0 +1,50 @@
+// Training steps: forward, cross-entropy, backward, Adam. Eager, and compiled as `fit` runs them.
+import { compile, device, nn, optim, rand, randint, scope, type Tensor } from 'ferrograd'
+import { time } from '../measure.js'
+import { flopsOf, networks } from '../networks/index.js'
+import type { Bench, Context } from '../report.js'
+
+interface Case { network: string; batch: number; repeat: number }
+
+const cases: readonly Case[] = [
+  { network: 'cnn', batch: 32, repeat: 20 },
+  { network: 'cnn', batch: 128, repeat: 20 },
+  { network: 'mlp', batch: 64, repeat: 50 },
+  { network: 'resnet18', batch: 64, repeat: 1 },
+  { network: 'densenet', batch: 64, repeat: 1 },
+]
+
+/** One bench a network: 'cnn step'. */
+export const trainingSteps: Bench[] = [...new Set(cases.map(({ network }) => network))].map((name) => ({
+  name: `${name} step`,
+  async run(context: Context) {
+    for (const each of cases.filter(({ network }) => network === name)) await measure(context, each)
+  },
+}))
+
+async function measure({ peak, report }: Context, { network, batch, repeat }: Case): Promise<void> {
+  const { build, input } = networks[network]!
+  const inputs = rand([batch, ...input])
+  const labels = randint(0, 10, [batch])
+  const bound = (batch * flopsOf(networks[network]!).step) / (peak.gflops * 1e9)
+  for (const kind of ['eager', 'compiled'] as const) {
+    const model = build()
+    const optimizer = new optim.Adam(model.parameters())
+    const body = (x: Tensor, y: Tensor): Tensor => {
+      const loss = nn.crossEntropy(model.forward(x), y)
+      loss.backward()
+      optimizer.step()
+      optimizer.zeroGrad()
+      return loss.detach()
+    }
+    const step = kind === 'compiled' ? compile(body) : body
+    const work = async (): Promise<void> => {
+      for (let i = 0; i < repeat; i++) scope(() => { step(inputs, labels) })
+      await device.sync()
+    }
+    const name = `${network} step / batch ${batch} / ${kind}`
+    const { median, best, spread } = await time(name, work, { repeat, seconds: 8 })
+    report({ name, value: median * 1e3, unit: 'ms', spread, share: bound / median })
+    report({ name: `${name} (best)`, value: best * 1e3, unit: 'ms', share: bound / best })
+  }
+}

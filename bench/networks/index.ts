@@ -1,0 +1,27 @@
+// The networks that are measured, by the benches and beside the peers alike.
+import { nn } from 'ferrograd'
+import { densenet, resnet18 } from 'ferrograd/models'
+import { articleCnn } from './article-cnn.js'
+import { mlp } from './mlp.js'
+
+export interface Network {
+  build: () => nn.Module
+  /** One example's shape, channels last. */
+  input: readonly number[]
+  /** Linear weights that read a flattened image, and its channels: their columns stand in another order where channels come first. */
+  flattened?: Readonly<Record<string, number>>
+}
+
+export const networks: Readonly<Record<string, Network>> = {
+  cnn: { build: articleCnn, input: [32, 32, 3], flattened: { '9.weight': 64 } },
+  mlp: { build: mlp, input: [784] },
+  resnet18: { build: () => resnet18({ stem: 'cifar', classes: 10 }), input: [32, 32, 3] },
+  densenet: { build: () => densenet(), input: [32, 32, 3] },
+}
+
+/** Flops of one example's forward pass in layers with weights, two a multiply-add, one a bias; and of a training step, where the inputs need no gradient. */
+export function flopsOf({ build, input }: Network): { forward: number; step: number } {
+  const products = nn.summary(build(), [1, ...input]).rows.filter(({ type }) => type === 'Conv2d' || type === 'Linear').map(({ flops }) => flops)
+  const forward = products.reduce((a, b) => a + b, 0)
+  return { forward, step: 3 * forward - (products[0] ?? 0) }
+}

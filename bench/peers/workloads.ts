@@ -1,0 +1,89 @@
+// The work that is compared: THE table of names. A row tells what the peers are told, and makes the tensors that all of them read.
+import { networks } from '../networks/index.js'
+import { type Convolution, convolutions, outSide, type Product, products } from '../shapes.js'
+import { initial, labels, type Tensors, uniform } from './tensors.js'
+
+/** What is asked of an implementation; each has one function a kind. */
+export type Kind = 'gemm' | 'conv' | 'train' | 'infer'
+export type ComputeType = 'float32' | 'bfloat16'
+
+export interface Workload {
+  name: string
+  kind: Kind
+  dtype: ComputeType
+  /** Workloads of one group share a peer's process; training steps have one each, so that none lives with another's memory. */
+  group: string
+  /** What the implementations are told beside kind, dtype and file: sizes, names. */
+  work: Record<string, unknown>
+  /** Calls whose results are compared before any is timed. */
+  checks: number
+  /** Shares of our values' root mean square, one a value; the last for all further ones. */
+  tolerances: readonly number[]
+  tensors: () => Tensors
+}
+
+/** Operands that calls take in turns, so that none finds its own left in the cache by the call before. */
+const ROTATED = 4
+
+const rotated = (name: string, shape: readonly number[], count: number = ROTATED): Tensors =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`${name}.${i}`, uniform(`${name}.${i}`, shape, -1, 1)]))
+
+function gemm({ name, m, k, n, transposeA = false, transposeB = false, fixedB = false }: Product, dtype: ComputeType): Workload {
+  return {
+    name: dtype === 'float32' ? name : `${name}-bf16`, kind: 'gemm', dtype, group: 'gemm',
+    work: { m, k, n, transposeA, transposeB, fixedB },
+    checks: 1, tolerances: [dtype === 'float32' ? 1e-4 : 2e-2],
+    tensors: () => ({ ...rotated('a', transposeA ? [k, m] : [m, k]), ...rotated('b', transposeB ? [n, k] : [k, n], fixedB ? 1 : ROTATED) }),
+  }
+}
+
+function conv(shape: Convolution, pass: 'forward' | 'data' | 'weights'): Workload {
+  const { name, batch, side, cin, cout, padding } = shape
+  const out = outSide(shape)
+  return {
+    name: `${name}-${pass}`, kind: 'conv', dtype: 'float32', group: 'conv', work: { pass, padding }, checks: 1, tolerances: [1e-4],
+    tensors: () => ({ ...rotated('x', [batch, side, side, cin]), ...rotated('w', [cout, 3, 3, cin]), ...rotated('dy', [batch, out, out, cout]) }),
+  }
+}
+
+const CLASSES = 10
+
+/** The network's parameters under `model.`, and batches. */
+function modelTensors(name: string, batch: number): Tensors {
+  const network = networks[name]!
+  const model = network.build()
+  const found: Tensors = {}
+  for (const [path, parameter] of model.namedParameters()) {
+    found[`model.${path}`] = initial(path, parameter.shape)
+    parameter.dispose()
+  }
+  for (let i = 0; i < ROTATED; i++) {
+    found[`inputs.${i}`] = uniform(`inputs.${i}`, [batch, ...network.input], 0, 1)
+    found[`labels.${i}`] = labels(`labels.${i}`, batch, CLASSES)
+  }
+  return found
+}
+
+const model = (kind: 'train' | 'infer', name: string, network: string, batch: number): Omit<Workload, 'checks' | 'tolerances'> => ({
+  name, kind, dtype: 'float32', group: name,
+  work: { network, batch, input: networks[network]!.input, flattened: networks[network]!.flattened ?? {}, learningRate: 1e-3 },
+  tensors: () => modelTensors(network, batch),
+})
+
+// A first loss agrees to rounding. Later ones have been through Adam, whose first steps are signs of gradients: where a gradient is next to
+// nothing rounding decides, and in a deep network with normalisation that grows.
+const step = (name: string, network: string, batch: number): Workload =>
+  ({ ...model('train', name, network, batch), checks: 3, tolerances: [1e-4, 2e-2] })
+const prediction = (name: string, network: string, batch: number): Workload =>
+  ({ ...model('infer', name, network, batch), checks: 2, tolerances: [1e-4] })
+
+export const workloads: readonly Workload[] = [
+  ...products.flatMap((product) => [gemm(product, 'float32'), gemm(product, 'bfloat16')]),
+  ...convolutions.flatMap((shape) => (['forward', 'data', 'weights'] as const).map((pass) => conv(shape, pass))),
+  step('cnn-b32', 'cnn', 32),
+  step('cnn-b128', 'cnn', 128),
+  step('mlp-b64', 'mlp', 64),
+  step('resnet18-b64', 'resnet18', 64),
+  step('densenet-b64', 'densenet', 64),
+  prediction('cnn-infer-b1', 'cnn', 1),
+]
