@@ -2,7 +2,7 @@
 //! never from the number of threads.
 use super::micro::{Job, Tiles, even_cut};
 use super::pack::Panel;
-use super::tune::{DIRECT_TILES, KC, TASK_MACS, TASKS, split};
+use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, KC, TASK_MACS, TASKS, split};
 use ferrograd_tensor::{Parallel, SyncPtr};
 
 /// A matrix in memory: first element and strides, in elements.
@@ -53,7 +53,7 @@ pub(crate) fn scratch_len(m: usize, n: usize, k: usize, a: (isize, isize), b: (i
     let partial = if parts > 1 { parts * m * n } else { 0 };
     // The smallest tiles of any path, 4 by 8, make the most tiles and panels, and so pack the most.
     let a = if a_in_place(m, k, a, n.div_ceil(8)).is_some() { 0 } else { m * k };
-    let b = if b_in_place(n, b, m.div_ceil(4)) { 0 } else { k * n };
+    let b = if b_in_place(n, k, b, m.div_ceil(4)) { 0 } else { k * n };
     a.next_multiple_of(16) + b.next_multiple_of(16) + partial
 }
 
@@ -70,9 +70,10 @@ fn a_in_place(m: usize, k: usize, (rs, cs): (isize, isize), panels: usize) -> Op
     }
 }
 
-/// Row-major B is read in place where few tiles share it.
-fn b_in_place(n: usize, (_, cs): (isize, isize), m_tiles: usize) -> bool {
-    (cs == 1 || n == 1) && m_tiles <= DIRECT_TILES
+/// Row-major B is read in place where few tiles share it, or where it fits the second-level cache, from which a strided panel streams as well as
+/// a packed one.
+fn b_in_place(n: usize, k: usize, (_, cs): (isize, isize), m_tiles: usize) -> bool {
+    (cs == 1 || n == 1) && (m_tiles <= DIRECT_TILES || k * n <= DIRECT_ELEMENTS)
 }
 
 /// How tiles read A.
@@ -98,7 +99,7 @@ impl Gemm {
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
         let a_direct = a_in_place(m, k, (self.a.rs, self.a.cs), panels);
         let (a_scratch, rest) = scratch.split_at_mut(if a_direct.is_some() { 0 } else { (m * k).next_multiple_of(16) });
-        let b_direct = self.packed_b.is_none() && b_in_place(n, (self.b.rs, self.b.cs), m_tiles);
+        let b_direct = self.packed_b.is_none() && b_in_place(n, k, (self.b.rs, self.b.cs), m_tiles);
         let b_len = if b_direct || self.packed_b.is_some() { 0 } else { (k * n).next_multiple_of(16) };
         let (b_scratch, partial) = rest.split_at_mut(b_len);
         let a = a_direct.unwrap_or_else(|| self.pack_a(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles));
@@ -144,7 +145,7 @@ impl Gemm {
 
     /// True where [`Gemm::run`] packs B.
     pub fn packs_b(&self, tiles: &Tiles) -> bool {
-        !self.is_thin() && !b_in_place(self.n, (self.b.rs, self.b.cs), self.m.div_ceil(tiles.mr()))
+        !self.is_thin() && !b_in_place(self.n, self.k, (self.b.rs, self.b.cs), self.m.div_ceil(tiles.mr()))
     }
     /// B as `[panel][k][columns of the panel]`, k * n elements.
     pub fn pack_b(&self, tiles: &Tiles, pool: &dyn Parallel, to: SyncPtr<f32>) {

@@ -9,6 +9,9 @@ pub(crate) const KC: usize = 2048;
 /// Zen4), a pass of one tile of 12 rows computes for 0.75.
 pub(crate) const DIRECT_TILES: usize = 4;
 
+/// And where it has at most this many elements: half of an L2 of 1 MiB.
+pub(crate) const DIRECT_ELEMENTS: usize = 1 << 17;
+
 /// Multiplications worth a task: 4.4 microseconds at the peak of one Zen4 core (118 GFLOP/s), where a fork costs 0.2.
 pub(crate) const TASK_MACS: usize = 1 << 18;
 
