@@ -47,18 +47,21 @@ pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     exp_sum(s, s.clamp(x, s.splat(-104.5), s.splat(89.0)), None)
 }
 
+/// [`exp`] of what is not above 0, with the same bits.
+#[inline(always)]
+pub fn exp_down<S: Simd>(s: S, x: S::F) -> S::F {
+    exp_sum(s, s.at_least(x, s.splat(-104.5)), None)
+}
+
 /// e^x - 1, accurate near 0; at most 2 ULP.
 #[inline(always)]
 pub fn expm1<S: Simd>(s: S, x: S::F) -> S::F {
     let (n, p) = exp_parts(s, s.clamp(x, s.splat(-30.0), s.splat(89.0)));
     // 2^128 is no f32, so one factor of two waits until the end.
-    let one = s.splat(1.0);
     let half = s.scale(s.splat(0.5), n);
     let y = s.fma(half, p, s.sub(half, s.splat(0.5)));
-    let y = s.add(y, y);
-    // e^r - 1 itself where n = 0: keeps the sign of zero and the last bit.
-    let y = s.select(s.eq(n, s.zero()), p, y);
-    s.select(s.lt(x, s.splat(-30.0)), s.neg(one), s.select(s.eq(x, s.zero()), x, y))
+    // x itself near 0: keeps the sign of zero, and subnormals whole.
+    s.select(s.lt(s.abs(x), s.splat(1e-8)), x, s.add(y, y))
 }
 
 /// x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt 2): (e, f). For x > 0, finite or not; subnormals too.
@@ -128,16 +131,22 @@ pub fn log1p<S: Simd>(s: S, x: S::F) -> S::F {
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     let one = s.splat(1.0);
-    let e = exp(s, s.neg(s.abs(x)));
+    let e = exp_down(s, s.neg(s.abs(x)));
     s.div(s.select(s.lt(x, s.zero()), e, one), s.add(one, e))
 }
 
 /// Hyperbolic tangent; at most 3 ULP.
 #[inline(always)]
 pub fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-    // Past 9.1 the result rounds to 1.
-    let e = expm1(s, s.mul(s.clamp(x, s.splat(-10.0), s.splat(10.0)), s.splat(2.0)));
-    let y = s.div(e, s.add(e, s.splat(2.0)));
+    // Past 9.1 the result rounds to 1. As in `exp_parts`, of 2 x: 2 x = n ln 2 + 2 r, h = (e^(2 r) - 1) / 2, y = (e^(2 x) - 1) / 2.
+    let bounded = s.clamp(x, s.splat(-10.0), s.splat(10.0));
+    let n = s.round(s.mul(bounded, s.splat(2.0 * LOG2E)));
+    let r = s.fnma(n, s.splat(0.5 * LN2_LOW), s.fnma(n, s.splat(0.5 * LN2_HIGH), bounded));
+    let p = poly(s, r, [1.0, 4.0 * 0.16666518, 8.0 * 0.041666433, 16.0 * 0.008368968, 32.0 * 0.0013937847]);
+    let h = s.fma(s.mul(r, r), p, r);
+    let t = s.scale(s.splat(1.0), n);
+    let y = s.fma(t, h, s.fma(t, s.splat(0.5), s.splat(-0.5)));
+    let y = s.div(y, s.add(y, s.splat(1.0)));
     s.select(s.lt(s.abs(x), s.splat(1e-5)), x, y)
 }
 
