@@ -1,7 +1,7 @@
 //! What the normalisations share: two sums a channel over many rows, and a pass that gives every element its channel's coefficients.
 //!
 //! Tensors are [outer, rows, channels]. Sums run in float64 over chunks of rows of a constant size, joined in order.
-use crate::strided::GRAIN;
+use crate::strided::{GRAIN, put, streams};
 use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, SyncPtr, View, ViewMut, with_element};
 
@@ -33,7 +33,7 @@ impl Size {
         let (Some(&outer), Some(&channels)) = (d.first(), d.last()) else { return Size { outer: 1, rows: 1, channels: 1 } };
         Size { outer, rows: d[1..d.len().max(2) - 1].iter().product(), channels }
     }
-    fn chunk(&self) -> usize {
+    pub fn chunk(&self) -> usize {
         (GRAIN / self.channels.clamp(1, WIDTH)).max(SHORT).min(self.rows).max(1)
     }
     pub fn chunks(&self) -> usize {
@@ -73,23 +73,37 @@ pub(crate) fn column_sums<P: Sums>(cx: &Cx, size: Size, p: &P, partial: &mut [f6
     if channels == 0 || outer == 0 || rows == 0 {
         return;
     }
-    let (chunk, chunks) = (size.chunk(), size.chunks());
-    let width = channels.min(WIDTH);
-    let blocks = channels.div_ceil(width);
+    let (chunks, blocks) = (size.chunks(), column_blocks(size));
     let to = SyncPtr(partial.as_mut_ptr());
     cx.par(outer * chunks * blocks, |task| {
         let (block, k, o) = (task % blocks, task / blocks % chunks, task / blocks / chunks);
-        let (first, start) = (block * width, k * chunk);
-        let w = width.min(channels - first);
-        let part = Part { p, size, outer: o, rows: (start, (start + chunk).min(rows)), columns: (first, w) };
-        let (a, b) = if P::FAST { vectorize(part) } else { part.run(Scalar) };
-        // SAFETY: columns first..first + w of chunk k of `o` belong to this task, in both sums.
-        unsafe {
-            let at = to.get().add((o * chunks + k) * 2 * channels + first);
-            std::ptr::copy_nonoverlapping(a.as_ptr(), at, w);
-            std::ptr::copy_nonoverlapping(b.as_ptr(), at.add(channels), w);
-        }
+        // SAFETY: one task an `outer`, chunk and block.
+        unsafe { chunk_sums(size, p, o, k, block, to) };
     });
+}
+
+/// Blocks of columns in which a chunk is summed.
+pub(crate) fn column_blocks(size: Size) -> usize {
+    size.channels.div_ceil(size.channels.clamp(1, WIDTH))
+}
+
+/// The part of [`column_sums`] that is chunk `k` of `outer`, columns of `block`.
+///
+/// # Safety
+/// `to` must have room for the partial sums, and nobody else may write this chunk and block.
+pub(crate) unsafe fn chunk_sums<P: Sums>(size: Size, p: &P, outer: usize, k: usize, block: usize, to: SyncPtr<f64>) {
+    let Size { rows, channels, .. } = size;
+    let (chunk, chunks, width) = (size.chunk(), size.chunks(), channels.min(WIDTH));
+    let (first, start) = (block * width, k * chunk);
+    let w = width.min(channels - first);
+    let part = Part { p, size, outer, rows: (start, (start + chunk).min(rows)), columns: (first, w) };
+    let (a, b) = if P::FAST { vectorize(part) } else { part.run(Scalar) };
+    // SAFETY: columns first..first + w of chunk k of `outer` are the caller's, in both sums.
+    unsafe {
+        let at = to.get().add((outer * chunks + k) * 2 * channels + first);
+        std::ptr::copy_nonoverlapping(a.as_ptr(), at, w);
+        std::ptr::copy_nonoverlapping(b.as_ptr(), at.add(channels), w);
+    }
 }
 
 /// The two sums of channel `c` of `outer`, its chunks joined in order.
@@ -231,8 +245,9 @@ impl<'a, A: Float> Coefficients<'a, A> {
 
 /// y = (x - c0) * c1 + c2, coefficients by channel.
 pub(crate) fn affine<T: Float>(cx: &Cx, x: &[T], c: &Coefficients<T::Acc>, y: &mut [T]) {
+    let stream = streams(size_of_val(y));
     each_run(cx, c, y, |[c0, c1, c2, ..], start, y| {
-        let run = Affine { x: &x[start..start + y.len()], c0, c1, c2, y };
+        let run = Affine { x: &x[start..start + y.len()], c0, c1, c2, y, stream };
         if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
     });
 }
@@ -243,17 +258,54 @@ struct Affine<'a, T: Float> {
     c1: &'a [T::Acc],
     c2: &'a [T::Acc],
     y: &'a mut [T],
+    stream: bool,
 }
 
 impl<T: Float> Kernel for Affine<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let period = self.c0.len();
         for (x, y) in self.x.chunks(period).zip(self.y.chunks_mut(period)) {
+            if T::DTYPE == DType::F32 {
+                let f32s = |p: &[T::Acc]| p.as_ptr().cast::<f32>();
+                let c = [f32s(self.c0), f32s(self.c1), f32s(self.c2)];
+                // SAFETY: x and y are float32, all have at least y's length.
+                unsafe { normalise(s, x.as_ptr().cast(), c, y.as_mut_ptr().cast(), y.len(), self.stream) };
+                continue;
+            }
             for ((((&x, y), &c0), &c1), &c2) in x.iter().zip(y).zip(self.c0).zip(self.c1).zip(self.c2) {
                 *y = T::from_acc((x.acc() - c0) * c1 + c2);
             }
+        }
+        if self.stream {
+            s.fence();
+        }
+    }
+}
+
+/// y = (x - c0) * c1 + c2 over `len` float32; where `stream`, past the caches as far as `y` is aligned (the caller fences).
+///
+/// # Safety
+/// `x` and `c` must be readable, `y` writable for `len` elements.
+#[inline(always)]
+unsafe fn normalise<S: Simd>(s: S, x: *const f32, c: [*const f32; 3], y: *mut f32, len: usize, stream: bool) {
+    let whole = len / S::LANES * S::LANES;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        macro_rules! run {
+            ($stream:literal) => {
+                for i in (0..whole).step_by(S::LANES) {
+                    let v = s.mul(s.sub(s.load(x.add(i)), s.load(c[0].add(i))), s.load(c[1].add(i)));
+                    put::<S, $stream>(s, y.add(i), s.add(v, s.load(c[2].add(i))));
+                }
+            };
+        }
+        if stream && y.addr().is_multiple_of(4 * S::LANES) { run!(true) } else { run!(false) }
+        let (i, n) = (whole, len - whole);
+        if n > 0 {
+            let v = s.mul(s.sub(s.load_partial(x.add(i), n), s.load_partial(c[0].add(i), n)), s.load_partial(c[1].add(i), n));
+            s.store_partial(y.add(i), n, s.add(v, s.load_partial(c[2].add(i), n)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! contiguous, cast, assign, fill: elements from one layout into another.
 use crate::half_bits;
-use crate::strided::{GRAIN, Nest, ReadPtr, bytes, bytes_mut};
+use crate::strided::{GRAIN, Nest, ReadPtr, bytes, bytes_mut, streams};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Error, Result, SyncPtr, View, ViewMut, rules, with_element};
 
@@ -147,26 +147,76 @@ unsafe fn transpose<T: Copy + Send + Sync>(cx: &Cx, mut nest: Nest<2>, across: u
     let stripe = (GRAIN / cols.max(1)).next_multiple_of(SIDE).clamp(SIDE, rows.next_multiple_of(SIDE));
     let stripes = rows.div_ceil(stripe);
     let together = (GRAIN / (stripe.min(rows) * cols).max(1)).max(1);
+    let stream = streams(planes * rows * cols * size_of::<T>());
     cx.par_ranges(planes * stripes, together, |range| {
-        let mut block = Block([[std::mem::MaybeUninit::uninit(); SIDE]; SIDE]);
         for unit in range {
             let (plane, first) = (unit / stripes, unit % stripes * stripe);
             nest.each_turn(plane..plane + 1, &mut |[a, b]| {
-                for j0 in (0..cols).step_by(SIDE) {
-                    let w = SIDE.min(cols - j0);
-                    for i0 in (first..(first + stripe).min(rows)).step_by(SIDE) {
-                        let h = SIDE.min(rows - i0);
-                        // SAFETY: i0 + h <= rows and j0 + w <= cols: elements of both layouts, each written once.
-                        unsafe {
-                            let p = from.get().offset(a + i0 as isize + j0 as isize * sj);
-                            let q = to.get().offset(b + i0 as isize * di + j0 as isize);
-                            block.turn(p, sj, q, di, h, w);
+                let h = stripe.min(rows - first);
+                // SAFETY: offsets of the two layouts; stripes of planes are written by one task each.
+                unsafe {
+                    let (from, to) = (from.get().offset(a + first as isize), to.get().offset(b + first as isize * di));
+                    if size_of::<T>() == 4 {
+                        vectorize(Stripe { from: from.cast(), sj, to: to.cast(), di, h, cols, stream });
+                    } else {
+                        let mut block = Block([[std::mem::MaybeUninit::uninit(); SIDE]; SIDE]);
+                        for j0 in (0..cols).step_by(SIDE) {
+                            for i0 in (0..h).step_by(SIDE) {
+                                let (p, q) = (from.offset(i0 as isize + j0 as isize * sj), to.offset(i0 as isize * di + j0 as isize));
+                                block.turn(p, sj, q, di, SIDE.min(h - i0), SIDE.min(cols - j0));
+                            }
                         }
                     }
                 }
             });
         }
     });
+}
+
+/// `cols` columns of `h` elements, `sj` apart, into `h` rows `di` apart, through registers; of 4 bytes each.
+struct Stripe {
+    from: *const u32,
+    sj: isize,
+    to: *mut u32,
+    di: isize,
+    h: usize,
+    cols: usize,
+    stream: bool,
+}
+
+/// Columns whose pieces are read one after the other: a piece is a few lines, which the memory then fetches together.
+const WIDE: usize = 256;
+
+impl Kernel for Stripe {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Stripe { from, sj, to, di, h, cols, stream } = self;
+        let lanes = S::LANES;
+        let stream = stream && to.addr().is_multiple_of(4 * lanes) && di.unsigned_abs().is_multiple_of(lanes);
+        let (whole_h, whole_w) = (h / lanes * lanes, cols / lanes * lanes);
+        // SAFETY: every offset is that of an element i < h, j < cols, by whoever made the stripe.
+        unsafe {
+            for j0 in (0..whole_w).step_by(WIDE) {
+                for i0 in (0..whole_h).step_by(WIDE) {
+                    for j in (j0..whole_w.min(j0 + WIDE)).step_by(lanes) {
+                        for i in (i0..whole_h.min(i0 + WIDE)).step_by(lanes) {
+                            let (p, q) = (from.offset(i as isize + j as isize * sj), to.offset(i as isize * di + j as isize));
+                            s.turn(p, sj, q, di, stream);
+                        }
+                    }
+                }
+            }
+            for i in 0..h {
+                for j in if i < whole_h { whole_w } else { 0 }..cols {
+                    *to.offset(i as isize * di + j as isize) = *from.offset(i as isize + j as isize * sj);
+                }
+            }
+        }
+        if stream {
+            s.fence();
+        }
+    }
 }
 
 #[repr(align(64))]
@@ -298,6 +348,27 @@ mod tests {
             at = at.iter().flat_map(|&p| (0..d as isize).map(move |k| p + k * s)).collect();
         }
         at.iter().map(|&p| data[p as usize]).collect()
+    }
+
+    #[test]
+    fn transposed_blocks_and_their_edges_on_every_path() {
+        crate::testing::each_isa(|isa| {
+            for (rows, cols) in [(64, 64), (70, 45), (300, 17), (16, 272), (5, 4)] {
+                let x: Vec<f32> = (0..rows * cols).map(|i| i as f32).collect();
+                let meta = *View::of(&x, &[rows, cols]).meta();
+                let turned = rules::permute(&meta, &[1, 0]).unwrap().unwrap();
+                // Aligned and not, so that both kinds of store are seen.
+                for skip in [0, 1] {
+                    let mut room = vec![0f32; rows * cols + 32];
+                    let first = (room.as_ptr().addr() / 4).next_multiple_of(16) - room.as_ptr().addr() / 4 + skip;
+                    let y = &mut room[first..][..rows * cols];
+                    // SAFETY: a permutation of the same elements.
+                    let x = unsafe { View::of(&x, &[rows, cols]).with_layout(turned) };
+                    crate::testing::run(0, |cx| contiguous(cx, &x, &mut ViewMut::of(y, &[cols, rows]))).unwrap();
+                    assert!((0..rows * cols).all(|i| y[i] == (i % rows * cols + i / rows) as f32), "{isa:?} {rows} x {cols}, {skip}");
+                }
+            }
+        });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! layer_norm: each row, the last dimensions together, normalised; its gradient.
-use crate::channels::{Param, Size, Sums, column_sums, joined, set_stats};
-use crate::strided::GRAIN;
+use crate::channels::{Param, Size, Sums, chunk_sums, column_blocks, joined, set_stats};
+use crate::strided::{GRAIN, load as load_lanes, put, streams};
 use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 
@@ -51,8 +51,9 @@ pub fn layer_norm(
         }
         let (mean, rstd) = (Stats::new(mean), Stats::new(rstd));
         let data = x.slice::<T>();
+        let stream = streams(size_of_val(data));
         cx.par_chunks_mut(y.slice_mut::<T>(), (GRAIN / features).max(1) * features, |start, y| {
-            let rows = Rows { x: &data[start..start + y.len()], w, b, eps, y, first: start / features, mean, rstd };
+            let rows = Rows { x: &data[start..start + y.len()], w, b, eps, y, first: start / features, mean, rstd, stream };
             if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) }
         });
         Ok(())
@@ -100,6 +101,8 @@ struct Rows<'a, T: Float> {
     first: usize,
     mean: Stats,
     rstd: Stats,
+    /// y is too large for the caches.
+    stream: bool,
 }
 
 const LANES: usize = 16;
@@ -108,20 +111,10 @@ const LANES: usize = 16;
 #[inline(always)]
 fn lane_sums(n: usize, f: impl Fn(usize) -> (f64, f64)) -> (f64, f64) {
     let (mut a, mut b) = ([0f64; LANES], [0f64; LANES]);
-    let whole = n / LANES * LANES;
-    let mut i = 0;
-    while i < whole {
-        for l in 0..LANES {
-            let (p, q) = f(i + l);
-            a[l] += p;
-            b[l] += q;
-        }
-        i += LANES;
-    }
-    for (l, i) in (whole..n).enumerate() {
+    for i in 0..n {
         let (p, q) = f(i);
-        a[l] += p;
-        b[l] += q;
+        a[i % LANES] += p;
+        b[i % LANES] += q;
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -134,21 +127,105 @@ fn lane_sums(n: usize, f: impl Fn(usize) -> (f64, f64)) -> (f64, f64) {
     (a[0], b[0])
 }
 
+/// Elements whose sum stays in float32 lanes before it goes to float64.
+const SHORT: usize = 1024;
+
+/// Calls `$step` with the places of whole vectors (`$m` is LANES) and of the rest, `SHORT` elements between calls of `$flush`.
+macro_rules! short_runs {
+    ($s:ident, $S:ident, $n:expr, |$i:ident, $m:ident| $step:expr, $flush:expr) => {
+        let mut $i = 0;
+        while $i < $n {
+            let end = $n.min($i + SHORT);
+            while $i < end {
+                let $m = $S::LANES.min(end - $i);
+                $step;
+                $i += $m;
+            }
+            $flush;
+        }
+    };
+}
+
+/// Mean and variance of a row of float32: two passes over what the first cache holds, from the first element on, which keeps all digits of rows
+/// far from 0.
+///
+/// # Safety
+/// `x` must be readable for `n > 0` elements.
+#[inline(always)]
+unsafe fn moments<S: Simd>(s: S, x: *const f32, n: usize) -> (f64, f64) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let shift = s.splat(*x);
+        let (mut sum, mut total) = (s.zero(), 0.0);
+        short_runs!(s, S, n, |i, m| sum = s.add(sum, s.select(s.first(m), s.sub(load_lanes(s, x.add(i), m), shift), s.zero())), {
+            total += s.reduce_add(sum) as f64;
+            sum = s.zero();
+        });
+        let mean = total / n as f64;
+        let (near, mut squares) = (s.splat(mean as f32), 0.0);
+        short_runs!(
+            s,
+            S,
+            n,
+            |i, m| {
+                let d = s.select(s.first(m), s.sub(s.sub(load_lanes(s, x.add(i), m), shift), near), s.zero());
+                sum = s.fma(d, d, sum);
+            },
+            {
+                squares += s.reduce_add(sum) as f64;
+                sum = s.zero();
+            }
+        );
+        (*x as f64 + mean, squares / n as f64)
+    }
+}
+
+/// The sums of dy w and of dy w (x - mean) over a row of float32.
+///
+/// # Safety
+/// All must be readable for `n` elements.
+#[inline(always)]
+unsafe fn slopes<S: Simd>(s: S, dy: *const f32, x: *const f32, w: *const f32, mean: f64, n: usize) -> (f64, f64) {
+    // SAFETY: by the caller's promise. Lanes past the end have dy 0.
+    unsafe {
+        let mean = s.splat(mean as f32);
+        let (mut a, mut b, mut totals) = (s.zero(), s.zero(), (0.0, 0.0));
+        short_runs!(
+            s,
+            S,
+            n,
+            |i, m| {
+                let g = s.mul(load_lanes(s, dy.add(i), m), load_lanes(s, w.add(i), m));
+                a = s.add(a, g);
+                b = s.fma(g, s.sub(load_lanes(s, x.add(i), m), mean), b);
+            },
+            {
+                totals = (totals.0 + s.reduce_add(a) as f64, totals.1 + s.reduce_add(b) as f64);
+                (a, b) = (s.zero(), s.zero());
+            }
+        );
+        totals
+    }
+}
+
 impl<T: Float> Kernel for Rows<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let n = self.w.len();
         for (r, (x, y)) in self.x.chunks_exact(n).zip(self.y.chunks_exact_mut(n)).enumerate() {
             // Shifted by the first element, the squares stay near the variance: one pass is as good as two.
             let shift = x[0].to_f64();
-            let (a, b) = lane_sums(n, |i| {
-                // SAFETY: i < n, the length of the row.
-                let d = unsafe { *x.get_unchecked(i) }.to_f64() - shift;
-                (d, d * d)
-            });
-            let m = shift + a / n as f64;
-            let v = (b - a * (a / n as f64)) / n as f64;
+            let (m, v) = if T::DTYPE == DType::F32 {
+                // SAFETY: a row of n float32.
+                unsafe { moments(s, x.as_ptr().cast(), n) }
+            } else {
+                let (a, b) = lane_sums(n, |i| {
+                    let d = x[i].to_f64() - shift;
+                    (d, d * d)
+                });
+                (shift + a / n as f64, (b - a * (a / n as f64)) / n as f64)
+            };
             let rstd = 1.0 / (if v < 0.0 { 0.0 } else { v } + self.eps).sqrt();
             // SAFETY: one statistic a row; rows belong to one task.
             unsafe {
@@ -156,9 +233,45 @@ impl<T: Float> Kernel for Rows<'_, T> {
                 self.rstd.set(self.first + r, rstd);
             }
             let (m, rstd) = (<T::Acc>::from_f64(m), <T::Acc>::from_f64(rstd));
+            if T::DTYPE == DType::F32 {
+                let (w, b) = (self.w.as_ptr().cast(), self.b.as_ptr().cast());
+                // SAFETY: x and y are float32, and all have n elements.
+                unsafe { scaled(s, x.as_ptr().cast(), [m.to_f64() as f32, rstd.to_f64() as f32], [w, b], y.as_mut_ptr().cast(), n, self.stream) };
+                continue;
+            }
             for (((&x, y), &w), &b) in x.iter().zip(y).zip(self.w).zip(self.b) {
                 *y = T::from_acc((x.acc() - m) * rstd * w + b);
             }
+        }
+        if self.stream {
+            s.fence();
+        }
+    }
+}
+
+/// y = (x - mean) * rstd * w + b over a row of float32; where `stream`, past the caches if `y` is aligned (the caller fences).
+///
+/// # Safety
+/// `x`, `w` and `b` must be readable, `y` writable for `len` elements.
+#[inline(always)]
+unsafe fn scaled<S: Simd>(s: S, x: *const f32, stats: [f32; 2], [w, b]: [*const f32; 2], y: *mut f32, len: usize, stream: bool) {
+    let whole = len / S::LANES * S::LANES;
+    let (mean, rstd) = (s.splat(stats[0]), s.splat(stats[1]));
+    // SAFETY: by the caller's promise.
+    unsafe {
+        macro_rules! run {
+            ($stream:literal) => {
+                for i in (0..whole).step_by(S::LANES) {
+                    let v = s.mul(s.mul(s.sub(s.load(x.add(i)), mean), rstd), s.load(w.add(i)));
+                    put::<S, $stream>(s, y.add(i), s.add(v, s.load(b.add(i))));
+                }
+            };
+        }
+        if stream && y.addr().is_multiple_of(4 * S::LANES) { run!(true) } else { run!(false) }
+        let (i, n) = (whole, len - whole);
+        if n > 0 {
+            let v = s.mul(s.mul(s.sub(s.load_partial(x.add(i), n), mean), rstd), s.load_partial(w.add(i), n));
+            s.store_partial(y.add(i), n, s.add(v, s.load_partial(b.add(i), n)));
         }
     }
 }
@@ -188,13 +301,19 @@ pub fn layer_norm_grad(
         let w = &*w;
         let (data, grad) = (x.slice::<T>(), dy.slice::<T>());
         let (mean, rstd) = (Read::new(mean), Read::new(rstd));
-        cx.par_chunks_mut(dx.slice_mut::<T>(), (GRAIN / features).max(1) * features, |start, dx| {
+        let (partial, cx) = cx.split_scratch::<f64>(size.partials());
+        let to = SyncPtr(partial.as_mut_ptr());
+        let sums = ParamSums { dy: grad, x: data, features, mean, rstd };
+        // A chunk's rows, and while they are in the caches the sums over them.
+        cx.par_chunks_mut(dx.slice_mut::<T>(), size.chunk() * features, |start, dx| {
             let end = start + dx.len();
             let rows = GradRows { dy: &grad[start..end], x: &data[start..end], w, dx, first: start / features, mean, rstd };
             if T::DTYPE == DType::F32 { vectorize(rows) } else { rows.run(Scalar) }
+            for block in 0..column_blocks(size) {
+                // SAFETY: this chunk is one task's.
+                unsafe { chunk_sums(size, &sums, 0, start / features / size.chunk(), block, to) };
+            }
         });
-        let (partial, cx) = cx.split_scratch::<f64>(size.partials());
-        column_sums(&cx, size, &ParamSums { dy: grad, x: data, features, mean, rstd }, partial);
         set_stats(dbias, |c| joined(partial, size, 0, c).0);
         set_stats(dweight, |c| joined(partial, size, 0, c).1);
         Ok(())
@@ -237,16 +356,20 @@ struct GradRows<'a, T: Float> {
 impl<T: Float> Kernel for GradRows<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let n = self.w.len();
         let w = self.w;
         for (r, ((dy, x), dx)) in self.dy.chunks_exact(n).zip(self.x.chunks_exact(n)).zip(self.dx.chunks_exact_mut(n)).enumerate() {
             let (m, rstd) = (self.mean.at(self.first + r), self.rstd.at(self.first + r));
-            let (c1, c2) = lane_sums(n, |i| {
-                // SAFETY: i < n, the length of the rows and of w.
-                let (dy, x, w) = unsafe { (dy.get_unchecked(i).to_f64(), x.get_unchecked(i).to_f64(), w.get_unchecked(i).to_f64()) };
-                (dy * w, dy * w * (x - m))
-            });
+            let (c1, c2) = if T::DTYPE == DType::F32 {
+                // SAFETY: rows of n float32.
+                unsafe { slopes(s, dy.as_ptr().cast(), x.as_ptr().cast(), w.as_ptr().cast(), m, n) }
+            } else {
+                lane_sums(n, |i| {
+                    let g = dy[i].to_f64() * w[i].to_f64();
+                    (g, g * (x[i].to_f64() - m))
+                })
+            };
             let (c1, c2) = (c1 / n as f64, c2 * rstd / n as f64);
             let a = |v: f64| <T::Acc>::from_f64(v);
             let (m, rstd, c1, c2) = (a(m), a(rstd), a(c1), a(c2 * rstd));

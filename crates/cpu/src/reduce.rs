@@ -341,10 +341,24 @@ unsafe fn columns<F: Fold>(x: *const F::T, rows: usize, step: isize, acc: &mut [
     // SAFETY: by the caller's promise.
     unsafe {
         let mut i = 0;
-        // Four rows a visit to the accumulators: stores are what is scarce.
+        // Four rows a visit to the accumulators: stores are what is scarce. Arrays of constant length become vectors where accumulators are as wide
+        // as elements; else the plain loop does better.
+        const TOGETHER: usize = 16;
+        let whole = if size_of::<F::A>() == size_of::<F::T>() { acc.len() / TOGETHER * TOGETHER } else { 0 };
         while i + 4 <= rows {
             let row: [*const F::T; 4] = std::array::from_fn(|k| x.offset((i + k) as isize * step));
-            for (c, a) in acc.iter_mut().enumerate() {
+            for c in (0..whole).step_by(TOGETHER) {
+                let mut sums: [F::A; TOGETHER] = *acc.as_ptr().add(c).cast();
+                for row in row {
+                    let x: [F::T; TOGETHER] = *row.add(c).cast();
+                    for l in 0..TOGETHER {
+                        sums[l] = F::step(sums[l], x[l]);
+                    }
+                }
+                *acc.as_mut_ptr().add(c).cast() = sums;
+            }
+            for (c, a) in acc[whole..].iter_mut().enumerate() {
+                let c = whole + c;
                 let v = F::step(F::step(*a, *row[0].add(c)), *row[1].add(c));
                 *a = F::step(F::step(v, *row[2].add(c)), *row[3].add(c));
             }

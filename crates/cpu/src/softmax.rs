@@ -2,12 +2,17 @@
 //!
 //! f32 runs over vectors: along a row where the dimension is the last, across 64 neighbouring columns where it is not. The other types run the
 //! plain form in float64. A row that holds NaN, +infinity, or -infinity alone gives NaN, as in PyTorch.
-use crate::strided::{GRAIN, ReadPtr, around};
+use crate::strided::{GRAIN, ReadPtr, around, load, store};
 use ferrograd_simd::{Kernel, Simd, math, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Result, SyncPtr, View, ViewMut, rules, with_float};
 
-/// Columns a task takes at once where the dimension is not the last.
-const COLUMNS: usize = 64;
+/// Most columns that are taken side by side where the dimension is not the last.
+const COLUMNS: usize = 256;
+
+/// Columns that are taken side by side: as many as let a block stay in the second cache between its passes.
+fn columns(n: usize) -> usize {
+    ((1 << 16) / n).clamp(64, COLUMNS)
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
@@ -89,74 +94,141 @@ fn single(cx: &Cx, form: Form, sources: [&[f32]; 2], out: &mut [f32], outer: usi
             // SAFETY: whole rows inside the tensors; each task writes its own.
             unsafe {
                 let (x, dy, out) = (x.get().add(at), dy.get().add(at), out.get().add(at));
-                vectorize(Block { form, x, dy, out, lines: rows.len(), n, inner })
+                vectorize(Rows { form, x, dy, out, rows: rows.len(), n })
             }
         });
     } else {
-        let blocks = inner.div_ceil(COLUMNS);
-        cx.par_ranges(outer * blocks, (GRAIN / 2 / (n * COLUMNS)).max(1), |range| {
+        let columns = columns(n).min(inner);
+        let blocks = inner.div_ceil(columns);
+        cx.par_ranges(outer * blocks, (GRAIN / 2 / (n * columns)).max(1), |range| {
             for block in range {
-                let column = block % blocks * COLUMNS;
+                let column = block % blocks * columns;
                 let at = block / blocks * n * inner + column;
                 // SAFETY: the columns of a block inside the tensors; each task writes its own.
                 unsafe {
                     let (x, dy, out) = (x.get().add(at), dy.get().add(at), out.get().add(at));
-                    vectorize(Block { form, x, dy, out, lines: COLUMNS.min(inner - column), n, inner })
+                    vectorize(Columns { form, x, dy, out, columns: columns.min(inner - column), n, inner })
                 }
             }
         });
     }
 }
 
-/// Rows one after the other (`inner` 1), or columns side by side.
-struct Block {
+/// Rows one after the other.
+struct Rows {
     form: Form,
     x: *const f32,
     dy: *const f32,
     out: *mut f32,
-    lines: usize,
+    rows: usize,
     n: usize,
-    inner: usize,
 }
 
-impl Kernel for Block {
+impl Kernel for Rows {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut done = 0;
-        while done < self.lines {
-            let (line, at, step) = if self.inner == 1 {
-                (Line::row(s, self.n), done * self.n, 1)
-            } else {
-                let columns = S::LANES.min(self.lines - done);
-                (Line::columns(s, self.n, self.inner, columns), done, columns)
-            };
-            // SAFETY: the line lies inside the block by construction.
+        let line = Line::row(s, self.n);
+        for row in 0..self.rows {
+            let at = row * self.n;
+            // SAFETY: the row lies inside the block.
             unsafe { line.apply(s, self.form, self.x.add(at), self.dy.add(at), self.out.add(at)) };
-            done += step;
         }
     }
 }
 
-/// The vectors that make up one row, or up to `LANES` columns.
+/// Up to `COLUMNS` neighbouring columns of `n` elements `inner` apart: pass after pass over the rows, so that memory is read in the order in
+/// which it lies (elements of one column often share a set of the first cache).
+struct Columns {
+    form: Form,
+    x: *const f32,
+    dy: *const f32,
+    out: *mut f32,
+    columns: usize,
+    n: usize,
+    inner: usize,
+}
+
+impl Kernel for Columns {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // A number a column: the maximum, and a sum or what is made of it.
+        let (mut max, mut sum) = ([f32::NEG_INFINITY; COLUMNS], [0f32; COLUMNS]);
+        let (max, sum) = (max.as_mut_ptr(), sum.as_mut_ptr());
+        let Columns { form, x, dy, out, columns, n, inner } = self;
+        // Calls `$body` for the vectors of each row: `$at` in the tensors, `$c` among the columns, `$m` lanes.
+        macro_rules! pass {
+            (|$at:ident, $c:ident, $m:ident| $body:expr) => {
+                for row in 0..n {
+                    let mut $c = 0;
+                    while $c < columns {
+                        let ($at, $m) = (row * inner + $c, S::LANES.min(columns - $c));
+                        $body;
+                        $c += S::LANES;
+                    }
+                }
+            };
+        }
+        // SAFETY: the columns lie inside the tensors; `max` and `sum` have room for whole vectors, since COLUMNS is a multiple of LANES.
+        unsafe {
+            match form {
+                Form::Softmax | Form::LogSoftmax => {
+                    pass!(|at, c, m| {
+                        let (v, old) = (load(s, x.add(at), m), s.load(max.add(c)));
+                        s.store(max.add(c), s.select(s.gt(v, old), v, old));
+                    });
+                    pass!(|at, c, m| {
+                        let e = math::exp_down(s, s.sub(load(s, x.add(at), m), s.load(max.add(c))));
+                        if form == Form::Softmax {
+                            store(s, out.add(at), m, e);
+                        }
+                        s.store(sum.add(c), s.add(s.load(sum.add(c)), e));
+                    });
+                    for c in (0..columns).step_by(S::LANES) {
+                        let total = s.load(sum.add(c));
+                        s.store(sum.add(c), if form == Form::Softmax { s.div(s.splat(1.0), total) } else { math::log(s, total) });
+                    }
+                    pass!(|at, c, m| {
+                        let last = s.load(sum.add(c));
+                        let y = if form == Form::Softmax {
+                            s.mul(load(s, out.add(at), m), last)
+                        } else {
+                            s.sub(s.sub(load(s, x.add(at), m), s.load(max.add(c))), last)
+                        };
+                        store(s, out.add(at), m, y);
+                    });
+                }
+                Form::SoftmaxGrad => {
+                    pass!(|at, c, m| s.store(sum.add(c), s.fma(load(s, x.add(at), m), load(s, dy.add(at), m), s.load(sum.add(c)))));
+                    pass!(|at, c, m| {
+                        store(s, out.add(at), m, s.mul(load(s, x.add(at), m), s.sub(load(s, dy.add(at), m), s.load(sum.add(c)))));
+                    });
+                }
+                Form::LogSoftmaxGrad => {
+                    pass!(|at, c, m| s.store(sum.add(c), s.add(s.load(sum.add(c)), load(s, dy.add(at), m))));
+                    pass!(|at, c, m| {
+                        let p = math::exp_down(s, load(s, x.add(at), m));
+                        store(s, out.add(at), m, s.fnma(p, s.load(sum.add(c)), load(s, dy.add(at), m)));
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The vectors that make up one row.
 pub(crate) struct Line {
     steps: usize,
-    stride: usize,
-    /// Steps of which all lanes are used; the others use `tail`.
+    /// Steps of which all lanes are used; the last may use only `tail`.
     full: usize,
     tail: usize,
-    /// Sums and maxima run over the lanes too.
-    across: bool,
 }
 
 impl Line {
     #[inline(always)]
     pub(crate) fn row<S: Simd>(_: S, n: usize) -> Line {
-        Line { steps: n.div_ceil(S::LANES), stride: S::LANES, full: n / S::LANES, tail: n % S::LANES, across: true }
-    }
-    #[inline(always)]
-    fn columns<S: Simd>(_: S, n: usize, inner: usize, columns: usize) -> Line {
-        Line { steps: n, stride: inner, full: if columns == S::LANES { n } else { 0 }, tail: columns, across: false }
+        Line { steps: n.div_ceil(S::LANES), full: n / S::LANES, tail: n % S::LANES }
     }
     /// # Safety
     /// The line must be readable at `p`.
@@ -165,9 +237,9 @@ impl Line {
         // SAFETY: by the caller's promise.
         unsafe {
             if i < self.full {
-                return s.load(p.add(i * self.stride));
+                return s.load(p.add(i * S::LANES));
             }
-            s.select(s.first(self.tail), s.load_partial(p.add(i * self.stride), self.tail), s.splat(fill))
+            s.select(s.first(self.tail), s.load_partial(p.add(i * S::LANES), self.tail), s.splat(fill))
         }
     }
     /// # Safety
@@ -175,15 +247,11 @@ impl Line {
     #[inline(always)]
     pub(crate) unsafe fn store<S: Simd>(&self, s: S, p: *mut f32, i: usize, v: S::F) {
         // SAFETY: by the caller's promise.
-        unsafe { if i < self.full { s.store(p.add(i * self.stride), v) } else { s.store_partial(p.add(i * self.stride), self.tail, v) } }
+        unsafe { if i < self.full { s.store(p.add(i * S::LANES), v) } else { s.store_partial(p.add(i * S::LANES), self.tail, v) } }
     }
     #[inline(always)]
     pub(crate) fn steps(&self) -> std::ops::Range<usize> {
         0..self.steps
-    }
-    #[inline(always)]
-    fn total<S: Simd>(&self, s: S, v: S::F) -> S::F {
-        if self.across { s.splat(s.reduce_add(v)) } else { v }
     }
     /// The maximum, NaN left out.
     ///
@@ -191,13 +259,23 @@ impl Line {
     /// As for [`Line::load`].
     #[inline(always)]
     pub(crate) unsafe fn max<S: Simd>(&self, s: S, x: *const f32) -> S::F {
-        let mut max = s.splat(f32::NEG_INFINITY);
-        for i in self.steps() {
-            // SAFETY: by the caller's promise.
-            let v = unsafe { self.load(s, x, i, f32::NEG_INFINITY) };
-            max = s.select(s.gt(v, max), v, max);
+        // Four at a time: each waits for its own last comparison alone.
+        let mut max = [s.splat(f32::NEG_INFINITY); 4];
+        let mut i = 0;
+        while i < self.steps {
+            for (k, max) in max.iter_mut().enumerate() {
+                if i + k < self.steps {
+                    // SAFETY: by the caller's promise.
+                    let v = unsafe { self.load(s, x, i + k, f32::NEG_INFINITY) };
+                    *max = s.select(s.gt(v, *max), v, *max);
+                }
+            }
+            i += 4;
         }
-        if self.across { s.splat(s.reduce_max(max)) } else { max }
+        for k in 1..4 {
+            max[0] = s.select(s.gt(max[k], max[0]), max[k], max[0]);
+        }
+        s.splat(s.reduce_max(max[0]))
     }
     /// The sum of exp(x - max), and the terms stored in `out` unless it is null.
     ///
@@ -207,16 +285,16 @@ impl Line {
     pub(crate) unsafe fn exp_sum<S: Simd>(&self, s: S, x: *const f32, max: S::F, out: *mut f32) -> S::F {
         let mut sum = s.zero();
         for i in self.steps() {
-            // SAFETY: by the caller's promise. Lanes of no line are exp(-infinity) = 0 in a row, and never read in columns.
+            // SAFETY: by the caller's promise. Lanes past the end are exp(-infinity) = 0.
             unsafe {
-                let e = math::exp(s, s.sub(self.load(s, x, i, f32::NEG_INFINITY), max));
+                let e = math::exp_down(s, s.sub(self.load(s, x, i, f32::NEG_INFINITY), max));
                 if !out.is_null() {
                     self.store(s, out, i, e);
                 }
                 sum = s.add(sum, e);
             }
         }
-        self.total(s, sum)
+        s.splat(s.reduce_add(sum))
     }
     /// # Safety
     /// The line must be readable at `x` and `dy`, writable at `out`.
@@ -244,7 +322,7 @@ impl Line {
                     for i in self.steps() {
                         dot = s.fma(self.load(s, x, i, 0.0), self.load(s, dy, i, 0.0), dot);
                     }
-                    let dot = self.total(s, dot);
+                    let dot = s.splat(s.reduce_add(dot));
                     for i in self.steps() {
                         let (y, dy) = (self.load(s, x, i, 0.0), self.load(s, dy, i, 0.0));
                         self.store(s, out, i, s.mul(y, s.sub(dy, dot)));
@@ -255,10 +333,10 @@ impl Line {
                     for i in self.steps() {
                         sum = s.add(sum, self.load(s, dy, i, 0.0));
                     }
-                    let sum = self.total(s, sum);
+                    let sum = s.splat(s.reduce_add(sum));
                     for i in self.steps() {
                         let (y, dy) = (self.load(s, x, i, 0.0), self.load(s, dy, i, 0.0));
-                        self.store(s, out, i, s.fnma(math::exp(s, y), sum, dy));
+                        self.store(s, out, i, s.fnma(math::exp_down(s, y), sum, dy));
                     }
                 }
             }

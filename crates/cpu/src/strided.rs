@@ -1,10 +1,46 @@
 //! Nested loops over several operands' strides, and the sizes at which work is cut.
+use ferrograd_simd::Simd;
 use ferrograd_tensor::{MAX_RANK, View, ViewMut, with_element};
 use std::ops::Range;
 
 /// Elements a task: large enough to hide a fork, small enough that few tasks keep many threads busy. Part of the results' order: a
 /// constant.
 pub(crate) const GRAIN: usize = 32 * 1024;
+
+/// Results of this many bytes leave the caches before anybody reads them: they are written past them, which spares the reading of their lines.
+/// No result depends on it. (The tests take a size that they reach.)
+const LARGE: usize = if cfg!(test) { 1 << 12 } else { 32 << 20 };
+
+/// Whether a result of `bytes` is better written past the caches.
+pub(crate) fn streams(bytes: usize) -> bool {
+    bytes >= LARGE
+}
+
+/// Stores a vector, past the caches where `STREAM`.
+///
+/// # Safety
+/// As for [`Simd::store`], or for [`Simd::stream`].
+#[inline(always)]
+pub(crate) unsafe fn put<S: Simd, const STREAM: bool>(s: S, p: *mut f32, v: S::F) {
+    // SAFETY: by the caller's promise.
+    unsafe { if STREAM { s.stream(p, v) } else { s.store(p, v) } }
+}
+
+/// # Safety
+/// `m` elements must be readable, m <= LANES.
+#[inline(always)]
+pub(crate) unsafe fn load<S: Simd>(s: S, p: *const f32, m: usize) -> S::F {
+    // SAFETY: by the caller's promise.
+    unsafe { if m == S::LANES { s.load(p) } else { s.load_partial(p, m) } }
+}
+
+/// # Safety
+/// `m` elements must be writable, m <= LANES.
+#[inline(always)]
+pub(crate) unsafe fn store<S: Simd>(s: S, p: *mut f32, m: usize, v: S::F) {
+    // SAFETY: by the caller's promise.
+    unsafe { if m == S::LANES { s.store(p, v) } else { s.store_partial(p, m, v) } }
+}
 
 /// Loops over `N` operands of one shape. Sizes of 1 are dropped, dimensions that step evenly in every operand are merged,
 /// so that the last one is as long as it can be. There is always at least one dimension.

@@ -42,6 +42,40 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(p, x) }
     }
     #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: Self::F) {
+        // SAFETY: the features are there (see the token) and memory is as the caller promised.
+        unsafe { _mm256_stream_ps(p, x) }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every x86-64 has it.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
+    unsafe fn turn(self, from: *const u32, from_step: isize, to: *mut u32, to_step: isize, streamed: bool) {
+        // SAFETY: the features are there (see the token) and memory is as the caller promised.
+        unsafe {
+            let r: [__m256; 8] = std::array::from_fn(|k| _mm256_loadu_ps(from.offset(k as isize * from_step).cast()));
+            let mut t = r;
+            for k in 0..4 {
+                t[2 * k] = _mm256_unpacklo_ps(r[2 * k], r[2 * k + 1]);
+                t[2 * k + 1] = _mm256_unpackhi_ps(r[2 * k], r[2 * k + 1]);
+            }
+            let mut u = t;
+            for k in 0..2 {
+                u[4 * k] = _mm256_shuffle_ps::<0x44>(t[4 * k], t[4 * k + 2]);
+                u[4 * k + 1] = _mm256_shuffle_ps::<0xee>(t[4 * k], t[4 * k + 2]);
+                u[4 * k + 2] = _mm256_shuffle_ps::<0x44>(t[4 * k + 1], t[4 * k + 3]);
+                u[4 * k + 3] = _mm256_shuffle_ps::<0xee>(t[4 * k + 1], t[4 * k + 3]);
+            }
+            for k in 0..8 {
+                let row = if k < 4 { _mm256_permute2f128_ps::<0x20>(u[k], u[k + 4]) } else { _mm256_permute2f128_ps::<0x31>(u[k - 4], u[k]) };
+                let to = to.offset(k as isize * to_step).cast();
+                if streamed { _mm256_stream_ps(to, row) } else { _mm256_storeu_ps(to, row) }
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, n: usize) -> Self::F {
         // SAFETY: the features are there (see the token) and memory is as the caller promised.
         unsafe { _mm256_maskload_ps(p, _mm256_castps_si256(self.first(n))) }
@@ -96,6 +130,17 @@ impl Simd for Avx2 {
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
         // SAFETY: the features are there (see the token).
         unsafe { _mm256_min_ps(a, b) }
+    }
+    // Where either is NaN, the instruction answers its second operand.
+    #[inline(always)]
+    fn at_least(self, a: Self::F, low: Self::F) -> Self::F {
+        // SAFETY: the features are there (see the token).
+        unsafe { _mm256_max_ps(low, a) }
+    }
+    #[inline(always)]
+    fn at_most(self, a: Self::F, high: Self::F) -> Self::F {
+        // SAFETY: the features are there (see the token).
+        unsafe { _mm256_min_ps(high, a) }
     }
     #[inline(always)]
     fn max_nan(self, a: Self::F, b: Self::F) -> Self::F {

@@ -48,6 +48,48 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(p, x) }
     }
     #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: Self::F) {
+        // SAFETY: the features are there (see the token) and memory is as the caller promised.
+        unsafe { _mm512_stream_ps(p, x) }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every x86-64 has it.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
+    unsafe fn turn(self, from: *const u32, from_step: isize, to: *mut u32, to_step: isize, streamed: bool) {
+        // SAFETY: the features are there (see the token) and memory is as the caller promised.
+        unsafe {
+            let mut r: [__m512i; 16] = std::array::from_fn(|k| _mm512_loadu_si512(from.offset(k as isize * from_step).cast()));
+            let mut t = r;
+            for k in 0..8 {
+                t[2 * k] = _mm512_unpacklo_epi32(r[2 * k], r[2 * k + 1]);
+                t[2 * k + 1] = _mm512_unpackhi_epi32(r[2 * k], r[2 * k + 1]);
+            }
+            for k in 0..4 {
+                r[4 * k] = _mm512_unpacklo_epi64(t[4 * k], t[4 * k + 2]);
+                r[4 * k + 1] = _mm512_unpackhi_epi64(t[4 * k], t[4 * k + 2]);
+                r[4 * k + 2] = _mm512_unpacklo_epi64(t[4 * k + 1], t[4 * k + 3]);
+                r[4 * k + 3] = _mm512_unpackhi_epi64(t[4 * k + 1], t[4 * k + 3]);
+            }
+            for k in 0..4 {
+                t[k] = _mm512_shuffle_i32x4::<0x88>(r[k], r[k + 4]);
+                t[k + 4] = _mm512_shuffle_i32x4::<0xdd>(r[k], r[k + 4]);
+                t[k + 8] = _mm512_shuffle_i32x4::<0x88>(r[k + 8], r[k + 12]);
+                t[k + 12] = _mm512_shuffle_i32x4::<0xdd>(r[k + 8], r[k + 12]);
+            }
+            for k in 0..8 {
+                r[k] = _mm512_shuffle_i32x4::<0x88>(t[k], t[k + 8]);
+                r[k + 8] = _mm512_shuffle_i32x4::<0xdd>(t[k], t[k + 8]);
+            }
+            for (k, r) in r.into_iter().enumerate() {
+                let to = to.offset(k as isize * to_step).cast();
+                if streamed { _mm512_stream_si512(to, r) } else { _mm512_storeu_si512(to, r) }
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, n: usize) -> Self::F {
         // SAFETY: the features are there (see the token) and memory is as the caller promised.
         unsafe { _mm512_maskz_loadu_ps(first(n), p) }
@@ -86,6 +128,17 @@ impl Simd for Avx512 {
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
         // SAFETY: the features are there (see the token).
         unsafe { _mm512_min_ps(a, b) }
+    }
+    // Where either is NaN, the instruction answers its second operand.
+    #[inline(always)]
+    fn at_least(self, a: Self::F, low: Self::F) -> Self::F {
+        // SAFETY: the features are there (see the token).
+        unsafe { _mm512_max_ps(low, a) }
+    }
+    #[inline(always)]
+    fn at_most(self, a: Self::F, high: Self::F) -> Self::F {
+        // SAFETY: the features are there (see the token).
+        unsafe { _mm512_min_ps(high, a) }
     }
     #[inline(always)]
     fn max_nan(self, a: Self::F, b: Self::F) -> Self::F {

@@ -19,6 +19,34 @@ pub trait Simd: Copy + 'static {
     /// # Safety
     /// `p` must be writable for `LANES` elements.
     unsafe fn store(self, p: *mut f32, x: Self::F);
+    /// As [`Simd::store`], past the caches where the path can: for results that are too large to stay there, whose lines then are not read before
+    /// they are written. [`Simd::fence`] must follow before anybody else may read them.
+    ///
+    /// # Safety
+    /// `p` must be writable for `LANES` elements and aligned to as many.
+    #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: Self::F) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.store(p, x) }
+    }
+    /// Ends a run of [`Simd::stream`].
+    #[inline(always)]
+    fn fence(self) {}
+    /// Transposes a block of `LANES` x `LANES` elements of 4 bytes: rows `from_step` apart at `from` become columns of rows `to_step` apart at `to`.
+    ///
+    /// # Safety
+    /// Both blocks must be in memory that is ours to read and to write. `streamed`: every row of `to` is aligned to its length, and
+    /// [`Simd::fence`] follows.
+    #[inline(always)]
+    unsafe fn turn(self, from: *const u32, from_step: isize, to: *mut u32, to_step: isize, streamed: bool) {
+        let _ = streamed;
+        for i in 0..Self::LANES as isize {
+            for j in 0..Self::LANES as isize {
+                // SAFETY: by the caller's promise.
+                unsafe { *to.offset(i * to_step + j) = *from.offset(j * from_step + i) }
+            }
+        }
+    }
     /// The first `n` lanes from memory, the others 0. Touches nothing past them.
     ///
     /// # Safety
@@ -55,11 +83,20 @@ pub trait Simd: Copy + 'static {
         let smaller = self.select(self.lt(a, b), a, b);
         self.select(self.is_nan(a), a, smaller)
     }
+    /// `a`, or `low` where it is less; NaN stays NaN, and a bound that is NaN does not bind.
+    #[inline(always)]
+    fn at_least(self, a: Self::F, low: Self::F) -> Self::F {
+        self.select(self.lt(a, low), low, a)
+    }
+    /// As [`Simd::at_least`], from above.
+    #[inline(always)]
+    fn at_most(self, a: Self::F, high: Self::F) -> Self::F {
+        self.select(self.gt(a, high), high, a)
+    }
     /// `a` kept within bounds; NaN stays NaN.
     #[inline(always)]
     fn clamp(self, a: Self::F, low: Self::F, high: Self::F) -> Self::F {
-        let a = self.select(self.lt(a, low), low, a);
-        self.select(self.gt(a, high), high, a)
+        self.at_most(self.at_least(a, low), high)
     }
     /// To the nearest integer, halves to even.
     fn round(self, a: Self::F) -> Self::F;

@@ -1,5 +1,5 @@
 use super::{Compiled, Run};
-use crate::strided::{GRAIN, Nest};
+use crate::strided::{GRAIN, Nest, streams};
 use ferrograd_tensor::{Cx, DType, Element, Layout, SyncPtr, View, ViewMut, with_element};
 use std::mem::MaybeUninit;
 
@@ -81,10 +81,11 @@ pub(super) fn aligned(cx: &Cx, row: Compiled, x: &View, y: &View, a: f64, b: f64
         return false;
     }
     let (x, y) = (x.slice::<f32>(), y.slice::<f32>());
+    let stream = streams(4 * out.numel());
     cx.par_chunks_mut(out.slice_mut::<f32>(), GRAIN, |first, part| {
         let (x, y) = (x[first..].as_ptr(), y[first..].as_ptr());
         // SAFETY: x and y have the result's length, so `part.len()` elements lie behind each pointer.
-        unsafe { (row.single)(&Run { x, x_step: 1, y, y_step: 1, out: part.as_mut_ptr(), len: part.len(), a, b }) }
+        unsafe { (row.single)(&Run { x, x_step: 1, y, y_step: 1, out: part.as_mut_ptr(), len: part.len(), a, b, stream }) }
     });
     true
 }
@@ -92,6 +93,7 @@ pub(super) fn aligned(cx: &Cx, row: Compiled, x: &View, y: &View, a: f64, b: f64
 fn all<C: Compute, const N: usize>(cx: &Cx, row: unsafe fn(&Run<C>), operands: [Operand; N], a: f64, b: f64, out: &mut ViewMut) {
     let flat = operands.each_ref().map(|o| if o.dtype == C::DTYPE { o.flat_step() } else { None });
     if out.dtype() == C::DTYPE && flat.iter().all(Option::is_some) {
+        let stream = streams(4 * out.numel());
         let sources = std::array::from_fn::<_, N, _>(|k| (operands[k].base, flat[k].unwrap_or(0)));
         cx.par_chunks_mut(out.slice_mut::<C>(), GRAIN, |first, part| {
             let [(x, x_step), (y, y_step)] = [sources[0], sources[N - 1]].map(|(base, step)| {
@@ -99,12 +101,12 @@ fn all<C: Compute, const N: usize>(cx: &Cx, row: unsafe fn(&Run<C>), operands: [
                 (unsafe { base.get().cast::<C>().cast_const().add(first * step) }, step)
             });
             // SAFETY: `len` elements lie behind each pointer, steps considered.
-            unsafe { row(&Run { x, x_step, y, y_step, out: part.as_mut_ptr(), len: part.len(), a, b }) }
+            unsafe { row(&Run { x, x_step, y, y_step, out: part.as_mut_ptr(), len: part.len(), a, b, stream }) }
         });
         return;
     }
     let nest = Nest::new(out.dims(), std::array::from_fn(|k| operands[k].layout.strides()));
-    let work = Work { row, operands, nest, a, b, out_dtype: out.dtype() };
+    let work = Work { row, operands, nest, a, b, out_dtype: out.dtype(), stream: streams(4 * out.numel()) };
     let out_base = SyncPtr(with_element!(out.dtype(), T => out.ptr_mut::<T>().cast::<u8>()));
     cx.par_ranges(out.numel(), GRAIN, |range| {
         // SAFETY: `out` is contiguous and ours; ranges are disjoint and inside it; the operands have its shape.
@@ -119,6 +121,7 @@ struct Work<C, const N: usize> {
     a: f64,
     b: f64,
     out_dtype: DType,
+    stream: bool,
 }
 
 impl<C: Compute, const N: usize> Work<C, N> {
@@ -193,7 +196,7 @@ impl<C: Compute, const N: usize> Work<C, N> {
             unsafe {
                 let place = out.add(at * self.out_dtype.size());
                 let to = if out_direct { place.cast::<C>() } else { result.as_mut_ptr().cast() };
-                (self.row)(&Run { x, x_step, y, y_step, out: to, len, a: self.a, b: self.b });
+                (self.row)(&Run { x, x_step, y, y_step, out: to, len, a: self.a, b: self.b, stream: self.stream && out_direct });
                 if !out_direct {
                     store(self.out_dtype, std::slice::from_raw_parts(to, len), place);
                 }

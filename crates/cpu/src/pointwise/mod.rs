@@ -31,6 +31,8 @@ struct Run<C> {
     len: usize,
     a: f64,
     b: f64,
+    /// The result is too large for the caches (f32 alone looks at it).
+    stream: bool,
 }
 
 /// A row compiled for each type that something is computed in.
@@ -67,6 +69,14 @@ impl<R: Row> Kernel for Vectors<'_, R> {
                 y = one_y.as_ptr();
             }
             let mut i = 0;
+            if run.stream && run.out.addr().is_multiple_of(4 * S::LANES) {
+                while i + S::LANES <= run.len {
+                    let v = R::vector(s, s.load(x.add(i * run.x_step)), s.load(y.add(i * run.y_step)), a, b);
+                    s.stream(run.out.add(i), v);
+                    i += S::LANES;
+                }
+                s.fence();
+            }
             while i + S::LANES <= run.len {
                 let v = R::vector(s, s.load(x.add(i * run.x_step)), s.load(y.add(i * run.y_step)), a, b);
                 s.store(run.out.add(i), v);

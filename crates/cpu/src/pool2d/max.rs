@@ -74,14 +74,18 @@ impl<T: Float> Kernel for Row<'_, T> {
             let wide = cols.window(ox);
             for (block, (y, index)) in y.chunks_mut(BLOCK).zip(index.chunks_mut(BLOCK)).enumerate() {
                 let len = y.len();
-                // Minus infinity at no place, so that the first element is always taken.
+                // Minus infinity at no place, for windows of padding alone; the first element is taken whatever it is.
                 let (mut best, mut at) = ([T::from_f64(f64::NEG_INFINITY); BLOCK], [-1i32; BLOCK]);
+                let mut first = true;
                 for iy in high.indices() {
                     for ix in wide.indices() {
                         let place = iy * cols.len + ix;
                         let x = &self.x[(base + place) * self.c + block * BLOCK..][..len];
-                        if len == BLOCK {
-                            let x: &[T; BLOCK] = x.try_into().expect("a whole block");
+                        if first {
+                            best[..len].copy_from_slice(x);
+                            at = [place as i32; BLOCK];
+                            first = false;
+                        } else if let Ok(x) = <&[T; BLOCK]>::try_from(x) {
                             take(&mut best, &mut at, x, place as i32);
                         } else {
                             take(&mut best[..len], &mut at[..len], x, place as i32);
@@ -99,8 +103,9 @@ impl<T: Float> Kernel for Row<'_, T> {
 fn take<T: Float>(best: &mut [T], at: &mut [i32], x: &[T], place: i32) {
     for ((best, at), x) in best.iter_mut().zip(at).zip(x) {
         let (v, b) = (x.acc(), best.acc());
-        #[allow(clippy::eq_op)] // NaN alone differs from itself.
-        let better = (v > b) | ((v != v) & (b == b)) | (*at < 0);
+        // Larger or NaN, unless NaN has won already; NaN alone differs from itself.
+        #[allow(clippy::eq_op, clippy::neg_cmp_op_on_partial_ord)]
+        let better = !(v <= b) & (b == b);
         *best = if better { *x } else { *best };
         *at = if better { place } else { *at };
     }
