@@ -17,6 +17,21 @@ export function* tensorsOf(value: unknown): Generator<Tensor> {
   else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) yield* tensorsOf(item)
 }
 
+/** The same values under handles of its own: freeing them leaves the tensors themselves alone. */
+export function aliasOf<T>(value: T): T {
+  if (isTensor(value)) return value.detach() as T
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, aliasOf(item)])) as T
+}
+
+/**
+ * Tensors that a source gave are its own: it may hold them and give them again. Nobody else frees them, so that one made on the way is the
+ * garbage collector's, which is meant and no reason to warn.
+ */
+export function leaveToOwner(batch: unknown): void {
+  for (const value of tensorsOf(batch)) if (!value.disposed && value._scope === null) value._leaveScope()
+}
+
 /** Frees all tensors of a batch. */
 export function disposeBatch(batch: Batch): void {
   for (const value of tensorsOf(batch)) if (!value.disposed) value.dispose()
