@@ -39,6 +39,9 @@ function explain(code: string, path: string, writing: boolean): [fault: string, 
   }
 }
 
+/** Answers to a path, after which nothing can have been written. */
+const neverBegun: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'])
+
 /**
  * `error` as a `FileError` that names the operation, the path, what happened and the way out; what is no answer of the system, and what is
  * said already, stays as it is. `note` is a clause on what became of the files.
@@ -47,7 +50,8 @@ export function fileError(operation: string, path: string, error: unknown, { wri
   const { code } = error as Partial<SystemError>
   if (error instanceof FerrogradError || !(error instanceof Error) || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error
   const [fault, way] = explain(code, path, writing)
-  return new FileError(`${operation}: ${path}: ${fault}${note === undefined ? '' : `; ${note}`} (${code}).\n  ${way}`, { op: operation, cause: error }, code, path)
+  const became = note === undefined || neverBegun.has(code) ? '' : `; ${note}`
+  return new FileError(`${operation}: ${path}: ${fault}${became} (${code}).\n  ${way}`, { op: operation, cause: error }, code, path)
 }
 
 /** Runs `work`, whose refusals by the system become a `FileError`. */

@@ -1,7 +1,7 @@
 import { captureContext } from './context.js'
 import { inspect } from 'node:util'
 import { arrayFor, byteSize, DTYPES, type DType, type FloatDType, isFloat, type TypedArray } from './dtype.js'
-import { DeviceError, DisposedError, DTypeError, ShapeError, ValueError } from './errors.js'
+import { DeviceError, DisposedError, DTypeError, OutOfMemoryError, ShapeError, ValueError } from './errors.js'
 import type { GraphNode } from './graph.js'
 import { warn } from './log.js'
 import { check, commands, completion, free, native } from './native.js'
@@ -192,14 +192,14 @@ export class Tensor<D extends DType = DType> {
   /** The values, in stream order: a snapshot that later changes do not touch. float16 and bfloat16 come as float32, bool as 0 and 1. */
   data(): Promise<DataOf<D>> {
     const source = this.#readable()
-    const target = arrayFor(source.dtype, source.size)
+    const target = arrayOf(source)
     native.read(source._slot, source._generation, bytesOf(target))
     return ownPromise(completion().then(() => target as DataOf<D>))
   }
   /** As `data`, but blocks the thread until the values are there. */
   dataSync(): DataOf<D> {
     const source = this.#readable()
-    const target = arrayFor(source.dtype, source.size)
+    const target = arrayOf(source)
     native.readSync(source._slot, source._generation, bytesOf(target))
     check()
     return target as DataOf<D>
@@ -371,13 +371,14 @@ const collector = new FinalizationRegistry<Held>((own) => {
   account(own, -1)
 })
 /** Bytes that the collector is to free: all of them, and those that nobody meant to leave to it (parameters and optimizer state are meant to live). */
-const weight = { all: 0, stray: 0, strays: 0, reported: 0 }
-/** Strays are warned of from so many bytes on; after a warning, when they are four times what it told of. */
+const weight = { all: 0, stray: 0, strays: 0, piled: 0, reported: 0 }
+/** Strays are warned of when so many bytes are piled up; after a warning, when they are four times as many. */
 let warnAt = 32 * 2 ** 20
-/** A loop that piles up tensors makes many; a few large ones are data, held on purpose. */
-const fewest = 16
+/** The most that one tensor counts for: a loop that piles up tensors makes many, a few large ones are data, held on purpose. */
+const share = warnAt / 16
 /** Strays made since they were last looked at: to look costs a call. */
 let unseen = 0
+const lookEvery = 16
 let lookingLater = false
 
 /** @internal A tensor outside any scope is freed by the garbage collector, which has to know its weight. */
@@ -399,7 +400,8 @@ function account({ bytes, deliberate }: Held, count: 1 | -1): void {
   if (!deliberate) {
     weight.stray += count * bytes
     weight.strays += count
-    if (count === 1 && ++unseen >= fewest && weight.stray >= warnAt) lookAtStrays()
+    weight.piled += count * Math.min(bytes, share)
+    if (count === 1 && ++unseen >= lookEvery && weight.piled >= warnAt) lookAtStrays()
   }
   if (Math.abs(weight.all - weight.reported) < 2 ** 20) return
   native.adjustExternal(weight.all - weight.reported)
@@ -408,25 +410,39 @@ function account({ bytes, deliberate }: Held, count: 1 | -1): void {
 /** Warns where strays do hold what their shapes say: memory that was refused, or is yet to be had, holds nothing. */
 function lookAtStrays(delay = 20): void {
   unseen = 0
-  if (weight.stray < warnAt || weight.strays < fewest) return
+  if (weight.piled < warnAt) return
   const meant = weight.all - weight.stray
   const bytes = Math.min(weight.stray, native.memory()[0]! - meant)
   if (bytes >= warnAt) return warnOfStrays(bytes)
   // The device may be behind, and the loop over when it has done what was asked.
   if (lookingLater || delay > 1000) return
   lookingLater = true
-  setTimeout(() => {
+  const look = (): void => {
     lookingLater = false
+    clearTimeout(timer)
+    process.off('beforeExit', look)
     lookAtStrays(4 * delay)
-  }, delay).unref()
+  }
+  const timer = setTimeout(look, delay).unref()
+  process.once('beforeExit', look)
 }
 function warnOfStrays(bytes: number): void {
-  warnAt = 4 * bytes
+  warnAt = 4 * weight.piled
   warn(
     'FERROGRAD_UNSCOPED',
     `${weight.strays} tensors outside any scope hold ${Math.round(bytes / 2 ** 20)} MiB; the garbage collector frees them late, and in a `
     + 'synchronous loop never. Wrap the loop\'s body in scope(() => ...), or dispose() of what you no longer need.',
   )
+}
+
+/** An array for a tensor's values. JavaScript's own error would name neither. */
+function arrayOf({ dtype, size, shape }: Tensor): TypedArray {
+  try {
+    return arrayFor(dtype, size)
+  } catch (error) {
+    const gigabytes = ((size * byteSize(dtype)) / 2 ** 30).toFixed(1)
+    throw new OutOfMemoryError(`data: an array of ${gigabytes} GiB for the values of [${shape.join(', ')}] cannot be had. Reduce the tensor first, or read parts of it: x.narrow(0, 0, 1000).`, { op: 'data', cause: error })
+  }
 }
 
 function bytesOf(array: TypedArray): Uint8Array {

@@ -19,7 +19,7 @@ const pile = (count: number): Tensor[] => Array.from({ length: count }, () => ze
 
 // These come before the first warning, which is the last for some time.
 test('a few large tensors, data sets and memory that was refused are not warned of', async () => {
-  expect(await warningsOf(() => zeros([40 * 2 ** 18]))).toEqual([])
+  expect(await warningsOf(() => [zeros([40 * 2 ** 18]), ...Array.from({ length: 100 }, () => zeros([4]))])).toEqual([])
   const sets = Array.from({ length: 20 }, () => data.dataset({ inputs: new Float32Array(2 ** 20), inputShape: [2 ** 10], labels: new Int32Array(2 ** 10) }))
   expect(await warningsOf(() => { for (const { inputs, labels } of sets) expect(inputs.shape[0]).toBe(labels.shape[0]) })).toEqual([])
   expect(device.memory().live).toBeGreaterThan(80 * 2 ** 20)
@@ -28,6 +28,8 @@ test('a few large tensors, data sets and memory that was refused are not warned 
   expect(await warningsOf(async () => {
     const refused = zeros([200_000, 200_000])
     await expect(refused.sum().item()).rejects.toThrow(OutOfMemoryError)
+    // No array of JavaScript's could take its values either.
+    expect(() => refused.data()).toThrow(OutOfMemoryError)
     return [refused, ...Array.from({ length: 200 }, () => zeros([4]))]
   })).toEqual([])
 })

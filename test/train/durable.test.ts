@@ -172,7 +172,7 @@ test('a missing folder is named, not a temporary file', async () => {
   const error = (await saveSafetensors(path, state(1)).catch((reason: unknown) => reason)) as NodeJS.ErrnoException
   expect(error).toBeInstanceOf(FileError)
   expect(error.code).toBe('ENOENT')
-  expect(error.message).toContain(`the folder ${join(folder, 'nowhere')} does not exist`)
+  expect(error.message).toContain(`the folder ${join(folder, 'nowhere')} does not exist, or takes no new entries (ENOENT).`)
   expect(error.message).toMatch(/Make the folder first/)
   expect(error.message).not.toContain('.tmp')
 })
