@@ -92,6 +92,21 @@ describe('an iterable', () => {
     expect(await batch.labels.tolist()).toEqual(all.labels.slice(0, 8))
   })
 
+  test('may dispose of what it gave when it is asked for the next', async () => {
+    const trainer = new Trainer(classifier(), { loss: 'crossEntropy' })
+    const wanted = await trainer.evaluate(all, { batchSize: 8 })
+    function* tidy(size: number): Generator<data.Batch> {
+      for (let at = 0; at < 24; at += size) {
+        const batch = size === 1 ? { inputs: floats(all.inputs[at]!), labels: int32([all.labels[at]!]).reshape([]) } : batchOf(at, at + size)
+        yield batch
+        batch.inputs.dispose()
+        batch.labels.dispose()
+      }
+    }
+    expect(await trainer.evaluate(tidy(8))).toEqual(wanted)
+    expect(await trainer.evaluate(tidy(1), { batchSize: 8 })).toEqual(wanted)
+  })
+
   test('of fresh tensors does not pile them up, and is not warned of', async () => {
     const warnings: unknown[] = []
     const listen = (warning: Error & { code?: string }): void => { if (warning.code === 'FERROGRAD_UNSCOPED') warnings.push(warning.message) }
@@ -104,7 +119,11 @@ describe('an iterable', () => {
         yield { inputs: zeros([256, 4096]), labels: zeros([256, 1]) }
       }
     }
+    async function* single(): AsyncGenerator<data.Sample> {
+      for (let i = 0; i < 200; i++) yield { inputs: zeros([2 ** 18]), labels: zeros([1]) }
+    }
     await new Trainer(new nn.Linear(4096, 1), { loss: 'mse' }).evaluate(large())
+    await new Trainer(new nn.Linear(2 ** 18, 1), { loss: 'mse' }).evaluate(single(), { batchSize: 4 })
     process.off('warning', listen)
     expect(warnings).toEqual([])
     // 1.2 GiB in all.

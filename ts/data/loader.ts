@@ -1,5 +1,5 @@
 // Batches in a seeded order, made ahead of their use, and given back.
-import { noGrad, scope, ValueError } from '../index.js'
+import { noGrad, scope, type Tensor, ValueError } from '../index.js'
 import { augmentBatch, mixup } from './augment.js'
 import { aliasOf, type Batch, disposeBatch, leaveToOwner } from './batch.js'
 import { checkOptions, type ChosenOptions, complete, type LoaderOptions } from './loader-options.js'
@@ -168,18 +168,28 @@ export class DataLoader implements AsyncIterable<Batch> {
     let last: Promise<unknown> = Promise.resolve()
     const take = async (): Promise<Batch | null> => {
       const samples: Sample[] = []
+      const held: Tensor[] = []
       const size = this.batchSize ?? 1
-      while (samples.length < size && !ended) {
-        const { done, value } = await iterator.next()
-        if (done === true) ended = true
-        else samples.push(value)
+      try {
+        while (samples.length < size && !ended) {
+          const { done, value } = await iterator.next()
+          if (done === true) ended = true
+          else {
+            leaveToOwner(value)
+            // Handles of our own: a generator may dispose of what it gave when it is asked for the next.
+            samples.push(aliasOf(value, held))
+          }
+        }
+        if (samples.length === 0 || (samples.length < size && this.#options.dropLast)) return null
+        const at = place++
+        if (at >= from) {
+          const { labelDType } = this.#options
+          return this.#finish(() => (this.batchSize === null ? toBatch(samples[0] as Batch, labelDType) : collate(samples, labelDType)), epoch, at)
+        }
+      } finally {
+        for (const alias of held) alias.dispose()
       }
-      if (samples.length === 0 || (samples.length < size && this.#options.dropLast)) return null
-      const at = place++
-      if (this.batchSize !== null) return at < from ? take() : this.#finish(() => collate(samples, this.#options.labelDType), epoch, at)
-      const batch = samples[0] as Batch
-      leaveToOwner(batch)
-      return at < from ? take() : this.#finish(() => toBatch(batch, this.#options.labelDType), epoch, at)
+      return take()
     }
     const next: Batches = () => {
       const result = last.then(take)
