@@ -99,14 +99,3 @@ test('a gradient that was freed says by what, and a clone of it lives on', async
     expect(await copy.tolist()).toEqual([[1, 2]])
   }
 })
-
-test('a checkpoint runs its function twice: a BatchNorm inside counts the batch twice, as in PyTorch', async () => {
-  const moved = async (checkpointed: boolean): Promise<number> => {
-    const norm = new nn.BatchNorm1d(2, { momentum: 0.5 })
-    const x = tensor([[1, 2], [3, 4]], { requiresGrad: true })
-    const y = checkpointed ? checkpoint((h) => norm.forward(h), x) : norm.forward(x)
-    y.square().sum().backward()
-    return Number((await norm.stateDict()['runningMean']!.data())[0])
-  }
-  expect([await moved(false), await moved(true)]).toEqual([1, 1.5])
-})
