@@ -85,6 +85,17 @@ export class ScopeError extends FerrogradError {
 export class FileFormatError extends FerrogradError {
   constructor(message: string, details?: ErrorDetails) { super(message, details, 'ERR_FILE_FORMAT') }
 }
+/**
+ * A file that the system would not let be read or written: a full disk, a missing folder, no permission. `code` is the system's (`ENOSPC`,
+ * `ENOENT` ...), as on Node's own errors, and `cause` is that error.
+ */
+export class FileError extends FerrogradError {
+  readonly path: string
+  constructor(message: string, details: ErrorDetails, code: string, path: string) {
+    super(message, details, code)
+    this.path = path
+  }
+}
 /** A checkpoint or state that belongs to another model. */
 export class CheckpointError extends FerrogradError {
   constructor(message: string, details?: ErrorDetails) { super(message, details, 'ERR_CHECKPOINT') }

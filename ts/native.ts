@@ -159,7 +159,9 @@ function callError(): FerrogradError {
   const [op, message] = error.message.includes('\u001f') ? error.message.split('\u001f') as [string, string] : [error.op, error.message]
   const late = op !== error.op || error.op === 'dataSync'
   const module = late ? commands[1]! : currentModule
-  return fromNative(error.code, op, message, { module: modulePathOf(module), callSite: late ? callStackOf(module) : undefined })
+  // Whose handle it was is not known here.
+  const hint = error.code === 'ERR_DISPOSED' && !late ? ' A .grad is freed by zeroGrad() and by the next backward(): keep p.grad.clone().' : ''
+  return fromNative(error.code, op, message + hint, { module: modulePathOf(module), callSite: late ? callStackOf(module) : undefined })
 }
 
 /** Lists a handle as free; the addon hears of it with the next call. */

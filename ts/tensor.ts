@@ -1,7 +1,7 @@
 import { captureContext } from './context.js'
 import { inspect } from 'node:util'
 import { arrayFor, byteSize, DTYPES, type DType, type FloatDType, isFloat, type TypedArray } from './dtype.js'
-import { DeviceError, DisposedError, DTypeError, ShapeError, ValueError } from './errors.js'
+import { DeviceError, DisposedError, DTypeError, OutOfMemoryError, ShapeError, ValueError } from './errors.js'
 import type { GraphNode } from './graph.js'
 import { warn } from './log.js'
 import { check, commands, completion, free, native } from './native.js'
@@ -65,6 +65,8 @@ export class Tensor<D extends DType = DType> {
   #hidden = -1
   #requiresGrad = false
   #grad: Tensor | null = null
+  /** Freed by what took its place in `.grad`; the error on its use says so. */
+  #wasGradient = false
   #hooks: ((gradient: Tensor) => Tensor | void)[] | null = null
 
   /** @internal Tensors come from `tensor`, `zeros` and the like, or from ops. */
@@ -118,7 +120,10 @@ export class Tensor<D extends DType = DType> {
   get isLeaf(): boolean {
     return this._node === null
   }
-  /** What `backward` summed up here; null before, and after `zeroGrad`. Setting null frees it. */
+  /**
+   * What `backward` summed up here; null before, and after `zeroGrad`. The tensor belongs to its owner: `zeroGrad()`, the next `backward()`
+   * and an assignment free it, so that no training loop piles them up. Keep `p.grad.clone()` for later (PyTorch leaves it to whoever holds it).
+   */
   get grad(): Tensor | null {
     captureContext()?.touchGradient(this)
     return this.#grad
@@ -130,7 +135,9 @@ export class Tensor<D extends DType = DType> {
     }
     const before = this.#grad
     this.#grad = value
-    if (before !== null && before !== value) before.dispose()
+    if (before === null || before === value) return
+    before.#wasGradient = true
+    before.dispose()
   }
   /** @internal Replaces the gradient without freeing the one before. */
   _swapGrad(value: Tensor | null): Tensor | null {
@@ -185,14 +192,14 @@ export class Tensor<D extends DType = DType> {
   /** The values, in stream order: a snapshot that later changes do not touch. float16 and bfloat16 come as float32, bool as 0 and 1. */
   data(): Promise<DataOf<D>> {
     const source = this.#readable()
-    const target = arrayFor(source.dtype, source.size)
+    const target = arrayOf(source)
     native.read(source._slot, source._generation, bytesOf(target))
     return ownPromise(completion().then(() => target as DataOf<D>))
   }
   /** As `data`, but blocks the thread until the values are there. */
   dataSync(): DataOf<D> {
     const source = this.#readable()
-    const target = arrayFor(source.dtype, source.size)
+    const target = arrayOf(source)
     native.readSync(source._slot, source._generation, bytesOf(target))
     check()
     return target as DataOf<D>
@@ -216,6 +223,8 @@ export class Tensor<D extends DType = DType> {
   /** Float16 and bfloat16 are read as float32, which holds each of their values. */
   #readable(): Tensor {
     if (this.device === 'meta') throw new DeviceError('data: a tensor on the meta device has a shape but no values. Run the model on the cpu.')
+    if (this.disposed && this.#wasGradient)
+      throw new DisposedError(`data: this gradient [${this.shape.join(', ')}] was freed by zeroGrad(), the next backward() or another value for .grad. Keep a copy: p.grad.clone().`)
     if (this.disposed) throw new DisposedError(`data: the tensor [${this.shape.join(', ')}] was disposed of, or its scope has closed. Keep it with keep(t), or return it from the scope.`)
     return this.dtype === 'float16' || this.dtype === 'bfloat16' ? late.cast(this, 'float32') : this
   }
@@ -362,8 +371,15 @@ const collector = new FinalizationRegistry<Held>((own) => {
   account(own, -1)
 })
 /** Bytes that the collector is to free: all of them, and those that nobody meant to leave to it (parameters and optimizer state are meant to live). */
-const weight = { all: 0, stray: 0, strays: 0, reported: 0 }
+const weight = { all: 0, stray: 0, strays: 0, piled: 0, reported: 0 }
+/** Strays are warned of when so many bytes are piled up; after a warning, when they are four times as many. */
 let warnAt = 32 * 2 ** 20
+/** The most that one tensor counts for: a loop that piles up tensors makes many, a few large ones are data, held on purpose. */
+const share = warnAt / 16
+/** Strays made since they were last looked at: to look costs a call. */
+let unseen = 0
+const lookEvery = 16
+let lookingLater = false
 
 /** @internal A tensor outside any scope is freed by the garbage collector, which has to know its weight. */
 export function registerUnscoped(tensor: Tensor, deliberate: boolean = isDeliberate()): void {
@@ -384,19 +400,49 @@ function account({ bytes, deliberate }: Held, count: 1 | -1): void {
   if (!deliberate) {
     weight.stray += count * bytes
     weight.strays += count
-    if (weight.stray >= warnAt) warnOfStrays()
+    weight.piled += count * Math.min(bytes, share)
+    if (count === 1 && ++unseen >= lookEvery && weight.piled >= warnAt) lookAtStrays()
   }
   if (Math.abs(weight.all - weight.reported) < 2 ** 20) return
   native.adjustExternal(weight.all - weight.reported)
   weight.reported = weight.all
 }
-function warnOfStrays(): void {
-  warnAt *= 4
+/** Warns where strays do hold what their shapes say: memory that was refused, or is yet to be had, holds nothing. */
+function lookAtStrays(delay = 20): void {
+  unseen = 0
+  if (weight.piled < warnAt) return
+  const meant = weight.all - weight.stray
+  const bytes = Math.min(weight.stray, native.memory()[0]! - meant)
+  if (bytes >= warnAt) return warnOfStrays(bytes)
+  // The device may be behind, and the loop over when it has done what was asked.
+  if (lookingLater || delay > 1000) return
+  lookingLater = true
+  const look = (): void => {
+    lookingLater = false
+    clearTimeout(timer)
+    process.off('beforeExit', look)
+    lookAtStrays(4 * delay)
+  }
+  const timer = setTimeout(look, delay).unref()
+  process.once('beforeExit', look)
+}
+function warnOfStrays(bytes: number): void {
+  warnAt = 4 * weight.piled
   warn(
     'FERROGRAD_UNSCOPED',
-    `${weight.strays} tensors outside any scope hold ${Math.round(weight.stray / 2 ** 20)} MiB; the garbage collector frees them late, and in a `
+    `${weight.strays} tensors outside any scope hold ${Math.round(bytes / 2 ** 20)} MiB; the garbage collector frees them late, and in a `
     + 'synchronous loop never. Wrap the loop\'s body in scope(() => ...), or dispose() of what you no longer need.',
   )
+}
+
+/** An array for a tensor's values. JavaScript's own error would name neither. */
+function arrayOf({ dtype, size, shape }: Tensor): TypedArray {
+  try {
+    return arrayFor(dtype, size)
+  } catch (error) {
+    const gigabytes = ((size * byteSize(dtype)) / 2 ** 30).toFixed(1)
+    throw new OutOfMemoryError(`data: an array of ${gigabytes} GiB for the values of [${shape.join(', ')}] cannot be had. Reduce the tensor first, or read parts of it: x.narrow(0, 0, 1000).`, { op: 'data', cause: error })
+  }
 }
 
 function bytesOf(array: TypedArray): Uint8Array {

@@ -52,6 +52,10 @@ describe('the command line', () => {
       [['train', 'cnn', '--data', 'digits', '--out', at('x'), '--optimizer', 'magic'], /--optimizer is adam/],
       [['train', 'cnn', '--speed', '9'], /Unknown option '--speed'/],
       [['predict', at('x')], /which images is missing/],
+      [['train', 'cnn', '--out', at('x'), '--lr', '-1'], /train: --lr is a number of at least 0, not '-1': a negative rate would climb the loss/],
+      [['train', 'cnn', '--out', at('x'), '--lr=-1'], /train: --lr is a number of at least 0, not '-1'/],
+      [['train', 'cnn', '--out', '--seed', '3'], /--out is followed by '--seed', which looks like an option\.\n {2}If it is the value, write --out=--seed/],
+      [['train', 'cnn', '--out', at('x'), '--validation', '2'], /--validation is a number of at least 0 and below 1, not '2': it is the share of the training images/],
     ]
     for (const [args, message] of cases) {
       const { code, stdout, stderr } = await ferrograd(args)
@@ -81,6 +85,8 @@ describe('the command line', () => {
     expect(facts.cuda.note).not.toBe('')
     const limited = JSON.parse((await ferrograd(['doctor', '--json'], { env: { FERROGRAD_NUM_THREADS: '1' } })).stdout) as typeof facts
     expect(limited.threads.used).toBe(1)
+    const ignored = await ferrograd(['doctor'], { env: { FERROGRAD_NUM_THREADS: 'abc' } })
+    expect(ignored.stdout).toMatch(/^Threads +\d+ \(FERROGRAD_NUM_THREADS=abc is no whole number of at least 1 and is ignored, /m)
     const asked = await ferrograd(['doctor'], { env: { FERROGRAD_DEVICE: 'cuda', FERROGRAD_LOG: 'warn' } })
     expect(asked.code).toBe(0)
     expect(asked.stdout).toMatch(/^Device +none: FERROGRAD_DEVICE=cuda: cuda is not available: .+ Unset it, or set it to cpu\.$/m)
@@ -145,6 +151,30 @@ describe('train, evaluate, predict', () => {
     const broken = await ferrograd(['predict', at('run'), at('run', 'history.jsonl')])
     expect(broken.code).toBe(1)
     expect(broken.stderr).toMatch(/history\.jsonl: no image/)
+    const png = await readFile(at('others', 'blue', '0.png'))
+    await writeFile(at('trunc.png'), png.subarray(0, png.length - 40))
+    const cut = await ferrograd(['predict', at('run'), at('trunc.png')])
+    expect([cut.code, cut.stderr]).toEqual([1, `ferrograd: ${at('trunc.png')}: the PNG is cut off or damaged. Get it again, or leave it out.\n`])
+  })
+
+  it('does not write over a finished run unasked', async () => {
+    const before = await hash(at('run', 'model.safetensors'))
+    const again = await ferrograd([...train, '--data', at('squares'), '--size', '20', '--out', at('run')])
+    expect(again.code).toBe(1)
+    expect(again.stderr).toMatch(/run holds a finished run of 3 epochs\.\n {2}Train it longer with --resume --epochs 6, begin anew with --overwrite/)
+    // Its checkpoints may have been removed to save room.
+    await mkdir(at('bare'), { recursive: true })
+    await writeFile(at('bare', 'model.safetensors'), await readFile(at('run', 'model.safetensors')))
+    expect((await ferrograd([...train, '--data', at('squares'), '--size', '20', '--out', at('bare')])).stderr).toMatch(/bare holds a trained model\.\n {2}Replace it with --overwrite/)
+    expect([await hash(at('run', 'model.safetensors')), await hash(at('bare', 'model.safetensors'))]).toEqual([before, before])
+    const replaced = await ferrograd(['train', 'cnn', '--epochs', '1', '--data', at('squares'), '--size', '20', '--out', at('bare'), '--overwrite'])
+    expect(replaced.code, replaced.stderr).toBe(0)
+    expect(await hash(at('bare', 'model.safetensors'))).not.toBe(before)
+  }, 300_000)
+
+  it.runIf(process.platform === 'linux')('ends at a folder that the system does not make', async () => {
+    const { code, stderr } = await ferrograd([...train, '--data', at('squares'), '--size', '20', '--out', '/proc/ferrograd'])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^ferrograd: --out: \/proc\/ferrograd: the folder \/proc does not exist, or takes no new entries/)])
   })
 
   it('refuses other data, a foreign file and a damaged one', async () => {

@@ -81,3 +81,21 @@ test('the wrong kind of argument is named', () => {
   expect(() => x.sum('all')).toThrow(/^sum: /)
   expect(() => new nn.Linear(2, 2).forward(undefined as any)).toThrow(/^Linear.forward: cannot work with \(undefined\)/)
 })
+
+test('a gradient that was freed says by what, and a clone of it lives on', async () => {
+  for (const forget of [
+    (layer: nn.Linear) => layer.zeroGrad(),
+    (layer: nn.Linear, step: () => void) => step(),
+    (layer: nn.Linear) => { layer.weight.grad = null },
+  ]) {
+    const layer = new nn.Linear(2, 1)
+    const step = (): void => layer.forward(tensor([[1, 2]])).sum().backward()
+    step()
+    const [gradient, copy] = [layer.weight.grad!, layer.weight.grad!.clone()]
+    forget(layer, step)
+    // Whether it rejects or throws is the call's affair.
+    await expect((async () => gradient.data())()).rejects.toThrow(/this gradient \[1, 2\] was freed by zeroGrad\(\)[^]*p\.grad\.clone\(\)/)
+    expect(() => gradient.mul(2)).toThrow(/A \.grad is freed by zeroGrad\(\)[^]*p\.grad\.clone\(\)/)
+    expect(await copy.tolist()).toEqual([[1, 2]])
+  }
+})

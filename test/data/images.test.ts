@@ -163,8 +163,8 @@ describe('imageFolder', () => {
 
   it('names the file that cannot be read', async () => {
     const cases: [string, Uint8Array | string, RegExp][] = [
-      ['cut.png', encodePng(flat(30, 30, [1, 2, 3]), 30, 30, 3).subarray(0, 60), /cut\.png/],
-      ['cut.jpg', jpeg.encode({ width: 40, height: 30, data: Buffer.alloc(4800, 7) }, 90).data.subarray(0, 300), /cut\.jpg/],
+      ['cut.png', encodePng(flat(30, 30, [1, 2, 3]), 30, 30, 3).subarray(0, 60), /cut\.png: the PNG is cut off or damaged\. Get it again/],
+      ['cut.jpg', jpeg.encode({ width: 40, height: 30, data: Buffer.alloc(4800, 7) }, 90).data.subarray(0, 300), /cut\.jpg: the JPEG is cut off or damaged\. Get it again/],
       ['text.png', 'hello', /text\.png: no image/],
       ['empty.png', '', /empty\.png: the file is empty/],
       ['web.png', 'RIFF0000WEBPVP8 ', /a WebP image: convert it/],

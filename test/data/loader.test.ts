@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { data, ShapeError, tensor, type Tensor, ValueError } from '../../ts/index.js'
+import { data, randn, ShapeError, tensor, type Tensor, ValueError } from '../../ts/index.js'
 import { held, settled } from '../settle.js'
 
 const count = 23
@@ -171,6 +171,49 @@ describe('DataLoader', () => {
       },
     }
     expect(await labelsOf(data.loader(batches))).toEqual([[1, 2], [3]])
+  })
+
+  it('puts the samples of an iterable together where batchSize is given', async () => {
+    async function* samples(label: (i: number) => unknown): AsyncGenerator<data.Sample> {
+      for (let i = 0; i < 10; i++) yield { inputs: randn([4]), labels: label(i) }
+    }
+    const shapes: unknown[] = []
+    const labels: unknown[] = []
+    for (const label of [(i: number) => tensor(i % 3, { dtype: 'int32' }), (i: number) => i % 3]) {
+      for await (const batch of data.loader(samples(label), { batchSize: 4 })) {
+        shapes.push(batch.inputs.shape)
+        labels.push(await batch.labels.tolist())
+        expect(batch.labels.dtype).toBe('int32')
+      }
+    }
+    expect(shapes).toEqual([[4, 4], [4, 4], [2, 4], [4, 4], [4, 4], [2, 4]])
+    expect(labels.slice(0, 3)).toEqual([[0, 1, 2, 0], [1, 2, 0, 1], [2, 0]])
+    expect(labels.slice(3)).toEqual(labels.slice(0, 3))
+    for (const make of [data.loader, (source: data.Source) => new data.DataLoader(source)])
+      await expect(labelsOf(make(samples((i) => i)))).rejects.toThrow(/single samples[^]*Give batchSize/)
+  })
+
+  it('changes the batches of an iterable as it is told to', async () => {
+    const batches = [{ inputs: tensor([[1], [2]]), labels: tensor([1, 2], { dtype: 'int32' }) }]
+    const doubled: unknown[] = []
+    const augment = ({ inputs, labels }: data.Batch): data.Batch => ({ inputs: inputs.mul(2), labels })
+    for await (const { inputs } of data.loader(batches, { augment })) doubled.push(await inputs.tolist())
+    expect(doubled).toEqual([[[2], [4]]])
+    expect(() => data.loader(batches, { augment: { flp: true } as never })).toThrow(/no option 'flp'/)
+    expect(() => data.loader(batches, { shuffle: true })).toThrow(/shuffle: true wants samples by number/)
+    expect(() => data.loader(batches, { dropLast: true })).toThrow(/dropLast goes with single samples/)
+    await expect(labelsOf(data.loader(batches, { augment: (async (batch: data.Batch) => batch) as never }))).rejects.toThrow(/may not be async/)
+    const floats = data.loader([{ inputs: [[1]], labels: [3] }], { labelDType: 'float32' })
+    for await (const { labels } of floats) expect(labels.dtype).toBe('float32')
+  })
+
+  it('shuffles an array of samples, whose length it knows', async () => {
+    const samples = Array.from({ length: 10 }, (_, i) => ({ inputs: [i], labels: i }))
+    const loader = data.loader(samples, { batchSize: 4, shuffle: true })
+    expect(loader.length).toBe(3)
+    const order = (await labelsOf(loader)).flat()
+    expect(order).not.toEqual(samples.map(({ labels }) => labels))
+    expect(order.sort((a, b) => a - b)).toEqual(samples.map(({ labels }) => labels))
   })
 
   it('mixes pairs and their labels', async () => {

@@ -77,6 +77,6 @@ test('messages', () => {
   const gone = tensor([1, 2])
   gone.dispose()
   expect(() => gone.exp()).toThrowErrorMatchingInlineSnapshot(
-    `[DisposedError: exp: a tensor was used after it was disposed of (its scope has closed), or comes from another worker. Keep it with keep(t), return it from the scope, or pass it between workers with share().]`,
+    `[DisposedError: exp: a tensor was used after it was disposed of (its scope has closed), or comes from another worker. Keep it with keep(t), return it from the scope, or pass it between workers with share(). A .grad is freed by zeroGrad() and by the next backward(): keep p.grad.clone().]`,
   )
 })

@@ -196,6 +196,15 @@ describe('Progress', () => {
       if (before === undefined) delete process.env.NO_COLOR
       else process.env.NO_COLOR = before
     }
+    // A terminal that does not know its width says 0.
+    const unknown = new Sink()
+    unknown.columns = 0
+    const bar = new Progress('bar', unknown, () => 1e6)
+    bar.update(state(100))
+    const [, drawn = ''] = unknown.text.split('\r')
+    expect(drawn).toContain('100/200')
+    bar.end(state(200), { epoch: 0, loss: 0.25, lr: 1e-3, seconds: 2 })
+    expect(unknown.text).toMatch(/\r +\rEpoch {2}1\/12 {2}2\.0 s/)
     const stream = new Sink()
     let now = 0
     const lines = new Progress(true, stream, () => now)

@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { tensor, type Tensor, train, ValueError, zeros } from '../../ts/index.js'
+import { FileError, tensor, type Tensor, train, ValueError, zeros } from '../../ts/index.js'
 
 const { loadSafetensors, saveSafetensors, writeDurably } = train
 const posix = process.platform !== 'win32'
@@ -170,8 +170,10 @@ test.runIf(posix)('a file that is replaced keeps its mode, whatever the umask', 
 test('a missing folder is named, not a temporary file', async () => {
   const path = join(folder, 'nowhere', 'model.safetensors')
   const error = (await saveSafetensors(path, state(1)).catch((reason: unknown) => reason)) as NodeJS.ErrnoException
+  expect(error).toBeInstanceOf(FileError)
   expect(error.code).toBe('ENOENT')
-  expect(error.message).toContain(join(folder, 'nowhere'))
+  expect(error.message).toContain(`the folder ${join(folder, 'nowhere')} does not exist, or takes no new entries (ENOENT).`)
+  expect(error.message).toMatch(/Make the folder first/)
   expect(error.message).not.toContain('.tmp')
 })
 

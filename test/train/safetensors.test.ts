@@ -5,7 +5,7 @@ import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type DType, FileFormatError, nn, ones, tensor, type Tensor, train, zeros } from '../../ts/index.js'
+import { type DType, FileError, FileFormatError, nn, ones, tensor, type Tensor, train, zeros } from '../../ts/index.js'
 import { held, settled } from '../settle.js'
 
 const { inspectSafetensors, loadSafetensors, saveSafetensors } = train
@@ -109,7 +109,11 @@ describe('hostile and damaged files', () => {
 
   test('a folder, a missing file', async () => {
     await expect(loadSafetensors(folder)).rejects.toThrow(/is a folder/)
-    await expect(loadSafetensors(join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'ENOENT' })
+    const path = join(folder, 'nowhere')
+    const load = new nn.Linear(1, 1).load(path)
+    await expect(load).rejects.toThrow(FileError)
+    await expect(load).rejects.toMatchObject({ code: 'ENOENT', path, op: 'load', cause: { code: 'ENOENT', syscall: 'stat' } })
+    await expect(load).rejects.toThrow(`load: ${path}: there is no such file (ENOENT).\n  Look at the path; it was sought at ${path}.`)
   })
 
   test('names of Object.prototype are names', async () => {
@@ -262,7 +266,11 @@ describe('a save that fails', () => {
           return handle
         }) as typeof open,
       }
-      await expect(saveSafetensors(path, state(2), { fs: failing })).rejects.toMatchObject({ code: 'ENOSPC' })
+      const save = saveSafetensors(path, state(2), { fs: failing })
+      await expect(save).rejects.toThrow(FileError)
+      await expect(save).rejects.toMatchObject({ code: 'ENOSPC', path, cause: failure })
+      const became = call === 'folder' ? 'the new file stands, whole, but whether it would outlive a power cut is not known' : 'what was there before is unharmed'
+      await expect(save).rejects.toThrow(`save: ${path}: the disk is full; ${became} (ENOSPC).\n  Free some space`)
       // After the rename the new file stands, whole, though the folder was not synced.
       expect(await value(path)).toEqual(call === 'folder' ? [2, 2] : [1, 1])
       expect(await readdir(own)).toEqual(['model.safetensors'])
@@ -277,7 +285,11 @@ describe('a save that fails', () => {
     try {
       const path = join(disk, 'model.safetensors')
       await saveSafetensors(path, state(1))
-      if (mounted) await expect(saveSafetensors(path, { x: zeros([100_000]) })).rejects.toMatchObject({ code: 'ENOSPC' })
+      const refused = async (save: Promise<void>): Promise<void> => {
+        await expect(save).rejects.toThrow(FileError)
+        await expect(save).rejects.toMatchObject({ code: 'ENOSPC', path, message: expect.stringMatching(/^save: .*model\.safetensors: the disk is full; what was there before is unharmed/) as string })
+      }
+      if (mounted) await refused(saveSafetensors(path, { x: zeros([100_000]) }))
       else {
         const quota = 64 * 1024
         const full = {
@@ -296,7 +308,7 @@ describe('a save that fails', () => {
             return handle
           }) as typeof open,
         }
-        await expect(saveSafetensors(path, { x: zeros([100_000]) }, { fs: full })).rejects.toMatchObject({ code: 'ENOSPC' })
+        await refused(saveSafetensors(path, { x: zeros([100_000]) }, { fs: full }))
       }
       expect(await value(path)).toEqual([1, 1])
       expect(await readdir(disk)).toEqual(['model.safetensors'])

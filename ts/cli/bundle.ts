@@ -30,6 +30,14 @@ export async function saveBundle(folder: string, { model, card }: Bundle): Promi
   return path
 }
 
+/** Whether a folder holds what `saveBundle` wrote. */
+export function holdsModel(folder: string): Promise<boolean> {
+  return stat(join(folder, file)).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** Reads what `saveBundle` wrote; `path` is its folder or the file. @throws CheckpointError for other files */
 export async function loadBundle(path: string): Promise<Bundle> {
   const isFolder = await stat(path).then(

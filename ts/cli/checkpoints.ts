@@ -1,7 +1,9 @@
 // The checkpoints of an earlier run in the output folder.
-import { readdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, train } from '../index.js'
+import { withFileErrors } from '../internal.js'
+import { namesIn } from '../train/files.js'
 import type { Card } from './bundle.js'
 
 /** The options that a run's weights follow from: a resumed run must have the same. */
@@ -51,7 +53,7 @@ export async function earlierRun(folder: string): Promise<EarlierRun | null> {
 
 /** Removes an earlier run's checkpoints. */
 export async function removeCheckpoints(folder: string): Promise<void> {
-  for (const name of await names(folder)) await rm(join(folder, name))
+  for (const name of await names(folder)) await withFileErrors('remove', join(folder, name), true, () => rm(join(folder, name)))
 }
 
 /** Refuses to resume with options that would give other weights. `given` are those named on the command line. @throws CheckpointError */
@@ -68,7 +70,7 @@ export function checkSame({ path, options }: EarlierRun, given: Partial<RunOptio
 }
 
 async function names(folder: string): Promise<string[]> {
-  return (await readdir(folder).catch(() => [])).filter((name) => pattern.test(name))
+  return (await namesIn(folder)).filter((name) => pattern.test(name))
 }
 
 function stepOf(name: string): number {

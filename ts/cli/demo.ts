@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CancelledError, optim } from '../index.js'
 import { holdsCifar10 } from '../data/cifar10.js'
+import { withFileErrors } from '../internal.js'
 import { removeCheckpoints, type RunOptions } from './checkpoints.js'
 import { bold, describeError, percent, say, table } from './console.js'
 import { type Interrupt, listen } from './interrupt.js'
@@ -59,7 +60,7 @@ async function runDemo(
   const { images, name } = await chooseData(source, download)
   interrupt.begin()
   await removeCheckpoints(out)
-  await rm(join(out, 'report.svg'), { force: true })
+  await withFileErrors('remove', join(out, 'report.svg'), true, () => rm(join(out, 'report.svg'), { force: true }))
   const digits = name === 'digits'
   const options: RunOptions = {
     model: 'cnn',

@@ -25,6 +25,7 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
     threads: {
       used: info.threads,
       requested: info.requestedThreads ?? null,
+      note: threadsNote(info.requestedThreads),
       affinity: info.affinity,
       quota: info.quota ?? null,
       node: availableParallelism(),
@@ -40,10 +41,16 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
   return 0
 }
 
+/** Why FERROGRAD_NUM_THREADS is not followed; null where it is, or is not set. */
+function threadsNote(followed: number | undefined): string | null {
+  const asked = process.env.FERROGRAD_NUM_THREADS ?? ''
+  return asked.trim() === '' || followed !== undefined ? null : `FERROGRAD_NUM_THREADS=${asked} is no whole number of at least 1 and is ignored`
+}
+
 type Facts = {
   versions: Record<string, string | null>
   cpu: Record<string, string | null>
-  threads: Record<string, number | null>
+  threads: Record<'used' | 'affinity' | 'node', number> & Record<'requested' | 'quota', number | null> & { note: string | null }
   memory: Record<string, number | null>
   device: Record<'asked' | 'used' | 'note', string | null>
   cuda: { available: boolean; note: string }
@@ -53,7 +60,7 @@ type Facts = {
 
 function lines({ versions, cpu, threads, memory, device, cuda, log, folders }: Facts): string[][] {
   const why = [
-    threads.requested === null ? null : `FERROGRAD_NUM_THREADS=${threads.requested}`,
+    threads.note ?? (threads.requested === null ? null : `FERROGRAD_NUM_THREADS=${threads.requested}`),
     `${threads.affinity} processors may be used`,
     threads.quota === null ? 'no cgroup quota' : `cgroup quota of ${threads.quota} processors`,
   ]

@@ -1,11 +1,12 @@
 import { CancelledError, ValueError } from '../index.js'
-import { checkSame, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
+import { holdsModel } from './bundle.js'
+import { checkSame, type EarlierRun, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
 import { type Classifier, classifierNamed, classifierNames } from './classifiers.js'
 import { bold, percent, say } from './console.js'
 import { type Interrupt, listen } from './interrupt.js'
 import { loadImages } from './sources.js'
 import { runTraining } from './training.js'
-import { number, parse, UsageError, type Values } from './usage.js'
+import { type Limits, number, parse, UsageError, type Values } from './usage.js'
 
 const optimizers = ['adam', 'adamw', 'sgd', 'rmsprop', 'adagrad']
 
@@ -52,12 +53,7 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
 
 async function train(out: string, values: Values, given: Partial<RunOptions>, interrupt: Interrupt): Promise<number> {
   const earlier = await earlierRun(out)
-  if (earlier !== null && values.resume !== true && values.overwrite !== true && earlier.epoch < earlier.options.epochs) {
-    throw new ValueError(
-      `${out} holds a run that ended in epoch ${earlier.epoch + 1} of ${earlier.options.epochs}.\n` +
-        `  Go on with --resume, begin anew with --overwrite, or choose another --out.`,
-    )
-  }
+  if (values.resume !== true && values.overwrite !== true) await refuseOverwriting(out, earlier)
   const resumed = values.resume === true ? earlier : null
   if (values.resume === true && earlier === null) say(`There is no checkpoint in ${out}; training begins anew.`)
   if (resumed !== null) {
@@ -82,6 +78,21 @@ async function train(out: string, values: Values, given: Partial<RunOptions>, in
   return 0
 }
 
+/** Hours of work are not to be lost to a command that was typed again. @throws ValueError */
+async function refuseOverwriting(out: string, earlier: EarlierRun | null): Promise<void> {
+  if (earlier !== null && earlier.epoch < earlier.options.epochs)
+    throw new ValueError(
+      `${out} holds a run that ended in epoch ${earlier.epoch + 1} of ${earlier.options.epochs}.\n` +
+        `  Go on with --resume, begin anew with --overwrite, or choose another --out.`,
+    )
+  if (earlier !== null)
+    throw new ValueError(
+      `${out} holds a finished run of ${earlier.options.epochs} epochs.\n` +
+        `  Train it longer with --resume --epochs ${2 * earlier.options.epochs}, begin anew with --overwrite, or choose another --out.`,
+    )
+  if (await holdsModel(out)) throw new ValueError(`${out} holds a trained model.\n  Replace it with --overwrite, or choose another --out.`)
+}
+
 const defaults: RunOptions = {
   model: 'cnn',
   data: '',
@@ -101,14 +112,14 @@ function options(values: Values, { least }: Classifier): Partial<RunOptions> {
   const take = (
     name: string,
     key: 'epochs' | 'batchSize' | 'lr' | 'validation' | 'size' | 'seed',
-    limits: { whole?: boolean; min?: number },
+    limits: Limits,
   ): void => {
     if (values[name] !== undefined) given[key] = number('train', values, name, 0, limits)
   }
   take('epochs', 'epochs', { whole: true, min: 1 })
   take('batch-size', 'batchSize', { whole: true, min: 1 })
-  take('lr', 'lr', { min: 0 })
-  take('validation', 'validation', { min: 0 })
+  take('lr', 'lr', { min: 0, why: 'a negative rate would climb the loss instead of going down' })
+  take('validation', 'validation', { min: 0, below: 1, why: 'it is the share of the training images that is held out, as in 0.1' })
   take('size', 'size', { whole: true, min: least })
   take('seed', 'seed', { whole: true })
   if (typeof values.data === 'string') given.data = values.data

@@ -1,7 +1,7 @@
 // Training a model on images, from data to report: what `ferrograd train` and the demo share.
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { data, manualSeed, type nn, type optim, train } from '../index.js'
+import { makeFolder } from '../internal.js'
 import { type Card, checkFits, saveBundle } from './bundle.js'
 import type { RunOptions } from './checkpoints.js'
 import { type Classifier, classifierNamed } from './classifiers.js'
@@ -38,7 +38,7 @@ export interface TrainingResult {
  */
 export async function runTraining({ images, options, out, signal, resume, schedule }: TrainingJob): Promise<TrainingResult> {
   const { epochs, batchSize, seed, lr, optimizer, validation, augment } = options
-  await mkdir(out, { recursive: true })
+  await makeFolder('--out', out)
   const [side, , channels] = images.train.inputShape as readonly number[] as [number, number, number]
   const parts = await data.split(images.train, { validation, seed })
   const normalised = await data.normalise({ ...parts, test: images.test })

@@ -15,9 +15,25 @@ export type Values = Record<string, string | boolean | undefined>
 
 /** Parses the arguments of a command. @throws UsageError */
 export function parse(command: string, args: readonly string[], options: Options): { values: Values; files: string[] } {
+  const takesValue = (arg: string): boolean => arg.startsWith('--') && options[arg.slice(2)]?.type === 'string'
+  // A negative number is a value, if a wrong one: what is wrong with it is said by whoever wants the number.
+  const joined: string[] = []
+  for (const arg of args) {
+    const before = joined.at(-1)
+    if (before !== undefined && takesValue(before) && /^-[\d.]/.test(arg)) joined.splice(-1, 1, `${before}=${arg}`)
+    else joined.push(arg)
+  }
+  const dashed = joined.find((arg, i) => takesValue(arg) && joined[i + 1]?.startsWith('-') === true)
+  if (dashed !== undefined) {
+    const value = joined[joined.indexOf(dashed) + 1] as string
+    throw new UsageError(
+      `${command}: ${dashed} is followed by '${value}', which looks like an option.\n  If it is the value, write ${dashed}=${value}; if not, the value is missing.`,
+      command,
+    )
+  }
   try {
     const { values, positionals } = parseArgs({
-      args: [...args],
+      args: joined,
       options: { ...options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
       strict: true,
@@ -29,20 +45,32 @@ export function parse(command: string, args: readonly string[], options: Options
   }
 }
 
+/** What a number may be. */
+export interface Limits {
+  whole?: boolean
+  /** The least, itself allowed. */
+  min?: number
+  /** The end, itself not allowed. */
+  below?: number
+  /** The reason for the limits, where they are not obvious. */
+  why?: string
+}
+
 /** A number among the options. @throws UsageError */
 export function number(
   command: string,
   values: Values,
   name: string,
   fallback: number,
-  { whole = false, min = -Infinity }: { whole?: boolean; min?: number } = {},
+  { whole = false, min = -Infinity, below = Infinity, why }: Limits = {},
 ): number {
   const text = values[name]
   if (text === undefined) return fallback
   const value = Number(text)
-  const least = min > -Infinity ? ` of at least ${min}` : ''
-  if (text === '' || !Number.isFinite(value) || (whole && !Number.isInteger(value)) || value < min) {
-    throw new UsageError(`${command}: --${name} is ${whole ? 'a whole number' : 'a number'}${least}, not '${String(text)}'.`, command)
+  const range = `${min > -Infinity ? ` of at least ${min}` : ''}${below < Infinity ? ` and below ${below}` : ''}`
+  if (text === '' || !Number.isFinite(value) || (whole && !Number.isInteger(value)) || value < min || value >= below) {
+    const reason = why === undefined || !Number.isFinite(value) ? '' : `: ${why}`
+    throw new UsageError(`${command}: --${name} is ${whole ? 'a whole number' : 'a number'}${range}, not '${String(text)}'${reason}.`, command)
   }
   return value
 }
@@ -89,12 +117,12 @@ const train = `Trains a model on images and writes everything to a folder.
   --batch-size N       images a step (32)
   --lr X               learning rate (0.001)
   --optimizer NAME     adam, adamw, sgd, rmsprop, adagrad (adam)
-  --validation X       share of the training data held out to watch training (0.1)
+  --validation X       share of the training data, below 1, held out to watch training (0.1)
   --augment            shifts images at random, and mirrors colour images
   --size N             height and width of images from a folder (32); cnn takes 18 and more, lenet 16, vgg 8
   --seed S             same seed, same weights to the last bit (0)
   --resume             goes on from the newest checkpoint in --out
-  --overwrite          begins anew where --out holds a run that was stopped
+  --overwrite          begins anew where --out holds a run, stopped or finished
   --download           fetches CIFAR-10 (162 MiB) where it is not at hand
 
 Ctrl-C saves a checkpoint and ends with 130, SIGTERM likewise with 143; a second signal ends at once. The whole of

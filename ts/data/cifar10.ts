@@ -1,7 +1,7 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
-import { settle } from '../internal.js'
+import { makeFolder, settle, withFileErrors } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
 import { cacheFolder, candidates, download as fetchFile, namesIn, readBytes, untar } from './files.js'
 import { turns } from './turn.js'
@@ -103,7 +103,7 @@ async function fetchArchive(): Promise<void> {
   const folder = join(cacheFolder(), 'cifar10')
   const archive = join(cacheFolder(), 'cifar-10-binary.tar.gz')
   await fetchFile(url, sha256, archive)
-  await mkdir(folder, { recursive: true })
+  await makeFolder('download', folder)
   for (const [name, bytes] of untar(await readBytes(archive), archive))
-    if (/\.(bin|txt)$/.test(name)) await writeFile(join(folder, name), bytes)
+    if (/\.(bin|txt)$/.test(name)) await withFileErrors('download', join(folder, name), true, () => writeFile(join(folder, name), bytes))
 }

@@ -1,6 +1,6 @@
 // Data in memory: inputs and labels, row by row.
 import { noGrad, oneHot, scope, ShapeError, tensor, type Tensor, ValueError } from '../index.js'
-import { checkOptions } from '../internal.js'
+import { checkOptions, persistent } from '../internal.js'
 import { type Batch, type Inputs, tensorsOf } from './batch.js'
 import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from './column.js'
 import { checkLabels, namedLabels } from './labels.js'
@@ -72,14 +72,14 @@ export class Dataset {
   /** All inputs [length, ...inputShape], scaled and normalised. Made at the first use and kept until `dispose`. */
   get inputs(): any {
     if (this.#inputs === null || [...tensorsOf(this.#inputs)].some(({ disposed }) => disposed))
-      this.#inputs = this.#make(
+      this.#inputs = this.#hold(
         () => this.prepare({ inputs: this.#gatherInputs(this.#rows(range(this.length))), labels: null }).inputs as Inputs,
       )
     return this.#inputs
   }
   /** All labels: int32 [length] for class numbers, [length, classes] for one-hot. Made at the first use and kept until `dispose`. */
   get labels(): Tensor {
-    if (this.#labels === null || this.#labels.disposed) this.#labels = this.#make(() => this.#gatherLabels(this.#rows(range(this.length))))
+    if (this.#labels === null || this.#labels.disposed) this.#labels = this.#hold(() => this.#gatherLabels(this.#rows(range(this.length))))
     return this.#labels
   }
 
@@ -182,6 +182,11 @@ export class Dataset {
   /** Runs `make`; what it makes on the way is freed. */
   #make<T>(make: () => T): T {
     return noGrad(() => scope(make))
+  }
+
+  /** As `#make`; what it gives outlives every scope, and is meant to. */
+  #hold<T>(make: () => T): T {
+    return persistent(() => this.#make(make))
   }
 
   #rows(indices: Int32Array | readonly number[]): Int32Array {

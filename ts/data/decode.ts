@@ -43,6 +43,18 @@ export function decodeLoop(require: (name: string) => any): void {
   const { readFileSync } = require('node:fs') as typeof import('node:fs')
   const mostPixels = 100e6
 
+  /** What the libraries say of damage is meant for those who know their insides. */
+  const attempt = (kind: string, read: () => Rgba): Rgba => {
+    try {
+      return read()
+    } catch (error) {
+      const { message } = error as Error
+      if (/limit exceeded/.test(message)) throw new Error(`the image is too large to be read (${message})`)
+      if (/supported/i.test(message)) throw new Error(`a ${kind} of a kind that cannot be read (${message}): convert it to a plain PNG`)
+      throw new Error(`the ${kind} is cut off or damaged. Get it again, or leave it out`)
+    }
+  }
+
   const decode = (bytes: Uint8Array): Rgba => {
     const head = Array.from(bytes.subarray(0, 12))
     if (head[0] === 0x89 && head[1] === 0x50 && head[2] === 0x4e && head[3] === 0x47) {
@@ -50,15 +62,14 @@ export function decodeLoop(require: (name: string) => any): void {
       // The size is in the head: a small file must not claim all memory.
       if (bytes.length < 33 || view.getUint32(16) * view.getUint32(20) > mostPixels)
         throw new Error(bytes.length < 33 ? 'the file is cut off' : 'the image has more than 100 million pixels')
-      return (require(workerData.png) as { PNG: { sync: { read(bytes: Uint8Array): Rgba } } }).PNG.sync.read(bytes)
+      const { PNG } = require(workerData.png) as { PNG: { sync: { read(bytes: Uint8Array): Rgba } } }
+      return attempt('PNG', () => PNG.sync.read(bytes))
     }
     if (head[0] === 0xff && head[1] === 0xd8) {
-      return (require(workerData.jpeg) as { decode(bytes: Uint8Array, options: object): Rgba }).decode(bytes, {
-        useTArray: true,
-        tolerantDecoding: false,
-        maxResolutionInMP: 100,
-        maxMemoryUsageInMB: 1024,
-      })
+      const jpeg = require(workerData.jpeg) as { decode(bytes: Uint8Array, options: object): Rgba }
+      return attempt('JPEG', () =>
+        jpeg.decode(bytes, { useTArray: true, tolerantDecoding: false, maxResolutionInMP: 100, maxMemoryUsageInMB: 1024 }),
+      )
     }
     const text = String.fromCharCode(...head)
     const kind = text.startsWith('GIF8')
@@ -131,9 +142,17 @@ export function decodeLoop(require: (name: string) => any): void {
     return result
   }
 
+  const read = (path: string): Uint8Array => {
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new Error(`the file cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    }
+  }
+
   parentPort.on('message', (job) => {
     try {
-      const pixels = convert(decode(readFileSync(job.path)), job)
+      const pixels = convert(decode(read(job.path)), job)
       parentPort.postMessage({ id: job.id, pixels }, [pixels.buffer as ArrayBuffer])
     } catch (error) {
       parentPort.postMessage({ id: job.id, fault: error instanceof Error ? error.message : String(error) }, [])

@@ -1,10 +1,11 @@
 // Finding and reading the files of data sets.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { createGunzip } from 'node:zlib'
 import { FileFormatError, ValueError } from '../index.js'
+import { fileError, makeFolder, withFileErrors } from '../internal.js'
 
 /** The most bytes a file may have when unpacked: a small file must not fill the memory. */
 const largest = 1 << 30
@@ -28,7 +29,7 @@ export async function namesIn(folder: string): Promise<string[]> {
 
 /** A file's bytes; those of a .gz file unpacked. @throws FileFormatError for a damaged one */
 export async function readBytes(path: string): Promise<Uint8Array> {
-  const bytes = await readFile(path)
+  const bytes = await withFileErrors('read', path, false, () => readFile(path))
   if (!path.endsWith('.gz')) return bytes
   try {
     return await unpack(bytes)
@@ -72,13 +73,13 @@ export async function download(url: string, sha256: string, path: string): Promi
   const bytes = new Uint8Array(await response.arrayBuffer())
   const found = createHash('sha256').update(bytes).digest('hex')
   if (found !== sha256) return fail(`${bytes.length} bytes came with the SHA-256 ${found}, expected was ${sha256}`)
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder('download', dirname(path))
   const partial = `${path}.${process.pid}.part`
   await writeFile(partial, bytes)
     .then(() => rename(partial, path))
     .catch(async (error: unknown) => {
       await rm(partial, { force: true })
-      throw error
+      throw fileError('download', path, error, { writing: true })
     })
 }
 

@@ -5,9 +5,12 @@ import type { Batch } from './batch.js'
 
 /** Options of a `DataLoader`. */
 export interface LoaderOptions {
-  /** Samples in a batch. Default 32; Infinity: all in one; null: the iterable gives whole batches already. */
+  /**
+   * Samples in a batch. Default 32; Infinity: all in one. Of an (async) iterable it says what it gives: single samples, to be put together
+   * by so many, where a number is given; whole batches, to be taken as they are, for null or nothing.
+   */
   batchSize?: number | null
-  /** Another order each epoch, drawn from the seed. Default false. */
+  /** Another order each epoch, drawn from the seed. Default false. An iterable has no order of its own to change: it refuses true. */
   shuffle?: boolean
   /** Seeds the order and the augmentation. Default 0. */
   seed?: number
@@ -17,11 +20,11 @@ export interface LoaderOptions {
   augment?: AugmentSettings | ((batch: Batch) => Batch)
   /** Batches made ahead. Default 2. */
   prefetch?: number
-  /** The labels' dtype for samples from `get(i)` and iterables. Default: int32 where all of a batch are whole numbers. */
+  /** The labels' dtype for plain numbers from `get(i)` and iterables. Default: int32 where all of a batch are whole numbers. */
   labelDType?: 'int32' | 'float32'
 }
 
-const defaults = { batchSize: 32, shuffle: false, seed: 0, dropLast: false, augment: undefined, prefetch: 2, labelDType: undefined } as const
+const defaults = { batchSize: undefined, shuffle: false, seed: 0, dropLast: false, augment: undefined, prefetch: 2, labelDType: undefined } as const
 /** Options of a `DataLoader`, complete. */
 export type ChosenOptions = Settled<LoaderOptions, typeof defaults>
 
@@ -42,6 +45,11 @@ export function checkOptions({ shuffle, seed, dropLast, augment, prefetch, label
     throw new ValueError(`DataLoader: prefetch is a whole number of at least 0, not ${prefetch}.`)
   if (!Number.isSafeInteger(seed)) throw new ValueError(`DataLoader: a seed is a whole number up to 2^53, not ${seed}.`)
   if (stream && shuffle)
-    throw new ValueError('DataLoader: a stream of samples cannot be shuffled. Shuffle it where it comes from, or give { length, get(i) }.')
+    throw new ValueError(
+      'DataLoader: shuffle: true wants samples by number; an iterable gives them in its own order.\n' +
+        '  Shuffle where they come from, or give { length, get(i) }, a data set, or an array of samples with batchSize.',
+    )
+  if (batchSize === null && dropLast)
+    throw new ValueError('DataLoader: dropLast goes with single samples; this iterable gives whole batches. Give batchSize, or leave dropLast out.')
   if (augment !== undefined && typeof augment !== 'function') checkAugment(augment)
 }

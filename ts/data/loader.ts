@@ -1,11 +1,10 @@
 // Batches in a seeded order, made ahead of their use, and given back.
-import { noGrad, scope, ValueError } from '../index.js'
+import { noGrad, scope, type Tensor, ValueError } from '../index.js'
 import { augmentBatch, mixup } from './augment.js'
-import { type Batch, disposeBatch } from './batch.js'
-import { Dataset } from './dataset.js'
+import { aliasOf, type Batch, disposeBatch, leaveToOwner } from './batch.js'
 import { checkOptions, type ChosenOptions, complete, type LoaderOptions } from './loader-options.js'
 import { range, seeded, shuffle } from './random.js'
-import { collate, type KnownSource, ownTensors, recognise, type Sample, type Source } from './source.js'
+import { collate, type KnownSource, recognise, type Sample, type Source, toBatch } from './source.js'
 import { turns } from './turn.js'
 
 /** Where a loader stands, as plain data for a checkpoint. */
@@ -18,7 +17,8 @@ export interface LoaderState {
 
 /**
  * Goes through data in batches; each `for await` is one epoch, the next one the epoch after. A batch's tensors are freed when the next is
- * taken: `keep` does not hold them, `clone()` what you need longer. The order and the augmentation follow from the seed alone.
+ * taken: `keep` does not hold them, `clone()` what you need longer. Tensors that the source gave stay the source's. The order and the
+ * augmentation follow from the seed alone.
  *
  * ```js
  * const loader = new data.DataLoader(train, { batchSize: 32, shuffle: true, augment: { flip: true, pad: 4 } })
@@ -45,14 +45,14 @@ export class DataLoader implements AsyncIterable<Batch> {
   constructor(source: Source, options: LoaderOptions = {}) {
     const chosen = complete(options)
     const { dropLast } = chosen
-    this.#source = recognise(source)
+    this.#source = recognise(source, typeof chosen.batchSize === 'number')
     this.#options = chosen
     this.#seed = chosen.seed
     const stream = this.#source.kind === 'stream'
     const count = this.#source.kind === 'stream' ? Infinity : this.#source.data.length
+    const asked = chosen.batchSize === undefined ? (stream ? null : 32) : chosen.batchSize
     // Infinity: all samples in one batch.
-    const batchSize = (this.batchSize =
-      chosen.batchSize === Infinity && !stream ? count : chosen.batchSize)
+    const batchSize = (this.batchSize = asked === Infinity && !stream ? count : asked)
     checkOptions(chosen, batchSize, stream)
     this.length =
       count === Infinity ? Infinity : dropLast ? Math.floor(count / (batchSize as number)) : Math.ceil(count / (batchSize as number))
@@ -168,18 +168,27 @@ export class DataLoader implements AsyncIterable<Batch> {
     let last: Promise<unknown> = Promise.resolve()
     const take = async (): Promise<Batch | null> => {
       const samples: Sample[] = []
+      const held: Tensor[] = []
       const size = this.batchSize ?? 1
-      while (samples.length < size && !ended) {
-        const { done, value } = await iterator.next()
-        if (done === true) ended = true
-        else samples.push(value)
+      try {
+        while (samples.length < size && !ended) {
+          const { done, value } = await iterator.next()
+          if (done === true) ended = true
+          else {
+            leaveToOwner(value)
+            // Handles of our own: a generator may dispose of what it gave when it is asked for the next.
+            samples.push(aliasOf(value, held))
+          }
+        }
+        if (samples.length === 0 || (samples.length < size && this.#options.dropLast)) return null
+        const at = place++
+        if (at >= from) {
+          const { labelDType } = this.#options
+          return this.#finish(() => (this.batchSize === null ? toBatch(samples[0] as Batch, labelDType) : collate(samples, labelDType)), epoch, at)
+        }
+      } finally {
+        for (const alias of held) alias.dispose()
       }
-      if (samples.length === 0 || (samples.length < size && this.#options.dropLast)) return null
-      const at = place++
-      if (this.batchSize !== null) return at < from ? take() : this.#finish(() => collate(samples, this.#options.labelDType), epoch, at)
-      const batch = samples[0] as Batch
-      if (at >= from) return this.#finish(() => ownTensors(batch), epoch, at)
-      disposeBatch(batch)
       return take()
     }
     const next: Batches = () => {
@@ -205,23 +214,36 @@ export class DataLoader implements AsyncIterable<Batch> {
         if (data !== null) batch = data.prepare(batch)
         if (typeof augment === 'object' && (augment.mixup ?? 0) > 0)
           batch = mixup(batch, augment.mixup as number, data?.classes?.length, [this.#seed, epoch, place])
-        return typeof augment === 'function' ? augment(batch) : batch
+        return typeof augment === 'function' ? changed(augment(batch)) : batch
       }),
     )
   }
+}
+
+/** What a function made of a batch, under handles of the loader's own: what the function holds on to is not the loader's to free. */
+function changed(batch: Batch): Batch {
+  if (typeof batch !== 'object' || batch === null || !('inputs' in batch) || !('labels' in batch))
+    throw new ValueError('augment: the function is to give a batch { inputs, labels }, and at once: it takes one batch and may not be async.')
+  return aliasOf({ inputs: batch.inputs, labels: batch.labels })
 }
 
 /** Begins the next batch; null after the last. */
 type Batches = (() => Promise<Batch | null>) & { close?: () => Promise<void> }
 
 /**
- * What training and evaluation go through: a `DataLoader` as it is, other iterables as iterables of batches, and a `DataLoader` with
- * `options` over the rest.
+ * What training and evaluation go through: `new DataLoader(source, options)`; a `DataLoader` is given back as it is.
+ *
+ * ```js
+ * data.loader(train, { batchSize: 32, shuffle: true })      // a data set, or { length, get(i) }
+ * data.loader(samples, { batchSize: 32 })                   // an (async) iterable of single samples
+ * data.loader(batches)                                      // an (async) iterable of whole batches
+ * ```
+ * @throws ValueError for options beside a `DataLoader`, which has its own
  */
-export function loader(source: Source | DataLoader | AsyncIterable<Batch> | Iterable<Batch>, options: LoaderOptions = {}): DataLoader {
-  if (source instanceof DataLoader) return source
-  const known = source instanceof Dataset ? null : recognise(source as Source)
-  if (known?.kind !== 'stream') return new DataLoader(source as Source, options)
-  const { shuffle: _, augment: __, ...rest } = options
-  return new DataLoader(source as Source, { ...rest, batchSize: null })
+export function loader(source: Source | DataLoader, options: LoaderOptions = {}): DataLoader {
+  if (!(source instanceof DataLoader)) return new DataLoader(source, options)
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  if (given.length === 0) return source
+  const names = given.map(([name]) => name).join(', ')
+  throw new ValueError(`loader: a DataLoader has its own options; ${names} would change nothing.\n  Give ${names} where it is made: new DataLoader(source, { ... }).`)
 }

@@ -1,7 +1,7 @@
 // Where batches come from: data in memory, samples by number, or a stream of samples.
 import { noGrad, scope, ShapeError, stack, tensor, type Tensor, ValueError } from '../index.js'
 import { isTensor } from './column.js'
-import { type Batch, type Inputs, tensorsOf } from './batch.js'
+import { aliasOf, type Batch, type Inputs, tensorsOf } from './batch.js'
 import { type Dataset, type DatasetSource, dataset } from './dataset.js'
 import { flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
 import { range } from './random.js'
@@ -18,8 +18,8 @@ export interface Indexed {
   get(index: number): Sample | Promise<Sample>
 }
 
-/** What a `DataLoader` takes. */
-export type Source = Dataset | DatasetSource | Indexed | Iterable<Sample> | AsyncIterable<Sample>
+/** What a `DataLoader` takes; of an iterable `batchSize` says whether it gives samples or batches. */
+export type Source = Dataset | DatasetSource | Indexed | Iterable<Sample | Batch> | AsyncIterable<Sample | Batch>
 
 /** A source whose kind is known. */
 export type KnownSource =
@@ -27,9 +27,14 @@ export type KnownSource =
   | { kind: 'indexed'; data: Indexed }
   | { kind: 'stream'; data: Iterable<Sample | Batch> | AsyncIterable<Sample | Batch> }
 
-/** Finds out what `source` is. @throws ValueError naming what is taken */
-export function recognise(source: Source): KnownSource {
+/** Finds out what `source` is; `ofSamples` says that an iterable gives samples, not batches. @throws ValueError naming what is taken */
+export function recognise(source: Source, ofSamples: boolean): KnownSource {
   if (typeof source === 'object' && source !== null) {
+    // An array of samples has them by number: it can be shuffled, and its length is known.
+    if (Array.isArray(source) && ofSamples) {
+      if (source.length === 0) throw new ValueError('DataLoader: an array without samples. Give at least one.')
+      return { kind: 'indexed', data: { length: source.length, get: (i) => source[i] as Sample } }
+    }
     if ('inputs' in source && 'labels' in source) return { kind: 'dataset', data: dataset(source as DatasetSource) }
     if ('get' in source && typeof source.get === 'function' && 'length' in source) {
       const { length } = source
@@ -39,7 +44,7 @@ export function recognise(source: Source): KnownSource {
     }
     if (Symbol.asyncIterator in source || Symbol.iterator in source) return { kind: 'stream', data: source as Iterable<Sample> }
   }
-  throw new ValueError('DataLoader: a data set, { inputs, labels }, { length, get(i) } or an (async) iterable of samples is wanted.')
+  throw new ValueError('DataLoader: a data set, { inputs, labels }, { length, get(i) } or an (async) iterable of samples or batches is wanted.')
 }
 
 /** Puts samples together: a row each. */
@@ -107,12 +112,25 @@ function rows(values: readonly unknown[], what: string, dtype: 'float32' | 'int3
   return tensor(whole ? Int32Array.from(flat) : Float32Array.from(flat), { shape, transfer: true })
 }
 
-/** A batch from an iterable: its tensors, which are the loader's from now on, or tensors made of its numbers. */
-export function ownTensors(batch: Batch): Batch {
+/** A batch from an iterable: handles of the loader's own on its tensors, or tensors made of its numbers. */
+export function toBatch(batch: Batch, labelDType: 'int32' | 'float32' | undefined): Batch {
   if (typeof batch !== 'object' || batch === null || !('inputs' in batch) || !('labels' in batch))
     throw new ValueError('DataLoader: a batch is { inputs, labels }.')
-  if ([...tensorsOf(batch.inputs)].length > 0)
-    return { inputs: batch.inputs, labels: isTensor(batch.labels) ? batch.labels : tensor(batch.labels) }
+  const { inputs, labels } = batch
+  if (typeof labels === 'number' || typeof labels === 'bigint' || typeof labels === 'boolean' || (isTensor(labels) && labels.ndim === 0)) {
+    throw new ValueError(
+      'DataLoader: the iterable gives single samples (its labels are one value), and no batchSize was given, which means whole batches.\n' +
+        '  Give batchSize: so many samples are put together.',
+    )
+  }
+  if ([...tensorsOf(inputs)].length > 0)
+    return { inputs: aliasOf(inputs), labels: [...tensorsOf(labels)].length > 0 ? aliasOf(labels) : plainLabels(labels as Nested, labelDType) }
   const made = dataset(batch as DatasetSource)
-  return made.batch(range(made.length))
+  const own = made.batch(range(made.length))
+  return labelDType === undefined || isTensor(labels) ? own : { ...own, labels: (own.labels as Tensor).to(labelDType) }
+}
+
+/** Labels given as numbers beside inputs given as tensors. */
+function plainLabels(labels: Nested, labelDType: 'int32' | 'float32' | undefined): Tensor {
+  return isNumbers(labels) && labelDType === undefined ? tensor(labels) : rows(Array.from(labels as ArrayLike<number>), 'labels', labelDType ?? 'whole')
 }

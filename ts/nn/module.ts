@@ -152,7 +152,7 @@ export abstract class Module {
     return this
   }
 
-  /** Forgets every parameter's gradient. */
+  /** Forgets every parameter's gradient and frees it, also where someone else still holds it: keep `p.grad.clone()` for later. */
   zeroGrad(): void {
     for (const parameter of this.parameters()) parameter.grad = null
   }

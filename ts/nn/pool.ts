@@ -3,6 +3,7 @@ import {
 } from '../ops/pool2d.js'
 import { ValueError } from '../errors.js'
 import { settle } from '../options.js'
+import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { border, type Pair, pair, positive, switches } from './arguments.js'
 import { Module } from './module.js'
@@ -42,15 +43,31 @@ export class MaxPool2d extends Module {
   }
 }
 
+/** Options of `AvgPool2d`. */
+export interface AvgPool2dOptions extends AvgPoolOptions {
+  /** Divides each window's sum by this instead of by its size; 1 gives sums. PyTorch: `divisor_override`. */
+  divisorOverride?: number
+}
+
 /** The mean of each window: [N, H, W, C] -> [N, OH, OW, C]. PyTorch: `nn.AvgPool2d`. */
 export class AvgPool2d extends Module {
-  constructor(readonly kernelSize: Pair, readonly options: AvgPoolOptions = {}) {
+  constructor(readonly kernelSize: Pair, readonly options: AvgPool2dOptions = {}) {
     super()
-    checkWindow2d('AvgPool2d', kernelSize, settle('AvgPool2d', options, { stride: kernelSize, padding: 0, ceilMode: false, countIncludePad: true }))
+    const { divisorOverride, ...window } = settle('AvgPool2d', options, {
+      stride: kernelSize, padding: 0, ceilMode: false, countIncludePad: true, divisorOverride: undefined,
+    })
+    checkWindow2d('AvgPool2d', kernelSize, window)
+    if (divisorOverride === undefined) return
+    positive('AvgPool2d', { divisorOverride })
+    // The means are turned back into sums by the size of a whole window.
+    if (window.ceilMode)
+      throw new ValueError('AvgPool2d: divisorOverride does not go with ceilMode, whose last windows are smaller.\n  Pad the image instead, so that the windows fit.')
   }
 
   forward(x: Tensor): Tensor {
-    return avgPool2d(x, this.kernelSize, this.options)
+    const { divisorOverride, ...window } = this.options
+    if (divisorOverride === undefined) return avgPool2d(x, this.kernelSize, window)
+    return scope(() => avgPool2d(x, this.kernelSize, { ...window, countIncludePad: true }).mul(area(this.kernelSize) / divisorOverride))
   }
 
   override flops(_inputs: readonly Tensor[], output: Tensor): number {

@@ -1,5 +1,6 @@
-import { mkdir, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../internal.js'
+import { namesIn, unlink } from './files.js'
 
 const pattern = /^checkpoint-(\d+)\.safetensors$/
 
@@ -15,7 +16,7 @@ export class CheckpointFolder {
 
   /** Makes the folder. */
   async create(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true })
+    await makeFolder('checkpointDir', this.#folder)
   }
 
   /** The file for a moment. */
@@ -36,7 +37,7 @@ export class CheckpointFolder {
   }
 
   async #files(): Promise<string[]> {
-    const names = await readdir(this.#folder).catch(() => [])
+    const names = await namesIn(this.#folder)
     const number = (name: string): number => Number(pattern.exec(name)?.[1])
     return names.filter((name) => pattern.test(name)).sort((a, b) => number(b) - number(a))
   }

@@ -5,6 +5,7 @@ import * as nodeFs from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ValueError } from '../index.js'
+import { fileError } from '../internal.js'
 
 /** What `writeDurably` needs of a file system: `node:fs/promises`, or a stand-in that fails on purpose. */
 export type FileSystem = Pick<typeof nodeFs, 'open' | 'rename' | 'unlink' | 'realpath' | 'readlink' | 'readdir' | 'stat'>
@@ -17,9 +18,18 @@ export type Write = (chunk: Uint8Array, position?: number) => Promise<void>
  * the folder. Whatever fails, the old file stays as it was and the temporary one is removed; one that a killed process left is removed by
  * the next write into its folder. A failed fsync is never tried again: after it the system may have dropped the pages already, and a second
  * one would report success. A link is written through to its target, and a file that is replaced keeps its mode.
- * @throws ValueError where `path` is a folder, a device, a pipe or a socket
+ * @throws ValueError where `path` is a folder, a device, a pipe or a socket; FileError where the system refuses (a full disk, no permission)
  */
 export async function writeDurably(path: string, produce: (write: Write) => Promise<void>, fs: FileSystem = nodeFs): Promise<void> {
+  const refused = (note: string) => (error: unknown): never => {
+    throw fileError('save', path, error, { writing: true, note })
+  }
+  const folder = await replace(path, produce, fs).catch(refused('what was there before is unharmed'))
+  await syncFolder(folder, fs).catch(refused('the new file stands, whole, but whether it would outlive a power cut is not known'))
+}
+
+/** Puts the new file into its place; gives its folder. */
+async function replace(path: string, produce: (write: Write) => Promise<void>, fs: FileSystem): Promise<string> {
   const replaced = await fileAt(path, fs)
   const target = await targetOf(path, fs)
   const folder = dirname(target)
@@ -50,7 +60,7 @@ export async function writeDurably(path: string, produce: (write: Write) => Prom
     await fs.unlink(temporary).catch(() => {})
     throw error
   }
-  await syncFolder(folder, fs)
+  return folder
 }
 
 /** The file that would be replaced, or null where there is none. @throws ValueError where something else stands there */

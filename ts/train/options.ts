@@ -41,13 +41,16 @@ export interface TrainerOptions {
 export interface FitOptions {
   /** Passes over the data. Default 1. */
   epochs?: number
-  /** Samples a step. Default 32 (all of them for `GD`). */
+  /**
+   * Samples a step. Default 32 (all of them for `GD`). Of an (async) iterable it says that it gives single samples, of which so many are put
+   * together; without it the iterable gives whole batches.
+   */
   batchSize?: number
   /** A share of the data to hold out (stratified), or data of its own. */
   validation?: number | TrainingData
-  /** Batch size of validation. Default 256. */
+  /** Batch size of validation. Default 256; of an (async) iterable as `batchSize`. */
   validationBatchSize?: number
-  /** Draws the samples in another order each epoch. Default true. */
+  /** Draws the samples in another order each epoch. Default true; iterables come in their own order, and refuse true. */
   shuffle?: boolean
   /** Seeds shuffling, the split, augmentation and dropout. Default 0. */
   seed?: number

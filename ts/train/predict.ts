@@ -10,7 +10,7 @@ export type PredictInputs = Inputs | readonly Tensor[] | TrainingData
 
 /** Options of `predict` and its kin. */
 export interface PredictOptions {
-  /** Default 256. */
+  /** Default 256. Of an (async) iterable it says that it gives single samples; without it they are whole batches. */
   batchSize?: number
   signal?: AbortSignal
 }
@@ -25,7 +25,7 @@ export async function predictAll(
   options: PredictOptions,
   read: (output: Tensor) => Tensor,
 ): Promise<Tensor> {
-  const { batchSize, signal } = settle('predict', options, { batchSize: 256, signal: undefined })
+  const { batchSize, signal } = settle('predict', options, { batchSize: undefined, signal: undefined })
   const modules = model.modules()
   const parts: Tensor[] = []
   const running: Promise<unknown>[] = []

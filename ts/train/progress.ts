@@ -99,7 +99,8 @@ export class Progress {
   }
 
   #redraw(text: string): void {
-    const room = (this.#stream.columns ?? 120) - 1
+    // Some terminals say 0: they do not know.
+    const room = (this.#stream.columns || 80) - 1
     // Escape sequences take no room on the screen.
     const visible = text.replace(/\u001B\[\d+m/g, '')
     const shown = visible.length > room ? visible.slice(0, room) : text

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { type DType, FileFormatError, tensor, type Tensor } from '../index.js'
-import { settle } from '../internal.js'
+import { settle, unscoped, withFileErrors } from '../internal.js'
 import { type FileSystem, writeDurably } from './durable.js'
 import { recognise, recogniseBytes } from './foreign.js'
 import { encodeHeader, type Entry, type Header, itemBytes, layOut, maxHeaderBytes, parseHeader } from './safetensors-header.js'
@@ -34,7 +34,7 @@ const chunkBytes = 1 << 20
  * Writes tensors to `path`, durably: the file is the old one or the new one, never half of either. The values are those of the moment of
  * the call; what runs later does not show. Equal contents give equal bytes. A SHA-256 of header and tensors is kept in the metadata and
  * compared by `loadSafetensors`.
- * @throws ValueError where `path` is a folder or a device, the system's error (ENOSPC, EACCES ...); the old file is whole then
+ * @throws ValueError where `path` is a folder or a device, FileError where the system refuses (a full disk ...); the old file is whole then
  */
 export async function saveSafetensors(
   path: string,
@@ -81,7 +81,8 @@ export interface LoadSafetensorsOptions {
 
 /**
  * Reads a safetensors file. Every length is checked before it is used, and the checksum where Ferrograd wrote one.
- * @throws FileFormatError for a damaged or foreign file, with the way to convert what is recognised (PyTorch, Keras, NumPy, GGUF ...)
+ * @throws FileFormatError for a damaged or foreign file, with the way to convert what is recognised (PyTorch, Keras, NumPy, GGUF ...);
+ * FileError where there is none or it cannot be read
  */
 export async function loadSafetensors(path: string, options: LoadSafetensorsOptions = {}): Promise<Safetensors> {
   const { filter } = settle('loadSafetensors', options, { filter: undefined })
@@ -112,7 +113,11 @@ const damaged = 'the checksum does not fit; the file was damaged after it was wr
 
 type Values = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Int8Array
 
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  return withFileErrors('load', path, false, () => openFile(path, use))
+}
+
+async function openFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   // Before it is opened: to open a pipe that nobody writes to would never end.
   const stats = await stat(path)
   if (!stats.isFile())
@@ -193,7 +198,8 @@ function toTensor(bytes: Uint8Array, { dtype, shape }: Entry): Tensor {
     bfloat16: () => widen(new Uint16Array(buffer), fromBfloat16),
     float16: () => widen(new Uint16Array(buffer), fromFloat16),
   }[dtype]()
-  return tensor(values, { dtype, shape, transfer: true })
+  // No scope spans a read from a file: the tensors are the caller's, which is meant and no reason to warn.
+  return unscoped(() => tensor(values, { dtype, shape, transfer: true }))
 }
 
 /** A tensor's values as the file holds them (little-endian, as is every machine that Node runs on but s390x). */

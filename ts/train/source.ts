@@ -7,26 +7,48 @@ export type Inputs = data.Inputs
 export type Batch = data.Batch
 /** Batches by epoch, with a place that can be saved. */
 export type Batches = data.DataLoader
-/** A `Dataset`, `{ inputs, labels }`, `[inputs, labels]`, `{ length, get(i) }`, a `DataLoader`, or an (async) iterable of batches. */
-export type TrainingData =
-  data.Source | data.DataLoader | AsyncIterable<Batch> | Iterable<Batch> | readonly [inputs: data.ColumnSource, labels: data.ColumnSource]
+/**
+ * A `Dataset`, `{ inputs, labels }`, `[inputs, labels]`, `{ length, get(i) }`, a `DataLoader`, or an (async) iterable: of single samples
+ * where `batchSize` is given, of whole batches where it is not.
+ */
+export type TrainingData = data.Source | data.DataLoader | readonly [inputs: data.ColumnSource, labels: data.ColumnSource]
 
 /** How data becomes batches. */
 export interface BatchOptions {
-  /** Infinity: all samples in one. */
-  batchSize: number
-  shuffle: boolean
-  seed: number
-  augment?: data.LoaderOptions['augment']
+  /** Whose options these are. */
+  owner: string
+  /** What the user asked for. */
+  batchSize: number | null | undefined
+  shuffle?: boolean | undefined
+  augment?: data.LoaderOptions['augment'] | undefined
+  /** What stands for a batch size not asked for, where samples have numbers. Infinity: all in one. */
+  usual: number
+  /** Whether samples that have numbers are shuffled unasked. */
+  shuffled?: boolean
+  seed?: number
 }
 
-/** Batches of any training data; a `DataLoader` keeps its own options. */
-export function toBatches(source: TrainingData, { batchSize, shuffle, seed, augment }: BatchOptions): Batches {
+/** Batches of any training data. @throws ValueError for an option that the data cannot follow */
+export function toBatches(source: TrainingData, { owner, batchSize, shuffle, augment, usual, shuffled = false, seed = 0 }: BatchOptions): Batches {
   const given = fromPair(source)
-  const size = Number.isFinite(batchSize) ? batchSize : lengthOf(given)
-  const options: data.LoaderOptions = { batchSize: size, shuffle, seed }
-  if (augment !== undefined) options.augment = augment
-  return data.loader(given, options)
+  if (given instanceof data.DataLoader) {
+    const settings = { batchSize: batchSize ?? undefined, shuffle: shuffle === true ? true : undefined, augment }
+    const names = Object.entries(settings).filter(([, value]) => value !== undefined).map(([name]) => name)
+    if (names.length === 0) return given
+    throw new ValueError(
+      `${owner}: a DataLoader has its own options; ${names.join(', ')} would change nothing.\n` +
+        `  Give ${names.join(', ')} where the DataLoader is made, or give ${owner} the data itself.`,
+    )
+  }
+  // Of an array, too, batchSize says whether it holds samples.
+  const stream = isIterable(given) && !(Array.isArray(given) && typeof batchSize === 'number')
+  if (stream && usual === Infinity) refuseFullBatch(batchSize)
+  const size = batchSize ?? (stream ? null : Number.isFinite(usual) ? usual : lengthOf(given))
+  return data.loader(given, { batchSize: size, shuffle: shuffle ?? (shuffled && !stream), seed, ...(augment === undefined ? {} : { augment }) })
+}
+
+function isIterable(source: Given): boolean {
+  return typeof source === 'object' && source !== null && !('inputs' in source) && !('get' in source) && (Symbol.iterator in source || Symbol.asyncIterator in source)
 }
 
 /** Training data without what is held out, and the validation data. */
@@ -61,7 +83,14 @@ function lengthOf(source: Given): number {
   if (source instanceof data.DataLoader) return source.samples
   if ('length' in source && typeof source.length === 'number') return source.length
   if ('inputs' in source && 'labels' in source) return data.dataset(source as data.DatasetSource).length
-  throw new ValueError('GD: how many samples there are is not known.\n  Give batchSize, or a data set in memory.')
+  throw new ValueError(unknownLength)
+}
+
+const unknownLength = 'GD: how many samples there are is not known.\n  Give batchSize, or a data set in memory.'
+
+/** GD steps on all samples at once. */
+function refuseFullBatch(batchSize: number | null | undefined): void {
+  if (typeof batchSize !== 'number') throw new ValueError(unknownLength)
 }
 
 /** Samples in a batch. */
@@ -101,8 +130,12 @@ export function retain({ inputs, labels }: Batch): Retained {
   }
 }
 
+/** Samples at a time where nothing is learnt and nobody asked for a number. */
+export const usualInference = 256
+
 /** Inputs in batches; each is freed when the next is taken. */
-export async function* inputBatches(source: unknown, batchSize: number): AsyncGenerator<Inputs, void, undefined> {
+export async function* inputBatches(source: unknown, asked: number | undefined): AsyncGenerator<Inputs, void, undefined> {
+  const batchSize = asked ?? usualInference
   if (!(Number.isInteger(batchSize) && batchSize >= 1))
     throw new ValueError(`predict: batchSize is ${batchSize}; it must be a whole number of at least 1.`)
   if (source instanceof Tensor || isRecordOfTensors(source)) {
@@ -115,7 +148,8 @@ export async function* inputBatches(source: unknown, batchSize: number): AsyncGe
       batch.dispose()
     }
   } else {
-    for await (const { inputs } of toBatches(source as TrainingData, { batchSize, shuffle: false, seed: 0 })) yield inputs as Inputs
+    const batches = toBatches(source as TrainingData, { owner: 'predict', batchSize: asked, usual: usualInference })
+    for await (const { inputs } of batches) yield inputs as Inputs
   }
 }
 

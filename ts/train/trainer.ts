@@ -16,12 +16,12 @@ import {
   trainerOptionNames,
 } from './options.js'
 import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
-import { holdOut, toBatches, type TrainingData } from './source.js'
+import { holdOut, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
-  /** Default 256. */
+  /** Default 256. Of an (async) iterable it says that it gives single samples; without it they are whole batches. */
   batchSize?: number
   /** Figures instead of the trainer's. */
   metrics?: TrainerOptions['metrics']
@@ -84,12 +84,13 @@ export class Trainer {
   }
 
   async #fit(source: TrainingData, options: FitOptions): Promise<History> {
-    const { epochs = 1, seed = 0, shuffle = true, accumulate = 1 } = options
+    const { epochs = 1, seed = 0, shuffle, accumulate = 1, batchSize } = options
     const { training, validation } = await holdOut(source, options.validation, seed)
-    if (this.#optimizer === null) await materialise(this.model, training)
-    const full = this.optimizer instanceof optim.GD
-    const settings = typeof options.augment === 'object' ? { augment: options.augment } : {}
-    const batches = toBatches(training, { batchSize: options.batchSize ?? (full ? Infinity : 32), shuffle, seed, ...settings })
+    if (this.#optimizer === null) await materialise(this.model, training, batchSize)
+    // A function is called by the run itself, on its own stream of random numbers.
+    const augment = typeof options.augment === 'function' ? undefined : options.augment
+    const usual = this.optimizer instanceof optim.GD ? Infinity : 32
+    const batches = toBatches(training, { owner: 'fit', batchSize, usual, shuffle, shuffled: true, seed, augment })
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
     const schedule = typeof options.schedule === 'function' ? options.schedule(this.optimizer, plan) : (options.schedule ?? null)
@@ -104,7 +105,9 @@ export class Trainer {
       epochs,
       options: { ...options, metadata },
       validation:
-        validation === null ? null : toBatches(validation, { batchSize: options.validationBatchSize ?? 256, shuffle: false, seed }),
+        validation === null
+          ? null
+          : toBatches(validation, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
     })
     try {
       return await run.run()
@@ -118,8 +121,8 @@ export class Trainer {
     source: TrainingData,
     options: EvaluateOptions = {},
   ): Promise<Record<string, MetricValue> & { loss: number }> {
-    const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: 256, metrics: undefined, signal: undefined })
-    const batches = toBatches(source, { batchSize, shuffle: false, seed: 0 })
+    const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
+    const batches = toBatches(source, { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
     const own = (metrics ?? this.#options.metrics ?? []).map(toMetric)
     const stream = new Stream()
@@ -169,9 +172,10 @@ export class Trainer {
 }
 
 /** Runs one batch through a model whose lazy layers wait for their input's size, so that it has parameters to train. */
-async function materialise(model: nn.Module, source: TrainingData): Promise<void> {
+async function materialise(model: nn.Module, source: TrainingData, asked: number | undefined): Promise<void> {
   if (!model.modules().some((module) => module.isLazy)) return
-  const batches = toBatches(source, { batchSize: 1, shuffle: false, seed: 0 })
+  const ready = source instanceof data.DataLoader
+  const batches = toBatches(source, { owner: 'fit', batchSize: asked === undefined || ready ? undefined : 1, usual: 1 })
   const place = batches.state()
   for await (const { inputs } of batches) {
     inference(model.modules(), () => void model.forward(inputs))

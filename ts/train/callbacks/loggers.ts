@@ -1,6 +1,6 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { settle } from '../../internal.js'
+import { appendFile, mkdir, readFile, writeFile } from '../files.js'
 import type { EpochLog } from '../history.js'
 import type { BatchLog, Callback, FitContext } from './callback.js'
 
