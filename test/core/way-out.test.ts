@@ -46,7 +46,7 @@ test('anything that can be awaited counts as a promise', () => {
 
 test('checkpoint takes a function of tensors that gives one tensor', () => {
   const x = leaf([1, 2])
-  expect(() => checkpoint(async (x: Tensor) => x.mul(2) as never, x)).toThrow(ScopeError)
+  expect(() => checkpoint((async (x: Tensor) => x.mul(2)) as never, x)).toThrow(ScopeError)
   expect(() => checkpoint((x: Tensor) => Promise.resolve(x) as never, x)).toThrow(ScopeError)
   expect(() => checkpoint((x: Tensor) => [x.mul(2), x.mul(3)] as never, x)).toThrow(/one tensor, got an array/)
   expect(() => noGrad(() => checkpoint(() => 3 as never, x))).toThrow(ValueError)
