@@ -30,6 +30,9 @@ let op = ''
 function noInteger(name: string, value: unknown): ValueError {
   return new ValueError(op + ': ' + name + ' takes 32-bit integers, got ' + kindOf(value) + '.', { op })
 }
+function noNumber(op: string, value: unknown): ValueError {
+  return new ValueError(op + ': takes numbers, got ' + kindOf(value) + '.', { op })
+}
 function put(at: number, x: Tensor, name: string): number {
   if (!(x instanceof Tensor)) throw noTensor(op, name, x)
   c[at] = x._slot
@@ -87,7 +90,7 @@ function encoder(row) {
   const result = outputs === 0 ? 'void' : outputs === 1 ? 'Tensor' : `[${row.outputs.map(() => 'Tensor').join(', ')}]`
   const written = operands.filter((o) => o.kind === 'Mut' || o.kind === 'MutList')
   const lines = [...written.map((o) => `mutable('${name}', ${o.kind === 'Mut' ? `[${o.name}]` : o.name})`), `op = '${name}'`, `c[0] = ${row.code}`, 'c[1] = TRACE ? callSite() : currentModule', `c[2] = ${creates ? 'device' : '0'}`]
-  lines.push(...(isDynamic(row) ? dynamicLines(operands, attrs) : fixedLines(row, operands, attrs)))
+  lines.push(...(isDynamic(row) ? dynamicLines(row, operands, attrs) : fixedLines(row, operands, attrs)))
   lines.push('call()')
   if (outputs === 0) lines.push('answers()')
   else if (outputs > 1) lines.push(`const out = answers() as ${result}`)
@@ -98,6 +101,11 @@ function encoder(row) {
     else lines.push(outputs > 1 || written.length > 0 ? 'return out' : 'return answer()')
   }
   return `  ${name}(${parameters.join(', ')}): ${result} {\n${lines.map((line) => `    ${line}`).join('\n')}\n  },`
+}
+
+/** A number for the kernel. Stored unseen, a string would be NaN. */
+function number(op, { name }, index) {
+  return [`if (typeof ${name} !== 'number') throw noNumber('${op}', ${name})`, `f[${index}] = ${name}`]
 }
 
 /** Every position is known: plain stores. */
@@ -118,14 +126,14 @@ function fixedLines(row, operands, attrs) {
   }
   let float = 0
   for (const a of attrs) {
-    if (a.kind === 'f64') lines.push(`f[${float++}] = ${a.name}`)
+    if (a.kind === 'f64') lines.push(...number(name, a, float++))
     else if (a.kind === 'bool') lines.push(`c[${at++}] = ${a.name} ? 1 : 0`)
     else lines.push(`if ((c[${at}] = ${a.name}, c[${at++}]) !== ${a.name}) throw noInteger('${a.name}', ${a.name})`)
   }
   return lines
 }
 
-function dynamicLines(operands, attrs) {
+function dynamicLines(row, operands, attrs) {
   const lines = ['let at = 3']
   for (const o of operands) {
     if (o.kind === 'List' || o.kind === 'MutList') lines.push(`at = putList(at, ${o.name}, '${o.name}')`)
@@ -134,7 +142,7 @@ function dynamicLines(operands, attrs) {
   }
   let float = 0
   for (const a of attrs) {
-    if (a.kind === 'f64') lines.push(`f[${float++}] = ${a.name}`)
+    if (a.kind === 'f64') lines.push(...number(camel(row.name), a, float++))
     else if (a.kind === 'Dims') lines.push(`at = putDims(at, ${a.name})`)
     else if (a.kind === 'bool') lines.push(`c[at++] = ${a.name} ? 1 : 0`)
     else lines.push(`if ((c[at] = ${a.name}, c[at++]) !== ${a.name}) throw noInteger('${a.name}', ${a.name})`)

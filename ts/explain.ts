@@ -1,4 +1,5 @@
 import { FerrogradError, ValueError } from './errors.js'
+import { checkArguments, looksLikeOptions, optionsPlace } from './op-options.js'
 import { Tensor } from './tensor.js'
 
 /**
@@ -19,16 +20,20 @@ export function noTensor(op: string, argument: string, value: unknown): ValueErr
 
 /** The function `op` for those who call it with anything; ops call each other without. `first` is its first argument's name. */
 export function guard<F extends (...args: any[]) => unknown>(name: string, first: string, op: F): F {
+  const place = optionsPlace(name)
   // No rest parameters: they would cost an array a call.
   const guarded = function (x: unknown, a?: unknown, b?: unknown, c?: unknown): unknown {
     if (!(x instanceof Tensor)) throw noTensor(name, first, x)
+    if (arguments.length > place || looksLikeOptions(a) || looksLikeOptions(b) || looksLikeOptions(c)) checkArguments(name, op, arguments, 0)
     try {
       switch (arguments.length) {
         case 1: return op(x)
         case 2: return op(x, a)
         case 3: return op(x, a, b)
         case 4: return op(x, a, b, c)
-        default: return op(...arguments)
+        default:
+          for (let i = 4; i < arguments.length; i++) if (looksLikeOptions(arguments[i])) checkArguments(name, op, arguments, 0)
+          return op(...arguments)
       }
     } catch (error) {
       throw explain(name, error, arguments)
@@ -50,6 +55,7 @@ export function guardList<F extends (xs: any, ...args: any[]) => unknown>(name: 
 /** As {@link guard}, for ops whose first argument is no tensor. */
 export function guardAny<F extends (...args: any[]) => unknown>(name: string, op: F): F {
   const guarded = (...args: unknown[]): unknown => {
+    checkArguments(name, op, args, 0)
     try {
       return op(...args)
     } catch (error) {

@@ -30,7 +30,7 @@ export function checkOptions(owner: string, given: unknown, known: object): void
       { op: owner },
     )
   }
-  for (const name of Object.keys(given)) if (!Object.hasOwn(known, name)) throw unknownOption(owner, name, Object.keys(known))
+  for (const name in given) if (!Object.hasOwn(known, name) && Object.hasOwn(given, name)) throw unknownOption(owner, name, Object.keys(known))
 }
 
 /** The error for an option that `owner` does not have. */

@@ -1,6 +1,7 @@
 import { record } from '../autograd.js'
 import { isFloat } from '../dtype.js'
 import { run } from '../native/run.js'
+import { checkArguments } from '../op-options.js'
 import { Tensor } from '../tensor.js'
 import { type Binary, binary, pointwise, shapeOf, sumBack, withoutGradient } from './pointwise-table.js'
 import { scalarLike, tracked } from './support.js'
@@ -39,7 +40,10 @@ const quotient: Binary = binary(
   (dy, a, b) => dy.mul(a.div(b).div(b)).neg(),
 )
 /** a / b; integers give float32. PyTorch: `torch.div`. */
-export const div: Binary = (a, b) => quotient(typeof b === 'number' && a instanceof Tensor && !isFloat(a.dtype) ? a.cast('float32') : a, b)
+export const div: Binary = function (a, b) {
+  if (arguments.length > 2) checkArguments('div', div, arguments, 0)
+  return quotient(typeof b === 'number' && a instanceof Tensor && !isFloat(a.dtype) ? a.cast('float32') : a, b)
+}
 /**
  * The larger of both; NaN wins; where they are equal each gets half of the gradient, where one is NaN both get all of it.
  * PyTorch: `torch.maximum`.

@@ -1,4 +1,5 @@
 import { IndexError, ValueError } from '../errors.js'
+import { checkOptions } from '../options.js'
 import type { Tensor } from '../tensor.js'
 import { show } from './support.js'
 
@@ -54,7 +55,9 @@ function one(x: Tensor, dim: number, index: Exclude<Index, null>): Step {
       throw new ValueError(`at: an array is [start, stop], got ${index.length} numbers. For a list of places use a tensor.`, { op: 'at' })
     return range(n, { start: index[0], stop: index[1] })
   }
-  return isTensor(index) ? { kind: 'tensor', index } : range(n, index as SliceIndex)
+  if (isTensor(index)) return { kind: 'tensor', index }
+  checkOptions('at', index, { start: true, stop: true, step: true })
+  return range(n, index as SliceIndex)
 }
 
 function isTensor(index: unknown): index is Tensor {

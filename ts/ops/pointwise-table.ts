@@ -1,6 +1,7 @@
 import { isGradEnabled, record } from '../autograd.js'
 import { NoGradientError } from '../errors.js'
 import { run } from '../native/run.js'
+import { checkArguments } from '../op-options.js'
 import type { Tensor } from '../tensor.js'
 import { sameShape, type Shape, tracked } from './support.js'
 
@@ -31,7 +32,11 @@ export function unary(
   gradient: (dy: Tensor, saved: Tensor) => Tensor,
   fused?: (saved: Tensor, dy: Tensor) => Tensor,
 ): Unary {
-  return (x) => pointwise(name, x, run[name](x), saves, gradient, fused)
+  const row: Unary = function (x) {
+    if (arguments.length > 1) checkArguments(name, row, arguments, 0)
+    return pointwise(name, x, run[name](x), saves, gradient, fused)
+  }
+  return row
 }
 
 /** Records one pointwise result. Functions with constants of their own (a slope, bounds) call it directly. */
@@ -63,7 +68,8 @@ export function binary(
   da: (dy: Tensor, a: Tensor, b: Tensor | number) => Tensor,
   db: (dy: Tensor, a: Tensor, b: Tensor) => Tensor,
 ): Binary {
-  return (a, b) => {
+  const row: Binary = function (a, b) {
+    if (arguments.length > 2) checkArguments(name, row, arguments, 0)
     if (typeof b === 'number') {
       const y = run[scalar](a, b)
       return tracked(a) ? record(y, { op: name, inputs: [a], saved: saves ? [a] : [], backward: (dy, a) => [() => da(dy, a!, b)] }) : y
@@ -78,16 +84,25 @@ export function binary(
       backward: (dy, a, b) => [() => sumBack(da(dy, a!, b!), like[0]), () => sumBack(db(dy, a!, b!), like[1])],
     })
   }
+  return row
 }
 
 /** A row that asks of one operand. */
 export function predicate(name: UnaryName & string): Predicate {
-  return (x) => run[name](x) as Tensor<'bool'>
+  const row: Predicate = function (x) {
+    if (arguments.length > 1) checkArguments(name, row, arguments, 0)
+    return run[name](x) as Tensor<'bool'>
+  }
+  return row
 }
 
 /** A row that compares two operands. */
 export function comparison(name: BinaryName & string, scalar: ScalarName & string): Comparison {
-  return (a, b) => (typeof b === 'number' ? run[scalar](a, b) : run[name](a, b)) as Tensor<'bool'>
+  const row: Comparison = function (a, b) {
+    if (arguments.length > 2) checkArguments(name, row, arguments, 0)
+    return (typeof b === 'number' ? run[scalar](a, b) : run[name](a, b)) as Tensor<'bool'>
+  }
+  return row
 }
 
 /** A float result that has no gradient: asking for one throws. */

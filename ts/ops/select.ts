@@ -34,8 +34,8 @@ async function read(count: Tensor): Promise<number> {
 }
 
 /** The places of elements that are not 0, one row [i, j, ...] each, in row-major order (int32). PyTorch: `torch.nonzero`. */
-export function nonzero(x: Tensor, options: Bounded): Tensor
 export function nonzero(x: Tensor): Promise<Tensor>
+export function nonzero(x: Tensor, options: Bounded): Tensor
 export function nonzero(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
   if (options) return run.nonzero(x, options.size, options.fill ?? -1)
   refuseCapture('nonzero', bounded)
@@ -43,8 +43,8 @@ export function nonzero(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> 
 }
 
 /** The elements of x where the mask holds, in row-major order; the two broadcast. PyTorch: `torch.masked_select`. */
-export function maskedSelect(x: Tensor, mask: Tensor, options: Bounded): Tensor
 export function maskedSelect(x: Tensor, mask: Tensor): Promise<Tensor>
+export function maskedSelect(x: Tensor, mask: Tensor, options: Bounded): Tensor
 export function maskedSelect(x: Tensor, mask: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
   if (options) return selected(x, mask, options.size, options.fill ?? 0)
   refuseCapture('maskedSelect', bounded)
@@ -78,8 +78,8 @@ function selected(x: Tensor, mask: Tensor, size: number, fill: number): Tensor {
 }
 
 /** The distinct values in ascending order. PyTorch: `torch.unique`. */
-export function unique(x: Tensor, options: Bounded): Tensor
 export function unique(x: Tensor): Promise<Tensor>
+export function unique(x: Tensor, options: Bounded): Tensor
 export function unique(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
   if (options) return run.unique(x, options.size, options.fill ?? 0)
   refuseCapture('unique', bounded)

@@ -1,17 +1,29 @@
 import { record } from '../autograd.js'
+import { ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { type Dims, type ReduceOptions } from './reduce.js'
 import { axes, dimList, numel, tracked } from './support.js'
 
-/** `correction` is what the divisor is less than the count: 1 (the default) gives the unbiased estimate, 0 the plain mean of squares. */
+/** Options of {@link var} and {@link std}. */
 export interface VarianceOptions extends ReduceOptions {
+  /** What the divisor is less than the count: 1 (the default) gives the unbiased estimate, 0 the plain mean of squares. */
   correction?: number
+  /** PyTorch's older word: true is a correction of 1, false one of 0. */
+  unbiased?: boolean
+}
+
+function correctionOf({ correction, unbiased }: VarianceOptions): number {
+  if (unbiased === undefined) return correction ?? 1
+  if (correction !== undefined) throw new ValueError('var: correction and unbiased say the same; give one of them.', { op: 'var' })
+  return unbiased ? 1 : 0
 }
 
 /** Σ (x - mean)² / (n - correction) over `dims`, in two passes. PyTorch: `torch.var`. */
-function variance(x: Tensor, dims?: Dims, { keepdim = false, correction = 1 }: VarianceOptions = {}): Tensor {
+function variance(x: Tensor, dims?: Dims, options: VarianceOptions = {}): Tensor {
+  const { keepdim = false } = options
+  const correction = correctionOf(options)
   const reduced = axes('var', dims, x)
   const count = numel(reduced.map((i) => x.shape[i]!))
   return scope(() =>
