@@ -95,10 +95,16 @@ describe('tensor', () => {
       `[ValueError: tensor: numbers, booleans and bigints do not mix in one tensor.]`,
     )
     expect(() => tensor([1.5], { dtype: 'int32' })).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: tensor: 1.5 is no int32. Round the values first, or choose a float dtype.]`,
+      `
+      [ValueError: tensor: the value 1.5 at [0] is no int32.
+        Round or clamp the values first, or choose another dtype.]
+    `,
     )
     expect(() => tensor([NaN], { dtype: 'uint8' })).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: tensor: NaN is no uint8. Round the values first, or choose a float dtype.]`,
+      `
+      [ValueError: tensor: the value NaN at [0] is no uint8.
+        Round or clamp the values first, or choose another dtype.]
+    `,
     )
     expect(() => tensor('1' as never)).toThrowErrorMatchingInlineSnapshot(
       `[ValueError: tensor: takes numbers, booleans, bigints, arrays of them and typed arrays, got string.]`,
@@ -107,7 +113,7 @@ describe('tensor', () => {
       `[DTypeError: tensor: a Uint16Array has no dtype here. Use Float32Array, Float64Array, Int32Array, BigInt64Array, Uint8Array or Int8Array.]`,
     )
     expect(() => tensor([1], { dtype: 'float' as 'float32' })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: tensor: no dtype is called float.]`,
+      `[DTypeError: tensor: no dtype is called float. The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
     )
     expect(() => tensor([1], { dtype: 'int32', requiresGrad: true })).toThrowErrorMatchingInlineSnapshot(
       `[DTypeError: requiresGrad: only floating dtypes have gradients, this is int32. Convert it with .to('float32').]`,
@@ -157,17 +163,13 @@ describe('constants', () => {
     )
   })
   test('messages', () => {
-    expect(() => zeros([-1])).toThrowErrorMatchingInlineSnapshot(`
-      [ShapeError: full: a size is negative.
-        shape [-1]
-        Use sizes of 0 or more.]
-    `)
+    expect(() => zeros([-1])).toThrowErrorMatchingInlineSnapshot(`[ShapeError: zeros: the shape [-1] has a size that is no whole number of at least 0.]`)
     expect(() => arange(0, 1, 0)).toThrowErrorMatchingInlineSnapshot(
       `[ValueError: arange: start 0, stop 1 and step 0 must be finite, and the step not 0.]`,
     )
     expect(() => linspace(0, 1, -1)).toThrowErrorMatchingInlineSnapshot(`[ValueError: linspace: the count is a whole number, got -1.]`)
     expect(() => zeros([1], { dtype: 'float' as 'float32' })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: no dtype is called float. The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
+      `[DTypeError: zeros: no dtype is called float. The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
     )
   })
 })

@@ -11,12 +11,23 @@ export type TypedArray = Float32Array | Float64Array | BigInt64Array | Int32Arra
 export const DTYPES: readonly DType[] = ['float32', 'float64', 'bfloat16', 'float16', 'int64', 'int32', 'uint8', 'int8', 'bool']
 const SIZES: readonly number[] = [4, 8, 2, 2, 8, 4, 1, 1, 1]
 const FLOAT_CODES = 4
-const CODES: Readonly<Record<string, number>> = Object.fromEntries(DTYPES.map((name, code) => [name, code]))
+// No prototype: 'constructor' is no dtype.
+const CODES: Readonly<Record<string, number>> = Object.assign(Object.create(null), Object.fromEntries(DTYPES.map((name, code) => [name, code])))
 
-/** A dtype's number in the op call. */
-export function dtypeCode(dtype: DType): number {
+/** The whole numbers that an integer dtype holds, both ends included. */
+export const RANGES: Readonly<Partial<Record<DType, readonly [low: bigint, high: bigint]>>> = {
+  int64: [-(2n ** 63n), 2n ** 63n - 1n],
+  int32: [-(2n ** 31n), 2n ** 31n - 1n],
+  uint8: [0n, 255n],
+  int8: [-128n, 127n],
+}
+
+/** A dtype's number in the op call. @throws DTypeError for an unknown one, naming the `op` that was given it */
+export function dtypeCode(dtype: DType, op?: string): number {
   const code = CODES[dtype]
-  if (code === undefined) throw new DTypeError(`no dtype is called ${String(dtype)}. The dtypes are ${DTYPES.join(', ')}.`)
+  if (code === undefined) {
+    throw new DTypeError(`${op === undefined ? '' : `${op}: `}no dtype is called ${String(dtype)}. The dtypes are ${DTYPES.join(', ')}.`, op === undefined ? {} : { op })
+  }
   return code
 }
 

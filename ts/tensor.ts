@@ -204,17 +204,23 @@ export class Tensor<D extends DType = DType> {
     check()
     return target as DataOf<D>
   }
-  /** The single value. @throws ShapeError for more than one element */
+  /**
+   * The single value; 0 or 1 for dtype bool. PyTorch: `Tensor.item`.
+   * @throws ShapeError for more than one element, ValueError for an int64 value beyond 2^53, which no number holds: read `data()`
+   */
   item(): Promise<number> {
     this.#single('item')
-    return ownPromise(this.data().then((values) => Number(values[0])))
+    return ownPromise(this.data().then((values) => exact('item', values[0]!)))
   }
   /** As `item`, but blocks the thread. */
   itemSync(): number {
     this.#single('itemSync')
-    return Number(this.dataSync()[0])
+    return exact('itemSync', this.dataSync()[0]!)
   }
-  /** The values as nested arrays; of bools for dtype bool. */
+  /**
+   * The values as nested arrays; of bools for dtype bool. PyTorch: `Tensor.tolist`.
+   * @throws ValueError for an int64 value beyond 2^53, which no number holds: read `data()`
+   */
   tolist(): Promise<NestedNumbers> {
     const { shape, dtype } = this
     return ownPromise(this.data().then((values) => nest(values, shape, dtype)))
@@ -449,11 +455,19 @@ function bytesOf(array: TypedArray): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
 
+/** A value as a number. An int64 may be none: a number beside it would be an answer that looks right. */
+function exact(op: string, value: number | bigint): number {
+  if (typeof value === 'number') return value
+  const number = Number(value)
+  if (Number.isSafeInteger(number)) return number
+  throw new ValueError(`${op}: the int64 value ${value} is larger than any exact number. Read data(), which gives bigints.`, { op })
+}
+
 function nest(values: TypedArray, shape: readonly number[], dtype: DType): NestedNumbers {
   let position = 0
   const level = (depth: number): NestedNumbers => {
     if (depth < shape.length) return Array.from({ length: shape[depth]! }, () => level(depth + 1))
-    const value = Number(values[position++])
+    const value = exact('tolist', values[position++]!)
     return dtype === 'bool' ? value !== 0 : value
   }
   return level(0)

@@ -1,7 +1,7 @@
 import { isGradEnabled } from '../autograd.js'
-import { full } from '../create.js'
-import type { DType } from '../dtype.js'
+import { type DType, dtypeCode } from '../dtype.js'
 import { ShapeError, ValueError } from '../errors.js'
+import { run } from '../native/run.js'
 import type { Tensor } from '../tensor.js'
 
 /** A tensor's sizes. */
@@ -89,7 +89,7 @@ export function scalarLike(like: Tensor | null, value: number | Tensor, device: 
   const whole = Number.isInteger(value)
   const dtype =
     like === null ? 'float32' : FLOATS.has(like.dtype) || (whole && like.dtype !== 'bool') ? like.dtype : whole ? 'int64' : 'float32'
-  return full([], value, { dtype, device: device.device })
+  return run.full([], dtypeCode(dtype), value, device._device)
 }
 
 const FLOATS: ReadonlySet<DType> = new Set<DType>(['float32', 'float64', 'bfloat16', 'float16'])
