@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Tensor, tensor, train } from '../../ts/index.js'
+import { nn, type Tensor, tensor, train, Trainer, ValueError } from '../../ts/index.js'
 import { settled } from '../settle.js'
 import { noise, numbers } from './support.js'
 
@@ -226,4 +226,25 @@ describe('metrics', () => {
     metric.update(tensor(logits.slice(4, 8)), ints(labels.slice(4, 8)), multiclass)
     expect(await metric.compute()).toBeCloseTo(predicted.slice(0, 8).filter((label, i) => label === labels[i]).length / 8, 12)
   })
+})
+
+test('precision, recall and F1 of classes of unlike size: the averages of scikit-learn\'s documentation', async () => {
+  // classification_report([0, 1, 2, 2, 2], [0, 0, 2, 2, 1])
+  const output = [0, 0, 2, 2, 1].map((k) => [0, 1, 2].map((j) => Number(j === k)))
+  const figures = async (average: train.metrics.Average) =>
+    Promise.all([metrics.precision({ average }), metrics.recall({ average }), metrics.f1({ average })].map((metric) => measure(metric, output, [0, 1, 2, 2, 2], multiclass)))
+  const close = (found: train.MetricValue[], expected: number[]) => expected.forEach((value, i) => expect(found[i]).toBeCloseTo(value, 12))
+  close(await figures('macro'), [0.5, 5 / 9, (2 / 3 + 0 + 0.8) / 3])
+  close(await figures('weighted'), [0.7, 0.6, (2 / 3 + 0 + 3 * 0.8) / 5])
+  close(await figures('micro'), [0.6, 0.6, 0.6])
+})
+
+test('metrics refuse options and averages that there are not', () => {
+  for (const name of ['precision', 'recall', 'f1'] as const) {
+    expect(() => metrics[name]({ averag: 'macro' } as object)).toThrow(new RegExp(`^${name}: there is no option 'averag'. Did you mean 'average'\\?`))
+    expect(() => metrics[name]('macro' as never)).toThrow(ValueError)
+    expect(() => metrics[name]({ average: 'bogus' as 'macro' })).toThrow(/average is 'bogus'; it must be one of micro, macro, weighted, binary, none/)
+  }
+  for (const k of [0, -1, 1.5, NaN, '5' as never]) expect(() => metrics.topK(k)).toThrow(/^TopK: k is/)
+  expect(() => new Trainer(new nn.Linear(1, 1), { metrics: ['top0'] })).toThrow(/no metric is named 'top0'/)
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { optim, train } from '../../ts/index.js'
+import { nn, optim, train, Trainer, ValueError } from '../../ts/index.js'
 import { fitOptionNames, normaliseOptions, toClassWeights, trainerOptionNames } from '../../ts/train/options.js'
 
 test('every option of fit and Trainer is known by name', () => {
@@ -47,4 +47,56 @@ test('the history finds the best epoch by the figure\'s name', () => {
 test('optimizers by name are those of optim', () => {
   expect(optim.GD.prototype).toBeInstanceOf(optim.SGD)
   expect(optim.AdamW.prototype).toBeInstanceOf(optim.Adam)
+})
+
+const fit = (options: object): Promise<unknown> =>
+  new Trainer(new nn.Linear(1, 1), { loss: 'mse', optimizer: 'sgd' }).fit({ inputs: [[1], [2]], labels: [[1], [2]] }, { verbose: false, ...options })
+
+test('what is no schedule is refused, with the way to one', async () => {
+  const wrong: [unknown, RegExp][] = [
+    ['cosine', /^fit: schedule is 'cosine'.\n {2}Give one that is made: optim\./],
+    ['steplr', /optim.stepLR\(\.\.\.\)/],
+    [0.1, /^fit: schedule is 0.1/],
+    [{ stepSize: 1 }, /^fit: schedule is/],
+    [optim.stepLR, /^fit: schedule is the function optim.stepLR itself.\n {2}Call it: optim.stepLR\(\.\.\.\)/],
+    [optim.oneCycle, /Call it: optim.oneCycle/],
+    [optim.reduceLROnPlateau, /Call it: optim.reduceLROnPlateau/],
+    [optim.StepLR, /^fit: schedule is the class StepLR.\n {2}Give a schedule: new optim.StepLR\(optimizer, \.\.\.\)/],
+    [() => () => 1, /^fit: the function given as schedule made function instead of a schedule/],
+    [() => undefined, /^fit: the function given as schedule made undefined/],
+  ]
+  for (const [schedule, message] of wrong) {
+    const error = await fit({ schedule }).catch((reason: unknown) => reason)
+    expect(error, String(schedule)).toBeInstanceOf(ValueError)
+    expect((error as Error).message).toMatch(message)
+  }
+  await fit({ schedule: optim.stepLR({ stepSize: 1 }) })
+  await fit({ schedule: (optimizer: optim.Optimizer) => new optim.LambdaLR(optimizer, () => 1) })
+})
+
+test('a callback that would hear of nothing is refused, with the nearest hook', async () => {
+  class Log { note(): void {} }
+  const wrong: [unknown, RegExp][] = [
+    [[() => {}], /^fit: callbacks\[0\] is a function; a callback is an object with hooks/],
+    [[null], /^fit: callbacks\[0\] is null/],
+    [['EarlyStopping'], /^fit: callbacks\[0\] is a string/],
+    [[train.StopOnNaN], /^fit: callbacks\[0\] is a function/],
+    [new train.StopOnNaN(), /^fit: callbacks is a list of callbacks, got object/],
+    [[new train.StopOnNaN(), { onEpochFinish() {} }], /^fit: callbacks\[1\] has 'onEpochFinish', which is none of the hooks. Did you mean 'onEpoch(Start|End)'\?/],
+    [[{ onEpochEnd() {}, onBatchend() {} }], /'onBatchend', which is none of the hooks. Did you mean 'onBatchEnd'\?/],
+    [[{ on_epoch_end() {} }], /Did you mean 'onEpochEnd'\?/],
+    [[{ epochEnd() {} }], /has 'epochEnd', which is none of the hooks. Did you mean 'onEpochEnd'\?/],
+    [[{}], /^fit: callbacks\[0\] has no hook.\n {2}There are onFitStart/],
+    [[new Log()], /has no hook/],
+  ]
+  for (const [callbacks, message] of wrong) {
+    const error = await fit({ callbacks }).catch((reason: unknown) => reason)
+    expect(error, String(message)).toBeInstanceOf(ValueError)
+    expect((error as Error).message).toMatch(message)
+  }
+  const heard: string[] = []
+  class Mine { prefix = 'epoch '; onEpochEnd(_: unknown, { epoch }: train.EpochLog): void { this.note(epoch) } note(epoch: number): void { heard.push(this.prefix + epoch) } }
+  class Derived extends Mine {}
+  await fit({ callbacks: [new Derived(), { guardNonFinite: true }] })
+  expect(heard).toEqual(['epoch 0'])
 })

@@ -1,6 +1,6 @@
 // What `new Trainer` and `fit` take, with the Keras words that differ only in spelling.
 import { type data, type nn, optim, ValueError } from '../index.js'
-import { unknownOption } from '../internal.js'
+import { nearest, unknownOption } from '../internal.js'
 import type { Callback } from './callbacks/index.js'
 import type { LossOption } from './loss.js'
 import type { Metric, Task } from './metrics/index.js'
@@ -124,8 +124,76 @@ export function normaliseOptions<T extends object>(options: T, known: readonly s
     if (name === undefined || !known.includes(name)) throw unknownOption(what, given, known)
     if (name in result) throw new ValueError(`${what}: '${name}' is given twice, once as '${given}'.`)
     result[name] = name === 'verbose' && typeof value === 'number' ? value !== 0 : value
+    checks[name]?.(what, value)
   }
   return result as T
+}
+
+/** Looks at values that would have no effect, or one much later, where they are not what they should be. */
+const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = { schedule: checkSchedule, callbacks: checkCallbacks }
+
+const EXAMPLE = 'optim.stepLR({ stepSize: 10 })'
+
+/** Throws unless `value` is a schedule, or a function that makes one of an optimizer. */
+function checkSchedule(what: string, value: unknown): void {
+  if (value instanceof optim.Schedule || value === null) return
+  const wrong = (fault: string, way: string): ValueError => new ValueError(`${what}: schedule ${fault}.\n  ${way}`)
+  if (typeof value !== 'function') {
+    const near = typeof value === 'string' ? nearest(value, makers().map(([name]) => name)) : undefined
+    throw wrong(`is ${typeof value === 'string' ? `'${value}'` : String(value)}`, `Give one that is made: ${near === undefined ? EXAMPLE : `optim.${near}(...)`}.`)
+  }
+  if (value.prototype instanceof optim.Schedule) throw wrong(`is the class ${value.name}`, `Give a schedule: new optim.${value.name}(optimizer, ...), or ${EXAMPLE}.`)
+  const maker = makers().find(([, make]) => make === value)
+  if (maker !== undefined) throw wrong(`is the function optim.${maker[0]} itself`, `Call it: optim.${maker[0]}(...).`)
+}
+
+/** Throws unless a function that `checkSchedule` let through has made a schedule. */
+export function checkMade(schedule: unknown): void {
+  if (schedule === null || schedule instanceof optim.Schedule) return
+  throw new ValueError(`fit: the function given as schedule made ${typeof schedule} instead of a schedule.\n  Give one that is made, such as ${EXAMPLE}.`)
+}
+
+/** What of `optim` makes schedule factories. */
+function makers(): [string, unknown][] {
+  const others: unknown[] = [optim.clipGradNorm, optim.clipGradValue, optim.decayGroups]
+  return Object.entries(optim).filter(([name, value]) => typeof value === 'function' && /^[a-z]/.test(name) && !others.includes(value))
+}
+
+/** What a callback may have. */
+const hooks: Record<keyof Callback, true> = {
+  gradientNormsEvery: true, guardNonFinite: true, onFitStart: true, onEpochStart: true, onBatchEnd: true, onEpochEnd: true, onFitEnd: true,
+  stateDict: true, stateTensors: true, loadStateDict: true,
+}
+
+/** Throws for what would hear of nothing: no list, a function, an object with a misspelt hook or with none. */
+function checkCallbacks(what: string, value: unknown): void {
+  if (!Array.isArray(value)) throw new ValueError(`${what}: callbacks is a list of callbacks, got ${value === null ? 'null' : typeof value}.\n  Put it in brackets: callbacks: [...].`)
+  const names = Object.keys(hooks).filter((name) => name.startsWith('on'))
+  value.forEach((callback: unknown, i) => {
+    if (typeof callback !== 'object' || callback === null) {
+      throw new ValueError(`${what}: callbacks[${i}] is ${callback === null ? 'null' : `a ${typeof callback}`}; a callback is an object with hooks.\n`
+        + `  { onEpochEnd(context, log) { ... } }, for example. There are ${names.join(', ')}.`)
+    }
+    const own = namesOf(callback)
+    // Its own fields and helpers are its business; a name in the style of hooks that is none would never be called.
+    const misspelt = own.find((name) => /^on[A-Z_]/.test(name) && !Object.hasOwn(hooks, name))
+    if (misspelt !== undefined) throw unknownHook(what, i, misspelt, names)
+    if (own.some((name) => Object.hasOwn(hooks, name))) return
+    throw unknownHook(what, i, own.find((name) => nearest(name, names) !== undefined), names)
+  })
+}
+
+function unknownHook(what: string, i: number, name: string | undefined, names: readonly string[]): ValueError {
+  const near = name === undefined ? undefined : nearest(name, names) ?? names.find((hook) => hook.slice(0, 6) === name.slice(0, 6))
+  return new ValueError(`${what}: callbacks[${i}] has ${name === undefined ? 'no hook' : `'${name}', which is none of the hooks`}.`
+    + `${near === undefined ? '' : ` Did you mean '${near}'?`}\n  There are ${names.join(', ')}.`)
+}
+
+/** The names of an object and of the classes it comes from. */
+function namesOf(object: object): string[] {
+  const names: string[] = []
+  for (let at: object | null = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at) as object | null) names.push(...Object.getOwnPropertyNames(at))
+  return names
 }
 
 /** The names of `TrainerOptions` and `FitOptions`, for `normaliseOptions`. */

@@ -1,4 +1,4 @@
-import { stack, type Tensor } from '../../index.js'
+import { stack, type Tensor, ValueError } from '../../index.js'
 import { alignedLabels, classLabels, Metric, predictedClasses, requireClasses, type Task } from './metric.js'
 
 /** The share of correct predictions: largest output for [N, K] (labels below 0 are left out), threshold for yes-or-no outputs. */
@@ -27,6 +27,7 @@ export class TopK extends Metric {
 
   constructor(k: number = 5) {
     super()
+    if (!Number.isInteger(k) || k < 1) throw new ValueError(`TopK: k is ${String(k)}; it must be a whole number of at least 1.`)
     this.#k = k
     this.name = `top${k}`
   }

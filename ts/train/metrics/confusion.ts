@@ -32,8 +32,12 @@ export class ConfusionMatrix extends Metric {
   }
 }
 
-/** How figures of single classes are joined: over all samples, as the mean over classes, of the positive class, or not at all. */
-export type Average = 'micro' | 'macro' | 'binary' | 'none'
+/**
+ * How figures of single classes are joined, as in scikit-learn: over all samples ('micro'), as the mean over classes ('macro'), the same
+ * weighed by how often each class occurs ('weighted'), that of the positive class ('binary'), or not at all ('none').
+ */
+export type Average = 'micro' | 'macro' | 'weighted' | 'binary' | 'none'
+const AVERAGES: readonly Average[] = ['micro', 'macro', 'weighted', 'binary', 'none']
 
 interface Counts {
   hit: number
@@ -47,6 +51,9 @@ abstract class ClassFigure extends ConfusionMatrix {
 
   constructor(average?: Average) {
     super()
+    if (average !== undefined && !AVERAGES.includes(average)) {
+      throw new ValueError(`${new.target.name}: average is ${typeof average === 'string' ? `'${String(average)}'` : String(average)}; it must be one of ${AVERAGES.join(', ')}.`)
+    }
     this.#average = average
   }
 
@@ -68,6 +75,10 @@ abstract class ClassFigure extends ConfusionMatrix {
         predicted: sum(counts.map((one) => one.predicted)),
         actual: sum(counts.map((one) => one.actual)),
       })
+    if (average === 'weighted') {
+      const total = sum(counts.map(({ actual }) => actual))
+      return total === 0 ? NaN : sum(counts.map((one) => this.figure(one) * one.actual)) / total
+    }
     // As scikit-learn: classes that neither occur nor are predicted do not count.
     const present = counts.filter(({ actual, predicted }) => actual + predicted > 0)
     return present.length === 0 ? NaN : sum(present.map((one) => this.figure(one))) / present.length

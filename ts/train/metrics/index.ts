@@ -1,4 +1,5 @@
 import { ValueError } from '../../index.js'
+import { settle } from '../../internal.js'
 import { Accuracy, TopK } from './accuracy.js'
 import { type Average, ConfusionMatrix, F1, Precision, Recall } from './confusion.js'
 import { Mean } from './mean.js'
@@ -10,16 +11,24 @@ export { Metric, type MetricValue, type Task } from './metric.js'
 export { Mean }
 export { Accuracy, type Average, ConfusionMatrix, F1, MeanAbsoluteError, MeanSquaredError, Precision, Recall, RocAuc, TopK }
 
+/** Options of `precision`, `recall` and `f1`. */
+export interface AverageOptions {
+  /** How the figures of single classes are joined. Default: 'binary' for yes-or-no tasks, else 'macro'. */
+  average?: Average
+}
+
+const averageOf = (metric: string, options: AverageOptions | undefined): Average | undefined => settle(metric, options, { average: undefined }).average
+
 /** The share of correct predictions. */
 export const accuracy = (): Metric => new Accuracy()
 /** The share of samples whose class is among the `k` largest outputs. */
 export const topK = (k: number = 5): Metric => new TopK(k)
 /** Precision; @see Precision */
-export const precision = ({ average }: { average?: Average } = {}): Metric => new Precision(average)
+export const precision = (options?: AverageOptions): Metric => new Precision(averageOf('precision', options))
 /** Recall; @see Recall */
-export const recall = ({ average }: { average?: Average } = {}): Metric => new Recall(average)
+export const recall = (options?: AverageOptions): Metric => new Recall(averageOf('recall', options))
 /** F1; @see F1 */
-export const f1 = ({ average }: { average?: Average } = {}): Metric => new F1(average)
+export const f1 = (options?: AverageOptions): Metric => new F1(averageOf('f1', options))
 /** Counts by true and predicted class. */
 export const confusionMatrix = (): Metric => new ConfusionMatrix()
 /** The area under the ROC curve. */
@@ -55,7 +64,7 @@ export function toMetric(metric: string | Metric | (() => Metric)): Metric {
   if (typeof metric === 'function') return metric()
   if (typeof metric !== 'string') return metric
   const name = metric.replace(/[_-](\w)/g, (_, letter: string) => letter.toUpperCase())
-  const top = /^top(\d+)$/.exec(name)
+  const top = /^top([1-9]\d*)$/.exec(name)
   if (top !== null) return topK(Number(top[1]))
   const make = Object.hasOwn(byName, name) ? byName[name] : undefined
   if (make === undefined)
