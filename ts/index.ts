@@ -1,9 +1,10 @@
 /** Ferrograd: training and inference of neural networks inside Node. */
 import './attach.js'
 
-export { checkpoint, customFunction, type CustomFunction, enableGrad, grad, type GradOptions, isGradEnabled, noGrad, record, type Recorded } from './autograd.js'
+export { checkpoint, enableGrad, grad, type GradOptions, isGradEnabled, noGrad, record, type Recorded } from './autograd.js'
 export { compile, type Compiled, type CompileOptions } from './compile.js'
 export * from './create.js'
+export { customFunction, type CustomFunction } from './custom-function.js'
 export { anomaly, device, type MemoryStats, nativeBytes, type ProfileRow } from './device.js'
 export { byteSize, type DType, DTYPES, type FloatDType, isFloat, type TypedArray } from './dtype.js'
 export * from './errors.js'

@@ -130,8 +130,12 @@ export class Tensor<D extends DType = DType> {
   }
   set grad(value: Tensor | null) {
     captureContext()?.touchGradient(this)
+    if (value !== null && !(value instanceof Tensor)) throw new ValueError('grad: takes a tensor or null.', { op: 'grad' })
     if (value !== null && !(value.shape.length === this.shape.length && value.shape.every((d, i) => d === this.shape[i]))) {
       throw new ShapeError(`grad: a gradient has its tensor's shape [${this.shape.join(', ')}], got [${value.shape.join(', ')}].`, { shapes: [this.shape, value.shape] })
+    }
+    if (value !== null && value._code !== this._code) {
+      throw new DTypeError(`grad: a gradient has its tensor's dtype ${this.dtype}, got ${value.dtype}. Convert it with .to('${this.dtype}').`, { op: 'grad' })
     }
     const before = this.#grad
     this.#grad = value
