@@ -172,3 +172,24 @@ describe('schedules refuse nonsense', () => {
     expect(make).toThrow(message)
   })
 })
+
+describe('an optimizer refuses what is no parameter', () => {
+  const wrong: [string, () => unknown, RegExp][] = [
+    ['numbers', () => new optim.SGD([1, 2] as never, { lr: 1 }), /^SGD: parameter 0 must be a tensor, got number/],
+    ['null among them', () => new optim.Adam([...parameters(), null] as never), /^Adam: parameter 1 must be a tensor, got null/],
+    ['a layer', () => new optim.Adam([new nn.Linear(1, 1)] as never), /^Adam: parameter 0 must be a tensor, got object/],
+    ['numbers in a group', () => new optim.SGD([{ params: [1] }] as never), /^SGD: parameter 0 must be a tensor/],
+    ['a group without a list', () => new optim.SGD([{ params: 3 }] as never), /^SGD: a group is \{ params, \.\.\.options \}/],
+    ['a group that is none', () => optimizer().addGroup(null as never), /^SGD: a group is \{ params, \.\.\.options \}/],
+  ]
+  it.each(wrong)('%s', (_, make, message) => {
+    expect(make).toThrow(ValueError)
+    expect(make).toThrow(message)
+  })
+  it('a generator of parameters is read once', () => {
+    const all = parameters()
+    function* each(): Generator<Parameter> { yield* all }
+    expect(new optim.SGD(each(), { lr: 1 }).groups[0]!.params).toEqual(all)
+    expect(new optim.SGD([{ params: each() }], { lr: 1 }).groups[0]!.params).toEqual(all)
+  })
+})

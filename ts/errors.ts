@@ -122,9 +122,14 @@ const BY_CODE: Readonly<Record<string, new (message: string, details?: ErrorDeta
   ERR_CAPTURE: CaptureError,
 }
 
+/** An op as users call it: `index_select` of the op table is `indexSelect`, `add_scalar` is an `add` too. */
+export function publicName(op: string): string {
+  return op.replace(/_scalar$/, '').replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
 /** The error that the addon described. */
 export function fromNative(code: string, op: string, message: string, details: ErrorDetails = {}): FerrogradError {
-  const name = op.replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+  const name = publicName(op)
   const where = details.module ? ` (in ${details.module})` : ''
   const site = details.callSite === undefined ? '' : `\n  called from:\n${details.callSite}`
   return new (BY_CODE[code] ?? InternalError)(`${name}${where}: ${message}${site}`, { ...details, op: name })

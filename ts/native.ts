@@ -1,7 +1,7 @@
 // The only import of the addon, and the buffers that calls travel in. The other end is `crates/node/src/protocol.rs`.
 import { createRequire } from 'node:module'
 import { callStackOf, currentModule, modulePathOf } from './context.js'
-import { DeviceError, type FerrogradError, fromNative, InternalError } from './errors.js'
+import { DeviceError, type FerrogradError, fromNative, InternalError, publicName } from './errors.js'
 import { warn } from './log.js'
 
 /** The addon's functions. Those that answer with tensors or numbers write them into `commands`. */
@@ -142,7 +142,8 @@ export function completion(): Promise<void> {
 /** Late errors in results that nobody read: one warning each, when something is awaited next, or when the process is about to end. */
 export function warnOfUnseen(atEnd = false): void {
   for (const message of native.unseenFailures(atEnd)) {
-    warn('FERROGRAD_LATE', `a result that nobody read had failed: ${message}`, 'error')
+    // The message begins with the op table's name.
+    warn('FERROGRAD_LATE', `a result that nobody read had failed: ${message.replace(/^\w+/, publicName)}`, 'error')
   }
 }
 process.once('beforeExit', () => warnOfUnseen(true))

@@ -1,6 +1,8 @@
 // What the constructors of layers take: checked where a layer is made, so that a mistake does not wait for the first batch.
-import { ValueError } from '../errors.js'
+import { isFloat } from '../dtype.js'
+import { DTypeError, ValueError } from '../errors.js'
 import { kindOf } from '../explain.js'
+import type { Tensor } from '../tensor.js'
 
 /** One number for both dimensions, or [height, width]. */
 export type Pair = number | readonly [number, number]
@@ -60,6 +62,18 @@ export function border(layer: string, value: unknown, lengths: Readonly<Record<n
 
 function integerOf(least: number): string {
   return least === -Infinity ? 'an integer' : least === 1 ? 'a positive integer' : `an integer of at least ${least}`
+}
+
+/**
+ * Throws unless a layer's input has its weights' dtype. The rule of the product asks for one dtype too, but cannot know that the weights are
+ * not what should change.
+ */
+export function sameDType(layer: string, x: Tensor, weight: Tensor): void {
+  if (x.dtype === weight.dtype) return
+  const model = isFloat(x.dtype) ? `, or the layer with layer.to('${x.dtype}')` : ''
+  throw new DTypeError(`${layer}: the input [${x.shape.join(', ')}] is ${x.dtype}, the weights are ${weight.dtype}.\n  Convert the input with x.to('${weight.dtype}')${model}.`, {
+    op: layer, shapes: [x.shape],
+  })
 }
 
 /** The error for an argument of a layer. */

@@ -3,7 +3,7 @@ import { conv1d, conv2d, convTranspose2d } from '../ops/conv2d.js'
 import { conv2dPool } from '../ops/conv2d-pool.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
-import { border, type Pair, pair, positive, switches } from './arguments.js'
+import { border, type Pair, pair, positive, sameDType, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
 
@@ -44,7 +44,7 @@ function checkSame(layer: string, padding: unknown, stride: readonly number[]): 
 }
 
 function checkChannels(
-  name: string, x: Tensor, rank: number, letters: string, inChannels: number, remake: (channels: number) => string,
+  name: string, x: Tensor, weight: Tensor, rank: number, letters: string, inChannels: number, remake: (channels: number) => string,
 ): void {
   const channels = x.shape[rank - 1]
   if (x.shape.length !== rank) {
@@ -54,7 +54,7 @@ function checkChannels(
       { shapes: [x.shape] },
     )
   }
-  if (channels === inChannels) return
+  if (channels === inChannels) return sameDType(name, x, weight)
   const second = x.shape[1] === inChannels ? ` The second dimension is ${inChannels}: channels are last here, use x.movedim(1, -1).` : ''
   throw new ShapeError(
     `${name}: the input [${x.shape.join(', ')}] (${letters}) has ${channels} channels, the layer expects ${inChannels}: ` +
@@ -120,7 +120,7 @@ export class Conv2d extends Module {
   }
 
   #checkInput(x: Tensor): void {
-    checkChannels('Conv2d', x, 4, 'N H W C', this.inChannels, (c) => `new nn.Conv2d(${c}, ${this.outChannels}, ...)`)
+    checkChannels('Conv2d', x, this.weight, 4, 'N H W C', this.inChannels, (c) => `new nn.Conv2d(${c}, ${this.outChannels}, ...)`)
   }
 
   override flops(_inputs: readonly Tensor[], output: Tensor): number {
@@ -173,7 +173,7 @@ export class Conv1d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    checkChannels('Conv1d', x, 3, 'N T C', this.inChannels, (c) => `new nn.Conv1d(${c}, ${this.outChannels}, ...)`)
+    checkChannels('Conv1d', x, this.weight, 3, 'N T C', this.inChannels, (c) => `new nn.Conv1d(${c}, ${this.outChannels}, ...)`)
     const { stride, padding, dilation, groups } = this
     return conv1d(x, this.weight, this.bias, { stride, padding, dilation, groups })
   }
@@ -236,7 +236,7 @@ export class ConvTranspose2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    checkChannels('ConvTranspose2d', x, 4, 'N H W C', this.inChannels, (c) => `new nn.ConvTranspose2d(${c}, ${this.outChannels}, ...)`)
+    checkChannels('ConvTranspose2d', x, this.weight, 4, 'N H W C', this.inChannels, (c) => `new nn.ConvTranspose2d(${c}, ${this.outChannels}, ...)`)
     const { stride, padding, outputPadding, dilation, groups } = this
     return convTranspose2d(x, this.weight, this.bias, { stride, padding, outputPadding, dilation, groups })
   }

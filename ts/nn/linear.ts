@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.js'
 import { linear } from '../ops/linear.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
-import { positive, switches } from './arguments.js'
+import { positive, sameDType, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
 import { persistent } from '../persistent.js'
@@ -55,7 +55,7 @@ export class Linear extends Module {
 
 function checkFeatures(layer: Linear, x: Tensor): void {
   const features = x.shape[x.shape.length - 1]
-  if (features === layer.inFeatures) return
+  if (features === layer.inFeatures) return sameDType('Linear', x, layer.weight)
   throw new ShapeError(wrongFeatures('the input', features, layer, x.shape), { op: 'linear', shapes: [x.shape, layer.weight.shape] })
 }
 
@@ -104,6 +104,7 @@ export class LazyLinear extends Module {
         op: 'linear', shapes: [x.shape, this.weight.shape],
       })
     }
+    sameDType('LazyLinear', x, this.weight as unknown as Parameter)
     // `summary` comes with shapes alone: the weights are made for good, and their shapes lent to it.
     const like = (p: Parameter | null): Tensor | null => (p !== null && x.device === 'meta' ? p.detach().to('meta') : p)
     return linear(x, like(this.weight) as Tensor, like(this.bias))

@@ -1,4 +1,4 @@
-import { full, noGrad, scope, tensor, type Tensor, ValueError, zeros } from '../index.js'
+import { full, noGrad, scope, tensor, Tensor, ValueError, zeros } from '../index.js'
 import { captureContext, persistent, run, settle } from '../internal.js'
 import { clipGradients, type ClipOptions } from './clip.js'
 import {
@@ -36,7 +36,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     const given = [...params] as (Tensor | (Partial<O> & { params: Iterable<Tensor> }))[]
     if (given.length === 0)
       throw new ValueError(`${this.constructor.name}: no parameters.\n  Pass model.parameters(), and unfreeze what is to be trained.`)
-    const groups = given.some((item) => 'params' in item) ? given : [{ params: given }]
+    const groups = given.some((item) => typeof item === 'object' && item !== null && 'params' in item) ? given : [{ params: given }]
     for (const group of groups) this.addGroup(group as Partial<O> & { params: Iterable<Tensor> })
   }
 
@@ -61,10 +61,11 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     )
   }
 
-  /** Adds parameters that train from now on, with options of their own. */
+  /** Adds parameters that train from now on, with options of their own. @throws ValueError for what is no parameter or no option */
   addGroup(options: Partial<O> & { params: Iterable<Tensor> }): void {
-    const { params, ...own } = options
-    const group = { ...settle<object, Required<O>>(this.constructor.name, own, this.#defaults), params: [...params] } as ParameterGroup<O>
+    const params = this.#parametersOf(options)
+    const { params: _, ...own } = options
+    const group = { ...settle<object, Required<O>>(this.constructor.name, own, this.#defaults), params } as ParameterGroup<O>
     const known = new Set(this.groups.flatMap(({ params }) => params))
     for (const param of group.params) {
       if (!param.isLeaf)
@@ -91,6 +92,19 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
       group.params.filter((param) => param.requiresGrad),
     )
     this.syncHyper()
+  }
+
+  /** The parameters of a group, as a list. @throws ValueError for what is none */
+  #parametersOf(group: { params?: Iterable<Tensor> } | null | undefined): Tensor[] {
+    const name = this.constructor.name
+    const params = group?.params
+    if (params === null || typeof params !== 'object' || typeof params[Symbol.iterator] !== 'function') {
+      throw new ValueError(`${name}: a group is { params, ...options }, with a list of parameters as params.\n  Pass model.parameters(), or [{ params: model.parameters(), lr: 0.01 }].`)
+    }
+    const list = [...params]
+    const wrong = list.findIndex((param) => !(param instanceof Tensor))
+    if (wrong < 0) return list
+    throw new ValueError(`${name}: parameter ${wrong} must be a tensor, got ${list[wrong] === null ? 'null' : typeof list[wrong]}.\n  Pass model.parameters(), or tensors with requiresGrad.`)
   }
 
   /**
