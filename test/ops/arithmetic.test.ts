@@ -94,3 +94,16 @@ test('messages', () => {
     `[NoGradientError: floorDivide: has no gradient. Use a.div(b).floor(), whose gradient is 0.]`,
   )
 })
+
+test('by 0: integers give 0 where their op stays among integers, floats what IEEE says', async () => {
+  for (const dtype of ['int32', 'int64', 'uint8', 'int8'] as const) {
+    const [a, b] = [tensor([5, 0, 7], { dtype }), tensor([0, 0, 2], { dtype })]
+    expect(await a.floorDivide(b).tolist()).toEqual([0, 0, 3])
+    expect(await a.remainder(b).tolist()).toEqual([0, 0, 1])
+    expect(await a.remainder(0).tolist()).toEqual([0, 0, 0])
+    expect(await a.div(b).tolist()).toEqual([Infinity, NaN, 3.5])
+  }
+  const [a, b] = [tensor([5, 0]), tensor([0, 0])]
+  expect(await a.floorDivide(b).tolist()).toEqual([Infinity, NaN])
+  expect(await a.remainder(b).tolist()).toEqual([NaN, NaN])
+})

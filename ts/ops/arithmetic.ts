@@ -39,7 +39,7 @@ const quotient: Binary = binary(
   (dy, _, b) => dy.div(b),
   (dy, a, b) => dy.mul(a.div(b).div(b)).neg(),
 )
-/** a / b; integers give float32. PyTorch: `torch.div`. */
+/** a / b; integers give float32, so that a division by 0 is ±Infinity, or NaN for 0 / 0. PyTorch: `torch.div`. */
 export const div: Binary = function (a, b) {
   if (arguments.length > 2) checkArguments('div', div, arguments, 0)
   return quotient(typeof b === 'number' && a instanceof Tensor && !isFloat(a.dtype) ? a.cast('float32') : a, b)
@@ -66,7 +66,10 @@ export const minimum: Binary = binary(
   (dy, a, b) => share(dy, a.gt(b), a.eq(b)),
   (dy, a, b) => share(dy, a.lt(b), a.eq(b)),
 )
-/** a - floor(a / b) b: the remainder with the sign of b. PyTorch: `torch.remainder`. */
+/**
+ * a - floor(a / b) b: the remainder with the sign of b. Integers give 0 where b is 0, floats NaN. PyTorch: `torch.remainder`, which throws for
+ * integers there.
+ */
 export const remainder: Binary = binary(
   'remainder',
   'remainderScalar',
@@ -117,7 +120,11 @@ export function atan2(a: Tensor, b: Tensor): Tensor {
   })
 }
 
-/** floor(a / b). It has no gradient. PyTorch: `torch.floor_divide`. */
+/**
+ * floor(a / b). Integers give 0 where b is 0; floats ±Infinity, or NaN for 0 / 0. It has no gradient. PyTorch: `torch.floor_divide`, which
+ * throws for integers there.
+ * @throws NoGradientError when a gradient is asked for
+ */
 export function floorDivide(a: Tensor, b: Tensor | number): Tensor {
   const other = scalarLike(a, b)
   return withoutGradient('floorDivide', run.floorDivide(a, other), [a, other], 'Use a.div(b).floor(), whose gradient is 0.')
