@@ -12,7 +12,9 @@ export { enableGrad, isGradEnabled, noGrad } from './scope.js'
 
 /** How an op is differentiated. */
 export interface Recorded {
+  /** The name that messages give it. */
   op: string
+  /** The tensors that `y` was computed from, in the order of the thunks. */
   inputs: readonly Tensor[]
   /** What the gradients are computed from; the graph keeps it until `backward`. */
   saved: readonly Tensor[]
@@ -162,7 +164,9 @@ export interface GradOptions extends BackwardOptions {
  * @throws NoGradientError where an output depends on no tensor with gradients, or not on an input (unless `allowUnused`)
  */
 export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor): Tensor
+/** The gradient of one input, with options. @see grad */
 export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor, options: GradOptions): Tensor
+/** The gradients of several inputs, in their order; null for an unused one with `allowUnused`. @see grad */
 export function grad(outputs: Tensor | readonly Tensor[], inputs: readonly Tensor[], options?: GradOptions): (Tensor | null)[]
 export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | readonly Tensor[], options: GradOptions = {}): Tensor | (Tensor | null)[] {
   checkOptions('grad', options, { retainGraph: 0, createGraph: 0, gradOutputs: 0, allowUnused: 0 } satisfies Record<keyof GradOptions, number>)
@@ -211,6 +215,7 @@ export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | reado
 
 /** A function with a gradient of its own. */
 export interface CustomFunction {
+  /** What messages call it; 'customFunction' if left out. */
   name?: string
   /** Computes the output, and what `backward` needs of it. Runs without recording. */
   forward: (...inputs: Tensor[]) => Tensor | { output: Tensor; saved?: readonly Tensor[] }

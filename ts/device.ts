@@ -23,7 +23,9 @@ export interface ProfileRow {
   op: string
   /** Dtype and shape of its first result, or of what it changed in place. */
   dtype: string
+  /** Its shape. */
   shape: readonly number[]
+  /** How often it ran. */
   calls: number
   /** Milliseconds on the device, all calls together. */
   ms: number
@@ -52,6 +54,7 @@ late.alias = (x) => run.reshape(x, x.shape)
 
 /** The machine and what runs on it. */
 export const device = {
+  /** The CUDA device. PyTorch: `torch.cuda`. */
   cuda: {
     /** True where the CUDA device can be used. Never throws; `reason()` says why not. */
     isAvailable: (): boolean => native.machine().cuda,
@@ -82,6 +85,7 @@ export const device = {
       profiling = false
     }
   },
+  /** Bytes and tensors in use now. PyTorch: `torch.cuda.memory_stats`, for the CPU. */
   memory(): MemoryStats {
     const [live, cached, peak, tensors] = native.memory() as [number, number, number, number]
     return { live, cached, peak, tensors }

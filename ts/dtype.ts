@@ -35,6 +35,7 @@ export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(CODES, value)
 }
 
+/** Whether gradients exist for the dtype: float32, float64, bfloat16 or float16. PyTorch: `dtype.is_floating_point`. */
 export function isFloat(dtype: DType): dtype is FloatDType {
   return dtypeCode(dtype) < FLOAT_CODES
 }

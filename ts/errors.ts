@@ -10,16 +10,23 @@ export interface ErrorDetails {
   sequence?: number
   /** Where the op was called, for late errors under FERROGRAD_TRACE=1. */
   callSite?: string | undefined
+  /** The error behind this one. */
   cause?: unknown
 }
 
 /** The base of all errors of this library. `code` is stable; the message names the fault and the way out. */
 export class FerrogradError extends Error {
+  /** 'ERR_SHAPE', 'ERR_VALUE' ...: one a class, the same in all versions. */
   readonly code: string
+  /** The op, layer or function that refused. */
   readonly op: string | undefined
+  /** The shapes that came. */
   readonly shapes: readonly (readonly number[])[] | undefined
+  /** Path of the module that was running, as in "encoder.layers.3". */
   readonly module: string | undefined
+  /** The command's number in its stream, for errors that showed when it ran. */
   readonly sequence: number | undefined
+  /** Where the op was called, for late errors under FERROGRAD_TRACE=1. */
   readonly callSite: string | undefined
   constructor(message: string, details: ErrorDetails = {}, code: string = 'ERR_FERROGRAD') {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })

@@ -28,6 +28,7 @@ export class Generator {
   key(): Tensor<'int64'> {
     return run.rngNext(this.state) as Tensor<'int64'>
   }
+  /** Frees its state; it gives no further numbers. */
   dispose(): void {
     this.state.dispose()
   }

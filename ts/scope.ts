@@ -36,6 +36,7 @@ export class Scope {
   addNode(node: GraphNode): void {
     this.#nodes.push(node)
   }
+  /** Whether it still takes tensors: `close` was not called yet. */
   get isOpen(): boolean {
     return this.#open
   }

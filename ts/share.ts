@@ -5,6 +5,7 @@ import { answer, Tensor } from './tensor.js'
 
 /** What `postMessage` carries instead of a tensor. */
 export interface ShareToken {
+  /** The number by which `fromShared` finds the tensor; of this process alone. */
   readonly ferrogradShare: number
 }
 

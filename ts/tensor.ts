@@ -49,6 +49,7 @@ export class Tensor<D extends DType = DType> {
   /** @internal */ readonly _generation: number
   /** @internal */ readonly _code: number
   /** @internal */ readonly _device: number
+  /** The sizes, outermost dimension first; [] for a single number. PyTorch: `Tensor.shape`. */
   readonly shape: readonly number[]
   /** @internal The tensor whose storage this one is a view of; itself for all others. */
   _base: Tensor
@@ -82,6 +83,7 @@ export class Tensor<D extends DType = DType> {
     else registerUnscoped(this)
   }
 
+  /** The element type. PyTorch: `Tensor.dtype`. */
   get dtype(): D {
     return DTYPES[this._code] as D
   }
@@ -187,6 +189,7 @@ export class Tensor<D extends DType = DType> {
   }
   /** Cast to a dtype, or moved to a device ('cpu', 'meta'). Itself where nothing changes. */
   to<E extends DType>(dtype: E): Tensor<E>
+  /** Moved to a device ('cpu', 'meta'), or cast to a dtype known only when it runs. @throws DeviceError for a name that is neither */
   to(deviceOrDtype: string): Tensor<D>
   to(target: string): Tensor {
     if (target === this.dtype || target === this.device) return this
@@ -242,6 +245,7 @@ export class Tensor<D extends DType = DType> {
     if (this.size !== 1) throw new ShapeError(`${op}: takes a tensor of one element, got [${this.shape.join(', ')}]. Use data() for all values.`, { op, shapes: [this.shape] })
   }
 
+  /** True after `dispose()`, and after the scope that held it has closed. */
   get disposed(): boolean {
     return this._slot < 0
   }
@@ -348,6 +352,7 @@ export function buffer<T extends Tensor>(tensor: T): T {
   buffers.add(tensor)
   return tensor._leaveScope()
 }
+/** Whether `buffer` marked the tensor as a module's state. */
 export function isBuffer(tensor: Tensor): boolean {
   return buffers.has(tensor)
 }

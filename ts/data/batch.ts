@@ -7,7 +7,9 @@ export type Inputs = Tensor | Record<string, Tensor>
 
 /** One batch: tensors with one row a sample. */
 export interface Batch {
+  /** A tensor [N, ...], or a record of them. */
   inputs: any
+  /** Class numbers int32 [N], or targets [N, ...]. */
   labels: any
 }
 

@@ -9,9 +9,11 @@ import { turns } from './turn.js'
 
 /** Where a loader stands, as plain data for a checkpoint. */
 export interface LoaderState {
+  /** The epoch it stands in, from 0. */
   epoch: number
   /** Batches handed out in this epoch. */
   position: number
+  /** What order and augmentation follow from. */
   seed: number
 }
 
@@ -31,6 +33,7 @@ export class DataLoader implements AsyncIterable<Batch> {
   readonly length: number
   /** Samples an epoch, those of a dropped batch not counted; Infinity where the source does not say. */
   readonly samples: number
+  /** Samples a batch; null for a source that comes in batches already. */
   readonly batchSize: number | null
   readonly #source: KnownSource
   readonly #options: ChosenOptions

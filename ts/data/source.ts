@@ -8,13 +8,17 @@ import { range } from './random.js'
 
 /** One sample: its input (a number, numbers, a tensor without the batch dimension, or a record of these) and its label. */
 export interface Sample {
+  /** The input, without the batch's dimension. */
   inputs: unknown
+  /** Its class number, or its target. */
   labels: unknown
 }
 
 /** Samples by number; `get` may be asynchronous (reading a file, say). */
 export interface Indexed {
+  /** How many samples there are. */
   readonly length: number
+  /** The sample of a number from 0 to `length` - 1. */
   get(index: number): Sample | Promise<Sample>
 }
 

@@ -5,7 +5,9 @@ import { turns } from './turn.js'
 
 /** What is taken out of the inputs, one number a channel (the last dimension): (x - mean) / std. */
 export interface Normalisation {
+  /** What is subtracted, a number a channel. */
   mean: readonly number[]
+  /** What is divided by, a number a channel. */
   std: readonly number[]
 }
 

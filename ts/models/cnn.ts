@@ -25,7 +25,9 @@ export interface CnnOptions {
  * Images [N, imageSize, imageSize, inChannels] -> logits [N, classes]; 122,570 parameters on CIFAR-10.
  */
 export class ArticleCnn extends Module {
+  /** The options it was made with, defaults filled in. */
   readonly config: Required<CnnOptions>
+  /** The layers, in the order in which they run. */
   layers: Sequential
 
   constructor(options: CnnOptions = {}) {

@@ -34,7 +34,10 @@ export class ReLU extends Activation {
 
 /** x above 0, slope · x below. PyTorch: `nn.LeakyReLU`. */
 export class LeakyReLU extends Activation {
-  constructor(readonly slope: number = 0.01) {
+  constructor(
+    /** The factor below 0. */
+    readonly slope: number = 0.01,
+  ) {
     super()
     numbers('LeakyReLU', { slope })
   }
@@ -50,7 +53,10 @@ export class LeakyReLU extends Activation {
 
 /** x above 0, alpha (eˣ - 1) below. PyTorch: `nn.ELU`. */
 export class ELU extends Activation {
-  constructor(readonly alpha: number = 1) {
+  constructor(
+    /** Minus the value it falls to, far below 0. */
+    readonly alpha: number = 1,
+  ) {
     super()
     numbers('ELU', { alpha })
   }
@@ -73,6 +79,7 @@ export class SELU extends Activation {
 
 /** x Φ(x), or its tanh approximation. PyTorch: `nn.GELU`. */
 export class GELU extends Activation {
+  /** 'none' for the exact one, 'tanh' for the approximation. */
   readonly approximate: 'none' | 'tanh'
 
   constructor(options: { approximate?: 'none' | 'tanh' } = {}) {
@@ -124,7 +131,10 @@ export class Tanh extends Activation {
  * `nn.Softmax`.
  */
 export class Softmax extends Activation {
-  constructor(readonly dim: number = -1) {
+  constructor(
+    /** The dimension that the probabilities of one decision lie along. */
+    readonly dim: number = -1,
+  ) {
     super()
     integers('Softmax', { dim })
   }
@@ -140,7 +150,10 @@ export class Softmax extends Activation {
 
 /** Logarithms of the probabilities along `dim` (the last). PyTorch: `nn.LogSoftmax`. */
 export class LogSoftmax extends Activation {
-  constructor(readonly dim: number = -1) {
+  constructor(
+    /** The dimension that the probabilities of one decision lie along. */
+    readonly dim: number = -1,
+  ) {
     super()
     integers('LogSoftmax', { dim })
   }
@@ -156,7 +169,9 @@ export class LogSoftmax extends Activation {
 
 /** log(1 + e^(beta x)) / beta. PyTorch: `nn.Softplus`. */
 export class Softplus extends Activation {
+  /** How sharp the bend is. */
   readonly beta: number
+  /** Where beta x is larger, the answer is x itself. */
   readonly threshold: number
 
   constructor(options: { beta?: number; threshold?: number } = {}) {

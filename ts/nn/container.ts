@@ -121,10 +121,12 @@ export class ModuleDict<M extends Module = Module> extends Module {
     return this
   }
 
+  /** Whether there is a module of that name. */
   has(name: string): boolean {
     return Object.hasOwn(this, name) && name !== 'training'
   }
 
+  /** The names, in the order in which they came. */
   keys(): Iterable<string> {
     return Object.keys(this).filter((name) => name !== 'training')
   }

@@ -70,15 +70,29 @@ function checkChannels(
  * @throws ShapeError where the channels do not fit, or the window is larger than the padded image.
  */
 export class Conv2d extends Module {
+  /** [outChannels, KH, KW, inChannels / groups]. */
   weight: Parameter
+  /** [outChannels], or null for none. */
   bias: Parameter | null
+  /** Size of the window, [height, width]. */
   readonly kernelSize: [number, number]
+  /** Elements of the input from one window to the next, [height, width]. */
   readonly stride: [number, number]
+  /** The border of the input. */
   readonly padding: Padding2d
+  /** Elements from one of the kernel's taps to the next, [height, width]. */
   readonly dilation: [number, number]
+  /** Channels fall into this many groups that do not see each other. */
   readonly groups: number
 
-  constructor(readonly inChannels: number, readonly outChannels: number, kernelSize: Pair, options: Conv2dOptions = {}) {
+  constructor(
+    /** Size of the last dimension of the input. */
+    readonly inChannels: number,
+    /** Size of the last dimension of the output. */
+    readonly outChannels: number,
+    kernelSize: Pair,
+    options: Conv2dOptions = {},
+  ) {
     super()
     const { stride, padding, dilation, groups, bias } = settle('Conv2d', options, {
       stride: 1, padding: 0, dilation: 1, groups: 1, bias: true,
@@ -135,10 +149,15 @@ export class Conv2d extends Module {
 
 /** Options of `Conv1d`; as for `Conv2d`, with one number each. */
 export interface Conv1dOptions {
+  /** Elements of the input from one window to the next. Default 1. */
   stride?: number
+  /** A border of zeros: a number, [before, after], 'same' (the length stays) or 'valid' (none). Default 0. */
   padding?: number | readonly [number, number] | 'same' | 'valid'
+  /** Elements from one of the kernel's taps to the next. Default 1. */
   dilation?: number
+  /** Channels fall into this many groups that do not see each other. Default 1. */
   groups?: number
+  /** Adds a number a channel. Default true. */
   bias?: boolean
 }
 
@@ -147,14 +166,28 @@ export interface Conv1dOptions {
  * `nn.Conv1d`.
  */
 export class Conv1d extends Module {
+  /** [outChannels, K, inChannels / groups]. */
   weight: Parameter
+  /** [outChannels], or null for none. */
   bias: Parameter | null
+  /** Elements of the input from one window to the next. */
   readonly stride: number
+  /** The border of the input. */
   readonly padding: number | readonly [number, number] | 'same' | 'valid'
+  /** Elements from one of the kernel's taps to the next. */
   readonly dilation: number
+  /** Channels fall into this many groups that do not see each other. */
   readonly groups: number
 
-  constructor(readonly inChannels: number, readonly outChannels: number, readonly kernelSize: number, options: Conv1dOptions = {}) {
+  constructor(
+    /** Size of the last dimension of the input. */
+    readonly inChannels: number,
+    /** Size of the last dimension of the output. */
+    readonly outChannels: number,
+    /** Size of the window. */
+    readonly kernelSize: number,
+    options: Conv1dOptions = {},
+  ) {
     super()
     const { stride, padding, dilation, groups, bias } = settle('Conv1d', options, {
       stride: 1, padding: 0, dilation: 1, groups: 1, bias: true,
@@ -189,12 +222,17 @@ export class Conv1d extends Module {
 
 /** Options of `ConvTranspose2d`. */
 export interface ConvTranspose2dOptions {
+  /** Elements of the output from one window to the next: a number, or [height, width]. Default 1. */
   stride?: Pair
+  /** Rows and columns cut off each side of the output: a number, or [height, width]. Default 0. */
   padding?: Pair
   /** Rows and columns added at the bottom and right, to choose among the sizes that one stride maps to the same input (0). */
   outputPadding?: Pair
+  /** Elements from one of the kernel's taps to the next: a number, or [height, width]. Default 1. */
   dilation?: Pair
+  /** Channels fall into this many groups that do not see each other. Default 1. */
   groups?: number
+  /** Adds a number a channel. Default true. */
   bias?: boolean
 }
 
@@ -204,16 +242,31 @@ export interface ConvTranspose2dOptions {
  * PyTorch: `nn.ConvTranspose2d`.
  */
 export class ConvTranspose2d extends Module {
+  /** [inChannels, KH, KW, outChannels / groups]. */
   weight: Parameter
+  /** [outChannels], or null for none. */
   bias: Parameter | null
+  /** Size of the window, [height, width]. */
   readonly kernelSize: [number, number]
+  /** Elements of the output from one window to the next, [height, width]. */
   readonly stride: [number, number]
+  /** Rows and columns cut off each side of the output, [height, width]. */
   readonly padding: [number, number]
+  /** Rows and columns added at the bottom and right, [height, width]. */
   readonly outputPadding: [number, number]
+  /** Elements from one of the kernel's taps to the next, [height, width]. */
   readonly dilation: [number, number]
+  /** Channels fall into this many groups that do not see each other. */
   readonly groups: number
 
-  constructor(readonly inChannels: number, readonly outChannels: number, kernelSize: Pair, options: ConvTranspose2dOptions = {}) {
+  constructor(
+    /** Size of the last dimension of the input. */
+    readonly inChannels: number,
+    /** Size of the last dimension of the output. */
+    readonly outChannels: number,
+    kernelSize: Pair,
+    options: ConvTranspose2dOptions = {},
+  ) {
     super()
     const layer = 'ConvTranspose2d'
     const { stride, padding, outputPadding, dilation, groups, bias } = settle(layer, options, {

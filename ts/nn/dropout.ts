@@ -13,7 +13,11 @@ export class Dropout extends Module {
   readonly #generator: Generator | undefined
 
   /** @param generator draws the masks; without it the default one does. */
-  constructor(readonly p: number = 0.5, options: { generator?: Generator } = {}) {
+  constructor(
+    /** The share of elements that become 0. */
+    readonly p: number = 0.5,
+    options: { generator?: Generator } = {},
+  ) {
     super()
     const { generator } = settle('Dropout', options, { generator: undefined })
     numbers('Dropout', { p }, 0, 1)

@@ -17,10 +17,18 @@ export interface EmbeddingOptions {
  * An id outside the table is a late error: what is computed from it rejects when read. PyTorch: `nn.Embedding`.
  */
 export class Embedding extends Module {
+  /** The vectors, [numEmbeddings, embeddingDim]. */
   weight: Parameter
+  /** The id whose vector is 0 at first and gets no gradient; null for none. */
   readonly paddingIdx: number | null
 
-  constructor(readonly numEmbeddings: number, readonly embeddingDim: number, options: EmbeddingOptions = {}) {
+  constructor(
+    /** How many vectors there are: ids go from 0 to one less. */
+    readonly numEmbeddings: number,
+    /** How long each vector is. */
+    readonly embeddingDim: number,
+    options: EmbeddingOptions = {},
+  ) {
     super()
     const { paddingIdx } = settle('Embedding', options, { paddingIdx: undefined })
     positive('Embedding', { numEmbeddings, embeddingDim })

@@ -11,6 +11,7 @@ import { Parameter, type Tensor } from '../tensor.js'
 
 /** Where an initialiser draws from; without it from the default generator (`manualSeed`). */
 export interface InitOptions {
+  /** Where the numbers come from; the default one if left out. */
   generator?: Generator | undefined
 }
 
@@ -24,6 +25,7 @@ export interface KaimingOptions extends InitOptions {
   nonlinearity?: Nonlinearity
 }
 
+/** The activations that `init.gain` and the kaiming initialisers know. */
 export type Nonlinearity = 'linear' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu'
 
 /** The factor that keeps the variance through a nonlinearity; `slope` is the leaky ReLU's (0.01). PyTorch: `nn.init.calculate_gain`. */

@@ -20,10 +20,18 @@ export interface LinearOptions {
  * @throws ShapeError where the last dimension is not `inFeatures`.
  */
 export class Linear extends Module {
+  /** [outFeatures, inFeatures], uniform within ±1 / √inFeatures at first. */
   weight: Parameter
+  /** [outFeatures], or null for none. */
   bias: Parameter | null
 
-  constructor(readonly inFeatures: number, readonly outFeatures: number, options: LinearOptions = {}) {
+  constructor(
+    /** Size of the last dimension of the input. */
+    readonly inFeatures: number,
+    /** Size of the last dimension of the output. */
+    readonly outFeatures: number,
+    options: LinearOptions = {},
+  ) {
     super()
     const { bias } = settle('Linear', options, { bias: true })
     positive('Linear', { inFeatures, outFeatures })
@@ -74,11 +82,17 @@ export function wrongFeatures(giver: string, features: number | undefined, layer
  * or `summary(model, inputShape)`, before making an optimizer. PyTorch: `nn.LazyLinear`.
  */
 export class LazyLinear extends Module {
+  /** [outFeatures, inFeatures]; null until the first input. */
   weight: Parameter | null = null
+  /** [outFeatures]; null for none, and until the first input. */
   bias: Parameter | null = null
   readonly #bias: boolean
 
-  constructor(readonly outFeatures: number, options: LinearOptions = {}) {
+  constructor(
+    /** Size of the last dimension of the output. */
+    readonly outFeatures: number,
+    options: LinearOptions = {},
+  ) {
     super()
     const { bias } = settle('LazyLinear', options, { bias: true })
     positive('LazyLinear', { outFeatures })

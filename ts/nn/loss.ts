@@ -18,6 +18,7 @@ export type Reduction = 'none' | 'mean' | 'sum'
 
 /** What a loss declares about the outputs that it takes. */
 export interface LossTraits {
+  /** What the outputs are for: metrics and predictions follow it. */
   readonly task: Task
   /** False where outputs are probabilities already (or log-probabilities, or quantities). */
   readonly fromLogits: boolean
@@ -32,6 +33,7 @@ export interface Loss<Options> extends LossTraits {
 
 /** Options of every loss. */
 export interface LossOptions {
+  /** What becomes of the single losses: their mean (the default), their sum, or 'none' for all of them. */
   reduction?: Reduction
 }
 
@@ -74,10 +76,12 @@ export abstract class LossModule<Options> extends Module {
     this.#options = options
   }
 
+  /** What the outputs are for. */
   get task(): Task {
     return this.#loss.task
   }
 
+  /** Whether outputs are logits, as the loss declares. */
   get fromLogits(): boolean {
     return (this.#options as { fromLogits?: boolean }).fromLogits ?? this.#loss.fromLogits
   }

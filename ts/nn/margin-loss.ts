@@ -114,8 +114,11 @@ export class HingeEmbeddingLoss extends LossModule<HingeEmbeddingOptions> {
 
 /** `cosineEmbedding` with its options. PyTorch: `nn.CosineEmbeddingLoss`. */
 export class CosineEmbeddingLoss extends Module {
+  /** What the outputs are for. */
   readonly task: Task = 'regression'
+  /** What becomes of the single losses. */
   readonly reduction: Reduction
+  /** The cosine above which unlike pairs cost. */
   readonly margin: number
 
   constructor(options: CosineEmbeddingOptions = {}) {
@@ -133,7 +136,9 @@ export class CosineEmbeddingLoss extends Module {
 
 /** The cosine of two vectors' angle along `dim`. PyTorch: `nn.CosineSimilarity`. */
 export class CosineSimilarity extends Module {
+  /** The dimension that the vectors lie along. */
   readonly dim: number
+  /** The least that a norm counts as, against a division by 0. */
   readonly eps: number
 
   constructor(options: { dim?: number; eps?: number } = {}) {

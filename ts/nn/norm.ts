@@ -114,9 +114,13 @@ export interface LayerNormOptions {
 
 /** Normalises each example over its last dimensions, whose sizes are `normalizedShape`. Ba et al., 2016. PyTorch: `nn.LayerNorm`. */
 export class LayerNorm extends Module {
+  /** Sizes of the last dimensions, which are normalised together. */
   readonly normalizedShape: readonly number[]
+  /** Added to the variance before the root is taken. */
   readonly eps: number
+  /** Factors of `normalizedShape`, 1 at first; null without `elementwiseAffine`. */
   weight: Parameter | null
+  /** Summands of `normalizedShape`, 0 at first; null without `elementwiseAffine`, or without `bias`. */
   bias: Parameter | null
 
   constructor(normalizedShape: number | readonly number[], options: LayerNormOptions = {}) {
@@ -155,11 +159,20 @@ export interface GroupNormOptions {
 
 /** Normalises each example over groups of channels and all positions: [N, ..., C]. Wu & He, 2018. PyTorch: `nn.GroupNorm`. */
 export class GroupNorm extends Module {
+  /** Added to the variance before the root is taken. */
   readonly eps: number
+  /** The channels' factors [numChannels], 1 at first; null without `affine`. */
   weight: Parameter | null
+  /** The channels' summands [numChannels], 0 at first; null without `affine`. */
   bias: Parameter | null
 
-  constructor(readonly numGroups: number, readonly numChannels: number, options: GroupNormOptions = {}) {
+  constructor(
+    /** Channels are normalised in this many groups, each by itself. */
+    readonly numGroups: number,
+    /** Size of the last dimension. */
+    readonly numChannels: number,
+    options: GroupNormOptions = {},
+  ) {
     super()
     const { eps, affine } = settle('GroupNorm', options, { eps: 1e-5, affine: true })
     positive('GroupNorm', { numGroups, numChannels })

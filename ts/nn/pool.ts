@@ -15,7 +15,12 @@ export type { AvgPoolOptions, MaxPoolOptions }
  * `nn.MaxPool2d`.
  */
 export class MaxPool2d extends Module {
-  constructor(readonly kernelSize: Pair, readonly options: MaxPoolOptions = {}) {
+  constructor(
+    /** The window: a number, or [height, width]. */
+    readonly kernelSize: Pair,
+    /** The options it was made with. */
+    readonly options: MaxPoolOptions = {},
+  ) {
     super()
     checkWindow2d('MaxPool2d', kernelSize, settle('MaxPool2d', options, { stride: kernelSize, padding: 0, dilation: 1, ceilMode: false }))
   }
@@ -51,7 +56,12 @@ export interface AvgPool2dOptions extends AvgPoolOptions {
 
 /** The mean of each window: [N, H, W, C] -> [N, OH, OW, C]. PyTorch: `nn.AvgPool2d`. */
 export class AvgPool2d extends Module {
-  constructor(readonly kernelSize: Pair, readonly options: AvgPool2dOptions = {}) {
+  constructor(
+    /** The window: a number, or [height, width]. */
+    readonly kernelSize: Pair,
+    /** The options it was made with. */
+    readonly options: AvgPool2dOptions = {},
+  ) {
     super()
     const { divisorOverride, ...window } = settle('AvgPool2d', options, {
       stride: kernelSize, padding: 0, ceilMode: false, countIncludePad: true, divisorOverride: undefined,
@@ -81,7 +91,12 @@ export class AvgPool2d extends Module {
 
 /** The largest element of each window of a sequence: [N, T, C] -> [N, OT, C]. PyTorch: `nn.MaxPool1d`. */
 export class MaxPool1d extends Module {
-  constructor(readonly kernelSize: number, readonly options: MaxPoolOptions<number> = {}) {
+  constructor(
+    /** Length of the window. */
+    readonly kernelSize: number,
+    /** The options it was made with. */
+    readonly options: MaxPoolOptions<number> = {},
+  ) {
     super()
     checkWindow1d('MaxPool1d', kernelSize, settle('MaxPool1d', options, { stride: kernelSize, padding: 0, dilation: 1, ceilMode: false }))
   }
@@ -101,7 +116,12 @@ export class MaxPool1d extends Module {
 
 /** The mean of each window of a sequence: [N, T, C] -> [N, OT, C]. PyTorch: `nn.AvgPool1d`. */
 export class AvgPool1d extends Module {
-  constructor(readonly kernelSize: number, readonly options: AvgPoolOptions<number> = {}) {
+  constructor(
+    /** Length of the window. */
+    readonly kernelSize: number,
+    /** The options it was made with. */
+    readonly options: AvgPoolOptions<number> = {},
+  ) {
     super()
     checkWindow1d('AvgPool1d', kernelSize, settle('AvgPool1d', options, { stride: kernelSize, padding: 0, ceilMode: false, countIncludePad: true }))
   }
@@ -124,7 +144,10 @@ export type AdaptiveSize = number | readonly [number | null, number | null]
 
 /** Means over a grid of the given size, whatever the image's: [N, H, W, C] -> [N, height, width, C]. PyTorch: `nn.AdaptiveAvgPool2d`. */
 export class AdaptiveAvgPool2d extends Module {
-  constructor(readonly outputSize: AdaptiveSize) {
+  constructor(
+    /** The output's size: a number, or [height, width], in which null keeps the input's. */
+    readonly outputSize: AdaptiveSize,
+  ) {
     super()
     checkGrid('AdaptiveAvgPool2d', outputSize)
   }
@@ -144,7 +167,10 @@ export class AdaptiveAvgPool2d extends Module {
 
 /** Maxima over a grid of the given size: [N, H, W, C] -> [N, height, width, C]. PyTorch: `nn.AdaptiveMaxPool2d`. */
 export class AdaptiveMaxPool2d extends Module {
-  constructor(readonly outputSize: AdaptiveSize) {
+  constructor(
+    /** The output's size: a number, or [height, width], in which null keeps the input's. */
+    readonly outputSize: AdaptiveSize,
+  ) {
     super()
     checkGrid('AdaptiveMaxPool2d', outputSize)
   }

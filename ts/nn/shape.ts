@@ -6,7 +6,9 @@ import { Module } from './module.js'
 
 /** Makes one dimension of `startDim` (1) to `endDim` (the last): [N, H, W, C] -> [N, H * W * C]. PyTorch: `nn.Flatten`. */
 export class Flatten extends Module {
+  /** The first dimension that is merged. */
   readonly startDim: number
+  /** The last dimension that is merged. */
   readonly endDim: number
 
   constructor(options: { startDim?: number; endDim?: number } = {}) {
@@ -24,7 +26,12 @@ export class Flatten extends Module {
 
 /** Splits dimension `dim` into `sizes`, one of which may be -1. PyTorch: `nn.Unflatten`. */
 export class Unflatten extends Module {
-  constructor(readonly dim: number, readonly sizes: readonly number[]) {
+  constructor(
+    /** The dimension that is split. */
+    readonly dim: number,
+    /** The sizes it is split into, of which one may be -1. */
+    readonly sizes: readonly number[],
+  ) {
     super()
     integers('Unflatten', { dim })
     const whole = Array.isArray(sizes) && sizes.every((size) => Number.isInteger(size) && size >= -1)

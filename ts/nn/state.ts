@@ -13,7 +13,9 @@ export type StateDict = Record<string, Tensor>
 
 /** What `loadStateDict` found: keys of the model that the dict lacks, and keys of the dict that the model lacks. */
 export interface LoadResult {
+  /** Keys of the model that the state did not have. */
   missing: string[]
+  /** Keys of the state that the model does not have. */
   unexpected: string[]
 }
 

@@ -26,6 +26,7 @@ export interface SummaryRow {
 
 /** What `summary` gives; `toString()` draws the table. */
 export interface Summary {
+  /** One a module, in the order in which they run. */
   rows: SummaryRow[]
   /** All parameters' numbers, tied ones once. */
   parameters: number

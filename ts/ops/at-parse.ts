@@ -10,8 +10,11 @@ export type Index = number | string | null | readonly [number | null, number | n
 
 /** The elements start, start + step, ... before stop, as in Python: negative numbers count from the end, a negative step runs backwards. */
 export interface SliceIndex {
+  /** The first element; null for the end that the step comes from. */
   start?: number | null
+  /** The element before which it ends; null for the other end. */
   stop?: number | null
+  /** From one element to the next; 1 if left out, negative to run backwards. */
   step?: number | null
 }
 

@@ -17,6 +17,7 @@ export type { Index, SliceIndex } from './at-parse.js'
  * @example x.at(0), x.at('...', -1), x.at([0, 10], null, '::2'), await x.at(x.gt(0))
  */
 export function at(x: Tensor, mask: Tensor<'bool'>): Promise<Tensor>
+/** What the indices name; see above. A view where no index is a tensor. */
 export function at(x: Tensor, ...indices: Index[]): Tensor
 export function at(x: Tensor, ...indices: Index[]): Tensor | Promise<Tensor> {
   const steps = indices.length === 1 && isMask(indices[0]) ? null : parse(x, indices)

@@ -9,9 +9,11 @@ import { recordNorm } from './norm-record.js'
 export interface BatchNormOptions {
   /** The channels' factors and summands, [C]. */
   weight?: Tensor | null
+  /** The channels' summands, [C]; null for none. */
   bias?: Tensor | null
   /** Statistics over all batches, [C]: used in evaluation, and moved towards each batch in training. All three or none. */
   runningMean?: Tensor | null
+  /** The variances that belong to `runningMean`, [C]. */
   runningVar?: Tensor | null
   /** How many batches the running statistics have seen, int64. */
   numBatches?: Tensor | null
@@ -19,6 +21,7 @@ export interface BatchNormOptions {
   training?: boolean
   /** How far the running statistics move towards a batch's; null: their plain average. */
   momentum?: number | null
+  /** Added to the variance before the root is taken. Default 1e-5. */
   eps?: number
 }
 

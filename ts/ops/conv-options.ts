@@ -7,8 +7,11 @@ export type Padding = number | Shape | 'same' | 'valid'
 
 /** Options of the convolutions. */
 export interface ConvOptions {
+  /** Elements from one window to the next: a number, or [height, width]. Default 1. */
   stride?: number | Shape
+  /** A border of zeros around the input. Default 0. */
   padding?: Padding
+  /** Elements from one of the kernel's taps to the next: a number, or [height, width]. Default 1. */
   dilation?: number | Shape
   /** Input and output channels fall into this many groups that do not see each other. */
   groups?: number

@@ -7,7 +7,9 @@ import { numel } from './support.js'
 export interface GroupNormOptions {
   /** The channels' factors and summands, [C]. */
   weight?: Tensor | null
+  /** The channels' summands, [C]; null for none. */
   bias?: Tensor | null
+  /** Added to the variance before the root is taken. Default 1e-5. */
   eps?: number
 }
 

@@ -15,10 +15,13 @@ export interface AugmentOptions {
   pad?: number
   /** A square of zeros with this side, at a random place. */
   cutout?: number
-  /** The factor is drawn from [1 - j, 1 + j]. */
+  /** The factor of each value, drawn from [1 - j, 1 + j]. */
   brightness?: number
+  /** The factor of the distance from the image's mean grey, drawn from [1 - j, 1 + j]. */
   contrast?: number
+  /** The factor of the distance from each pixel's own grey, drawn from [1 - j, 1 + j]. */
   saturation?: number
+  /** Where the numbers come from; the default one if left out. */
   generator?: Generator
 }
 

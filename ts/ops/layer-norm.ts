@@ -9,7 +9,9 @@ import { type Shape, show } from './support.js'
 export interface LayerNormOptions {
   /** Factors and summands in the normalised shape. */
   weight?: Tensor | null
+  /** Summands of the normalised dimensions; null for none. */
   bias?: Tensor | null
+  /** Added to the variance before the root is taken. Default 1e-5. */
   eps?: number
 }
 

@@ -8,7 +8,9 @@ import { show, tracked } from './support.js'
 
 /** What stands in the border: a value, or x's own elements mirrored, repeated or wrapped around. */
 export interface PadOptions {
+  /** 'constant' (the default) for `value`, or x's own elements: 'reflect', 'replicate', 'circular'. */
   mode?: 'constant' | 'reflect' | 'replicate' | 'circular'
+  /** What a constant border holds. Default 0. */
   value?: number
 }
 

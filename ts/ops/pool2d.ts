@@ -11,6 +11,7 @@ export interface MaxPoolOptions<Size = number | Shape> {
   stride?: Size
   /** A border that never wins (or, for averages, of zeros): at most half of the kernel. */
   padding?: Size
+  /** Elements from one of the window's places to the next. Default 1. */
   dilation?: Size
   /** Round the output size up instead of down. */
   ceilMode?: boolean
@@ -18,8 +19,11 @@ export interface MaxPoolOptions<Size = number | Shape> {
 
 /** Options of the average poolings. */
 export interface AvgPoolOptions<Size = number | Shape> {
+  /** The kernel's size if left out: windows side by side. */
   stride?: Size
+  /** A border of zeros: at most half of the kernel. Default 0. */
   padding?: Size
+  /** Round the output size up instead of down. */
   ceilMode?: boolean
   /** Divide by the whole window, border included. */
   countIncludePad?: boolean

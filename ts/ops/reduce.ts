@@ -8,6 +8,7 @@ import { axes, dimList, numel, type Shape, tracked } from './support.js'
 export type Dims = number | Shape | null
 /** `keepdim: true` leaves the reduced dimensions in place, with size 1. */
 export interface ReduceOptions {
+  /** Leaves the reduced dimensions in place, with size 1. Default false. */
   keepdim?: boolean
 }
 
@@ -118,7 +119,9 @@ function extremum(op: 'amax' | 'amin', x: Tensor, dims: Dims | undefined, { keep
 
 /** Values along one dimension with the places where they stood (int32). */
 export interface ValuesAndIndices {
+  /** The values found. */
   values: Tensor
+  /** Where they stood along the dimension, int32. */
   indices: Tensor
 }
 
@@ -127,6 +130,7 @@ export interface ValuesAndIndices {
  * The gradient goes to that place alone (with no `dim`, equal elements share it).
  */
 export function max(x: Tensor): Tensor
+/** Along `dim` the largest values and their first places. @see max */
 export function max(x: Tensor, dim: number, options?: ReduceOptions): ValuesAndIndices
 export function max(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor | ValuesAndIndices {
   return dim === undefined ? amax(x) : valuesAt(x, argmax(x, dim, { keepdim: true }), dim, options)
@@ -134,6 +138,7 @@ export function max(x: Tensor, dim?: number, options: ReduceOptions = {}): Tenso
 
 /** The smallest, as {@link max} gives the largest. PyTorch: `torch.min`. */
 export function min(x: Tensor): Tensor
+/** Along `dim` the smallest values and their first places. @see min */
 export function min(x: Tensor, dim: number, options?: ReduceOptions): ValuesAndIndices
 export function min(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor | ValuesAndIndices {
   return dim === undefined ? amin(x) : valuesAt(x, argmin(x, dim, { keepdim: true }), dim, options)

@@ -12,7 +12,9 @@ import { broadcastShapes, tracked } from './support.js'
 
 /** The bounded form: how many entries the answer has, and what stands in those that no element fills (0 if left out; -1 for places). */
 export interface Bounded {
+  /** How many entries the answer has. */
   size: number
+  /** What stands in those that no element fills: 0 if left out, -1 for places. */
   fill?: number
 }
 
@@ -35,6 +37,7 @@ async function read(count: Tensor): Promise<number> {
 
 /** The places of elements that are not 0, one row [i, j, ...] each, in row-major order (int32). PyTorch: `torch.nonzero`. */
 export function nonzero(x: Tensor): Promise<Tensor>
+/** The first `size` places, without waiting. @see nonzero */
 export function nonzero(x: Tensor, options: Bounded): Tensor
 export function nonzero(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
   if (options) return run.nonzero(x, options.size, options.fill ?? -1)
@@ -44,6 +47,7 @@ export function nonzero(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> 
 
 /** The elements of x where the mask holds, in row-major order; the two broadcast. PyTorch: `torch.masked_select`. */
 export function maskedSelect(x: Tensor, mask: Tensor): Promise<Tensor>
+/** The first `size` elements, without waiting. @see maskedSelect */
 export function maskedSelect(x: Tensor, mask: Tensor, options: Bounded): Tensor
 export function maskedSelect(x: Tensor, mask: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
   if (options) return selected(x, mask, options.size, options.fill ?? 0)
@@ -79,6 +83,7 @@ function selected(x: Tensor, mask: Tensor, size: number, fill: number): Tensor {
 
 /** The distinct values in ascending order. PyTorch: `torch.unique`. */
 export function unique(x: Tensor): Promise<Tensor>
+/** The first `size` distinct values, without waiting. @see unique */
 export function unique(x: Tensor, options: Bounded): Tensor
 export function unique(x: Tensor, options?: Bounded): Tensor | Promise<Tensor> {
   if (options) return run.unique(x, options.size, options.fill ?? 0)

@@ -27,12 +27,17 @@ export type Parameters<O> = Iterable<Tensor> | Iterable<Partial<O> & { params: I
 
 /** What one update command works on: tensors of equal age, and their state, slot by slot. */
 export interface Update {
+  /** The gradients, one a parameter. */
   grads: Tensor[]
+  /** A factor of all gradients (clipping), a scalar; null for none. */
   scale: Tensor | null
+  /** The group's numbers in the kernel's order, float64. */
   hyper: Tensor
+  /** The parameters to change in place. */
   params: Tensor[]
   /** For each name of `slots`, in order, one tensor a parameter. */
   state: Tensor[][]
+  /** How many steps they have made, int64 [1]. */
   step: Tensor
 }
 

@@ -17,8 +17,11 @@ export type ScheduleFactory = (optimizer: Optimizer, plan: SchedulePlan) => Sche
 
 /** A schedule's position as plain data. */
 export interface ScheduleState {
+  /** The class it came from. */
   type: string
+  /** Calls of `step()` so far. */
   t: number
+  /** The groups' rates before the schedule. */
   base: number[]
   [field: string]: unknown
 }
@@ -34,6 +37,7 @@ export abstract class Schedule {
   t = 0
   /** The groups' rates before the schedule. */
   base: number[]
+  /** The optimizer whose rates it sets. */
   readonly optimizer: Optimizer
 
   constructor(optimizer: Optimizer, interval: 'step' | 'epoch') {

@@ -6,6 +6,7 @@ import { checkNumbers, Schedule, type ScheduleFactory, span } from './schedule.j
 
 /** Whether a schedule moves once a step or once an epoch. */
 export interface IntervalOption {
+  /** 'step': moves after each optimizer step; 'epoch': after each epoch. Default 'epoch', but 'step' for what spans the whole training by itself. */
   interval?: 'step' | 'epoch'
 }
 
@@ -27,7 +28,9 @@ export class LambdaLR extends Schedule {
 
 /** Options of `StepLR`. */
 export interface StepOptions extends IntervalOption {
+  /** Steps or epochs from one change to the next. */
   stepSize: number
+  /** The factor at each change. Default 0.1. */
   gamma?: number
 }
 
@@ -43,7 +46,9 @@ export class StepLR extends LambdaLR {
 
 /** Options of `MultiStepLR`. */
 export interface MultiStepOptions extends IntervalOption {
+  /** The steps or epochs at which the rate changes. */
   milestones: readonly number[]
+  /** The factor at each milestone. Default 0.1. */
   gamma?: number
 }
 
@@ -59,6 +64,7 @@ export class MultiStepLR extends LambdaLR {
 
 /** Options of `ExponentialLR`. */
 export interface ExponentialOptions extends IntervalOption {
+  /** The factor at each step or epoch. */
   gamma: number
 }
 
@@ -73,7 +79,9 @@ export class ExponentialLR extends LambdaLR {
 
 /** Options of `CosineAnnealingLR`: `tMax` is half the period, `etaMin` the lowest rate. */
 export interface CosineOptions extends IntervalOption {
+  /** Steps or epochs from the highest rate to the lowest. */
   tMax: number
+  /** The lowest rate. Default 0. */
   etaMin?: number
 }
 
@@ -98,8 +106,11 @@ export class CosineAnnealingLR extends Schedule {
 
 /** Options of `LinearLR`. */
 export interface LinearOptions extends IntervalOption {
+  /** The factor at first. Default 1/3 (1 for `optim.linear`). */
   startFactor?: number
+  /** The factor in the end. Default 1 (0 for `optim.linear`). */
   endFactor?: number
+  /** Steps or epochs on the way. Default 5 (`optim.linear`: the whole training). */
   totalIters?: number
 }
 
@@ -117,7 +128,9 @@ export class LinearLR extends LambdaLR {
 
 /** Options of the schedules with warm-up: `warmup` is a share of all steps below 1, or a number of steps. */
 export interface WarmupOptions {
+  /** Optimizer steps from start to end. */
   totalSteps: number
+  /** The share of them that the rate rises for, if below 1, else a number of steps. */
   warmup: number
 }
 /** Options of `CosineWarmup`. */

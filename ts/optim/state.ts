@@ -5,6 +5,7 @@ import { CheckpointError, type Tensor } from '../index.js'
 export interface OptimizerState {
   /** The class it came from. */
   type: string
+  /** One a parameter group, in their order. */
   groups: {
     /** The group's hyper-parameters. */
     options: Record<string, unknown>

@@ -67,6 +67,7 @@ export interface FitOptions {
   accumulate?: number
   /** A learning rate schedule: `optim.linearWarmup(0.1)`. */
   schedule?: optim.ScheduleFactory | optim.Schedule
+  /** Who listens to the run: objects with hooks such as `onEpochEnd`. */
   callbacks?: readonly Callback[]
   /**
    * Ends training between two steps, or in the midst of validation; `fit` rejects with `CancelledError`, the model keeps what it has learnt.

@@ -12,6 +12,7 @@ export type PredictInputs = Inputs | readonly Tensor[] | TrainingData
 export interface PredictOptions {
   /** Default 256. Of an (async) iterable it says that it gives single samples; without it they are whole batches. */
   batchSize?: number
+  /** Ends it between two batches; rejects with `CancelledError`. */
   signal?: AbortSignal
 }
 

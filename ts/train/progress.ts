@@ -3,8 +3,11 @@ import type { EpochLog } from './history.js'
 
 /** What progress is written to; `process.stderr` by default, so that the standard output stays the program's own. */
 export interface ProgressStream {
+  /** Takes the text. */
   write(text: string): unknown
+  /** Whether it is a terminal, on which a bar can be redrawn. */
   isTTY?: boolean | undefined
+  /** Width of the terminal, in characters. */
   columns?: number | undefined
 }
 

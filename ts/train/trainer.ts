@@ -25,6 +25,7 @@ export interface EvaluateOptions {
   batchSize?: number
   /** Figures instead of the trainer's. */
   metrics?: TrainerOptions['metrics']
+  /** Ends it between two batches; rejects with `CancelledError`. */
   signal?: AbortSignal
 }
 
@@ -44,6 +45,7 @@ const busy = new WeakSet<nn.Module>()
  * are: `'accuracy'`, probabilities and classes follow it. Keras: `compile` and `fit` of `Model`.
  */
 export class Trainer {
+  /** The model that it trains. */
   readonly model: nn.Module
   readonly #options: TrainerOptions
   #optimizer: optim.Optimizer | null = null

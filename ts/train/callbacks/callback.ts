@@ -3,11 +3,15 @@ import type { EpochLog, History } from '../history.js'
 
 /** A training run as its callbacks see it. */
 export interface FitContext {
+  /** The model that is trained. */
   readonly model: nn.Module
+  /** Its optimizer. */
   readonly optimizer: optim.Optimizer
+  /** The epochs so far. */
   readonly history: History
   /** The epoch that is running, from 0, and how many there are to be. */
   readonly epoch: number
+  /** How many epochs there are to be. */
   readonly epochs: number
   /** Optimizer steps begun so far, over all epochs. */
   readonly step: number
@@ -26,11 +30,13 @@ export interface FitContext {
 
 /** One batch's figures. They arrive in order, up to two steps after the step was begun: training does not wait for them. */
 export interface BatchLog {
+  /** The epoch, from 0. */
   readonly epoch: number
   /** The batch within the epoch, from 0. */
   readonly batch: number
   /** The batch over all epochs, from 0. */
   readonly index: number
+  /** The mean loss of the batch. */
   readonly loss: number
   /** Samples in it. */
   readonly size: number
@@ -49,9 +55,13 @@ export interface Callback {
   gradientNormsEvery?: number
   /** Asks that a step with a NaN or infinite loss leaves the weights as they were, and that its batch is kept for `findNonFinite`. */
   guardNonFinite?: boolean
+  /** Called once, before the first epoch. */
   onFitStart?(context: FitContext): void | Promise<void>
+  /** Called before the first batch of an epoch (not again for one that is resumed in its midst). */
   onEpochStart?(context: FitContext, epoch: number): void | Promise<void>
+  /** Called when a batch's figures have arrived. */
   onBatchEnd?(context: FitContext, batch: BatchLog): void | Promise<void>
+  /** Called after each epoch, validation included. */
   onEpochEnd?(context: FitContext, log: EpochLog): void | Promise<void>
   /** Called once, also after an error. */
   onFitEnd?(context: FitContext, history: History): void | Promise<void>
@@ -59,5 +69,6 @@ export interface Callback {
   stateDict?(): unknown
   /** Tensors for checkpoints. */
   stateTensors?(): Record<string, Tensor>
+  /** Takes back what `stateDict` and `stateTensors` gave. */
   loadStateDict?(state: never, tensors: Record<string, Tensor>): void
 }

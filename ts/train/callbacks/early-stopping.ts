@@ -37,6 +37,7 @@ export class EarlyStopping implements Callback {
     this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
 
+  /** Looks at the epoch's figure. */
   onEpochEnd(context: FitContext, log: EpochLog): void {
     const { monitor, mode, minDelta, patience, restoreBest } = this.#options
     const value = monitored(log, monitor)
@@ -82,6 +83,7 @@ export class EarlyStopping implements Callback {
     return this.#weights ?? {}
   }
 
+  /** As {@link Callback.loadStateDict}. */
   loadStateDict({ best, bad, bestEpoch }: { best: number | null; bad: number; bestEpoch: number }, weights: Record<string, Tensor>): void {
     this.#best = best ?? this.#best
     this.#bad = bad

@@ -8,6 +8,7 @@ import type { BatchLog, Callback, FitContext } from './callback.js'
 export class JsonlLogger implements Callback {
   readonly #path: string
   readonly #append: boolean
+  /** Writes a line a batch, where `batches` asks for it. */
   readonly onBatchEnd?: (context: FitContext, batch: BatchLog) => Promise<void>
 
   constructor(path: string, options: { append?: boolean; batches?: boolean } = {}) {
@@ -17,12 +18,14 @@ export class JsonlLogger implements Callback {
     if (batches) this.onBatchEnd = (_, batch) => appendFile(path, `${JSON.stringify(batch)}\n`)
   }
 
+  /** Begins the file. */
   async onFitStart(context: FitContext): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true })
     // A resumed run goes on in its file.
     if (!this.#append && context.history.epochs.length === 0) await writeFile(this.#path, '')
   }
 
+  /** Writes a line. */
   async onEpochEnd(_: FitContext, log: EpochLog): Promise<void> {
     await appendFile(this.#path, `${JSON.stringify(log)}\n`)
   }
@@ -40,6 +43,7 @@ export class CsvLogger implements Callback {
     this.#append = append
   }
 
+  /** Begins the file. */
   async onFitStart(context: FitContext): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true })
     const goesOn = this.#append || context.history.epochs.length > 0
@@ -48,6 +52,7 @@ export class CsvLogger implements Callback {
     if (this.#columns === null) await writeFile(this.#path, '')
   }
 
+  /** Writes a line. */
   async onEpochEnd(_: FitContext, log: EpochLog): Promise<void> {
     let text = ''
     if (this.#columns === null) {
@@ -63,6 +68,7 @@ export class LearningRateLogger implements Callback {
   /** Rates by batch, then by group. */
   readonly rates: number[][] = []
 
+  /** Notes the rates. */
   onBatchEnd(_: FitContext, { lr }: BatchLog): void {
     this.rates.push([...lr])
   }

@@ -35,6 +35,7 @@ export class ModelCheckpoint implements Callback {
     this.best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
 
+  /** Saves where the figure asks for it. */
   async onEpochEnd(context: FitContext, log: EpochLog): Promise<void> {
     const { monitor, mode, bestOnly, weightsOnly } = this.#options
     const value = bestOnly ? monitored(log, monitor) : NaN
@@ -49,6 +50,7 @@ export class ModelCheckpoint implements Callback {
     return { best: Number.isFinite(this.best) ? this.best : null }
   }
 
+  /** As {@link Callback.loadStateDict}. */
   loadStateDict({ best }: { best: number | null }): void {
     this.best = best ?? this.best
   }

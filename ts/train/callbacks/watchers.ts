@@ -32,6 +32,7 @@ export class GradientNorms implements Callback {
     this.#explode = explode
   }
 
+  /** Notes the norms, and warns once a parameter. */
   onBatchEnd(context: FitContext, { index, gradientNorms }: BatchLog): void {
     if (gradientNorms === undefined) return
     this.records.push({ index, norms: gradientNorms })
@@ -63,6 +64,7 @@ export class OverfittingGap implements Callback {
     this.#limit = settle('OverfittingGap', options, { limit: 0.5 }).limit
   }
 
+  /** Compares both losses. */
   onEpochEnd(context: FitContext, log: EpochLog): void {
     const { valLoss, loss } = log
     if (typeof valLoss !== 'number') return
@@ -82,6 +84,7 @@ export class OverfittingGap implements Callback {
 export class StopOnNaN implements Callback {
   readonly guardNonFinite = true
 
+  /** Looks at the loss; where it is not finite, finds the layer and op, and throws. */
   async onBatchEnd(context: FitContext, batch: BatchLog): Promise<void> {
     if (Number.isFinite(batch.loss)) return
     const found = await context.findNonFinite(batch)
