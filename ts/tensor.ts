@@ -179,6 +179,7 @@ export class Tensor<D extends DType = DType> {
    * @example loss.backward(), y.backward(dy), loss.backward({ retainGraph: true })
    */
   backward(options?: BackwardOptions): void
+  /** From the gradient of this tensor, in its shape; null or undefined for a tensor of one element. @see backward */
   backward(gradient: Tensor | null | undefined, options?: BackwardOptions): void
   backward(gradient?: Tensor | BackwardOptions | null, options?: BackwardOptions): void {
     late.backward(this, gradient, options)

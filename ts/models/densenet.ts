@@ -122,8 +122,11 @@ class Transition extends Module {
  * Huang et al., Densely Connected Convolutional Networks, 2017. Fields are named, and weights start, as in torchvision's `DenseNet`.
  */
 export class DenseNet extends Module {
+  /** The options it was made with, defaults filled in. */
   readonly config: Config
+  /** All but the last layer, by torchvision's names. */
   features: ModuleDict
+  /** From the last features to the logits. */
   classifier: Linear
 
   constructor(name: string, options: DenseNetOptions, defaults: Config) {

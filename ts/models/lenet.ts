@@ -27,7 +27,9 @@ export interface LeNetOptions {
  * of connections in place of these.
  */
 export class LeNet extends Module {
+  /** The options it was made with, defaults filled in. */
   readonly config: Required<LeNetOptions>
+  /** The layers, in the order in which they run. */
   layers: Sequential
 
   constructor(options: LeNetOptions = {}) {

@@ -25,7 +25,9 @@ export interface MlpOptions {
  * Examples [N, ...] of inFeatures numbers each -> logits [N, classes]; 658,698 parameters by default.
  */
 export class Mlp extends Module {
+  /** The options it was made with, defaults filled in. */
   readonly config: Required<MlpOptions>
+  /** The layers, in the order in which they run. */
   layers: Sequential
 
   constructor(options: MlpOptions = {}) {

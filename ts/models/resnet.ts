@@ -36,11 +36,17 @@ const convolution = (from: number, to: number, size: 1 | 3, stride = 1): Conv2d 
 
 /** Two 3x3 convolutions around which the input passes: [N, H, W, from] -> [N, H / stride, W / stride, width]. torchvision: `BasicBlock`. */
 export class BasicBlock extends Module {
+  /** Channels out, as a multiple of the width. */
   static readonly expansion: number = 1
+  /** 3 x 3, with the stride. */
   conv1: Conv2d
+  /** After `conv1`, before the ReLU. */
   bn1: BatchNorm2d
+  /** 3 x 3. */
   conv2: Conv2d
+  /** After `conv2`, before the sum. */
   bn2: BatchNorm2d
+  /** What brings the input to the size of the sum; null where it fits as it is. */
   downsample: Module | null
 
   constructor(from: number, width: number, stride: number, shortcut: Shortcut) {
@@ -69,13 +75,21 @@ export class BasicBlock extends Module {
  * stride is the 3x3's, as in torchvision's `Bottleneck`; in the paper it was the first 1x1's.
  */
 export class Bottleneck extends Module {
+  /** Channels out, as a multiple of the width. */
   static readonly expansion: number = 4
+  /** 1 x 1, down to the width. */
   conv1: Conv2d
+  /** After `conv1`, before the ReLU. */
   bn1: BatchNorm2d
+  /** 3 x 3, with the stride. */
   conv2: Conv2d
+  /** After `conv2`, before the ReLU. */
   bn2: BatchNorm2d
+  /** 1 x 1, up to four times the width. */
   conv3: Conv2d
+  /** After `conv3`, before the sum. */
   bn3: BatchNorm2d
+  /** What brings the input to the size of the sum; null where it fits as it is. */
   downsample: Module | null
 
   constructor(from: number, width: number, stride: number, shortcut: Shortcut) {
@@ -153,18 +167,30 @@ const defaults = {
  * `await resnet18().load('resnet18.safetensors', { from: 'torch' })`.
  */
 export class ResNet extends Module {
+  /** The options it was made with, defaults filled in. */
   readonly config: Config
+  /** The stem: 7 x 7 with stride 2 for ImageNet, 3 x 3 for CIFAR. */
   conv1: Conv2d
+  /** After `conv1`, before the ReLU. */
   bn1: BatchNorm2d
+  /** 3 x 3 with stride 2 in the stem for ImageNet; null in that for CIFAR. */
   maxpool: MaxPool2d | null
+  /** The first stage, at the size that the stem gives. */
   layer1: Sequential
+  /** The second stage: half the size, twice the width. */
   layer2: Sequential
+  /** The third stage: half the size, twice the width. */
   layer3: Sequential
   /** Networks made for CIFAR have three stages. */
   layer4: Sequential | null
+  /** From the averaged features to the logits. */
   fc: Linear
 
-  constructor(readonly depth: ResNetDepth, options: ResNetOptions = {}) {
+  constructor(
+    /** Layers with weights, which name the network. */
+    readonly depth: ResNetDepth,
+    options: ResNetOptions = {},
+  ) {
     super()
     const { block, stages, made } = depths[depth]
     const name = `resnet${depth}`

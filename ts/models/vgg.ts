@@ -31,7 +31,9 @@ export interface VggSmallOptions {
  * Simonyan & Zisserman, 2015, with batch normalisation, weights as torchvision starts them; the VGG-Small of Cai et al., 2017, is width 128.
  */
 export class VggSmall extends Module {
+  /** The options it was made with, defaults filled in. */
   readonly config: Required<VggSmallOptions>
+  /** The layers, in the order in which they run. */
   layers: Sequential
 
   constructor(options: VggSmallOptions = {}) {

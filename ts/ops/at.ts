@@ -3,8 +3,8 @@ import { DTypeError, ShapeError } from '../errors.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { type Index, parse, type Step } from './at-parse.js'
-import { nonzero, refuseCapture } from './select.js'
-import { broadcastShapes, numel, show } from './support.js'
+import { nonzero } from './select.js'
+import { broadcastShapes, numel, refuseCapture, show } from './support.js'
 
 export type { Index, SliceIndex } from './at-parse.js'
 

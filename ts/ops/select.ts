@@ -1,11 +1,9 @@
 import { full } from '../create.js'
 import { record } from '../autograd.js'
-import { captureContext } from '../context.js'
-import { CaptureError } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { broadcastShapes, tracked } from './support.js'
+import { broadcastShapes, refuseCapture, tracked } from './support.js'
 
 // How many elements are picked depends on values, so that each of these waits (a Promise); given a `size` it does not: the answer is cut to
 // that size, or filled up, and may be part of a captured step.
@@ -16,12 +14,6 @@ export interface Bounded {
   size: number
   /** What stands in those that no element fills: 0 if left out, -1 for places. */
   fill?: number
-}
-
-/** A compiled function cannot wait for a value. */
-export function refuseCapture(op: string, wayOut: string): void {
-  if (captureContext() === null) return
-  throw new CaptureError(`${op}: the size of its result depends on values, which a compiled function does not see.\n  ${wayOut}`, { op })
 }
 
 const bounded = 'Pass { size } for the bounded form, or call it outside of the compiled function.'

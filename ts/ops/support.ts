@@ -1,6 +1,7 @@
 import { isGradEnabled } from '../autograd.js'
+import { captureContext } from '../context.js'
 import { type DType, dtypeCode } from '../dtype.js'
-import { ShapeError, ValueError } from '../errors.js'
+import { CaptureError, ShapeError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import type { Tensor } from '../tensor.js'
 
@@ -81,6 +82,12 @@ export function pair(op: string, name: string, value: number | Shape): [number, 
 /** Gradients flow through what is made of this tensor now. */
 export function tracked(x: Tensor): boolean {
   return x.requiresGrad && isGradEnabled()
+}
+
+/** A compiled function cannot wait for a value. */
+export function refuseCapture(op: string, wayOut: string): void {
+  if (captureContext() === null) return
+  throw new CaptureError(`${op}: the size of its result depends on values, which a compiled function does not see.\n  ${wayOut}`, { op })
 }
 
 /** A number as a tensor of no dimensions, in the dtype that `like` would give it: its own, but float32 for a fraction beside integers. */
