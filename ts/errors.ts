@@ -16,7 +16,7 @@ export interface ErrorDetails {
 
 /** The base of all errors of this library. `code` is stable; the message names the fault and the way out. */
 export class FerrogradError extends Error {
-  /** 'ERR_SHAPE', 'ERR_VALUE' ...: one a class, the same in all versions. */
+  /** 'ERR_SHAPE', 'ERR_VALUE' ...: one a class, the same in all versions; that of a `FileError` is the system's. */
   readonly code: string
   /** The op, layer or function that refused. */
   readonly op: string | undefined
@@ -97,6 +97,7 @@ export class FileFormatError extends FerrogradError {
  * `ENOENT` ...), as on Node's own errors, and `cause` is that error.
  */
 export class FileError extends FerrogradError {
+  /** The file it is about. */
   readonly path: string
   constructor(message: string, details: ErrorDetails, code: string, path: string) {
     super(message, details, code)
