@@ -213,40 +213,6 @@ export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | reado
   }
 }
 
-/** A function with a gradient of its own. */
-export interface CustomFunction {
-  /** What messages call it; 'customFunction' if left out. */
-  name?: string
-  /** Computes the output, and what `backward` needs of it. Runs without recording. */
-  forward: (...inputs: Tensor[]) => Tensor | { output: Tensor; saved?: readonly Tensor[] }
-  /** The gradients of the inputs, null where there is none. */
-  backward: (dy: Tensor, ...saved: Tensor[]) => Tensor | null | readonly (Tensor | null)[]
-}
-
-/** Makes an op of a forward and a backward function. PyTorch: `torch.autograd.Function`. */
-export function customFunction({ name = 'customFunction', forward, backward }: CustomFunction): (...inputs: Tensor[]) => Tensor {
-  return (...inputs) => {
-    const before = setGradEnabled(false)
-    let result: ReturnType<CustomFunction['forward']>
-    try {
-      result = forward(...inputs)
-    } finally {
-      setGradEnabled(before)
-    }
-    const { output, saved = [] } = 'output' in result ? result : { output: result }
-    if (inputs.includes(output)) throw new ValueError(`${name}: forward returned one of its inputs. Return a new tensor, such as x.clone().`)
-    return record(output, {
-      op: name,
-      inputs,
-      saved,
-      backward: (dy, ...kept) => {
-        let gradients: readonly (Tensor | null)[] | null = null
-        return inputs.map((_, i) => () => (gradients ??= [backward(dy, ...kept)].flat() as (Tensor | null)[])[i] ?? null)
-      },
-    })
-  }
-}
-
 let recomputing = false
 
 /** True while `checkpoint` runs its function the second time: what the first time counted (running statistics) is not counted again. */

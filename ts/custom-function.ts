@@ -1,12 +1,21 @@
-// Ops that users write: `customFunction` of autograd with everything checked that comes back from their functions. A gradient of the wrong
-// shape, dtype or number would otherwise end up in `.grad`, and show much later or not at all.
-import { type CustomFunction, customFunction as recorded } from './autograd.js'
+// Ops that users write. Everything that comes back from their functions is checked: a gradient of the wrong shape, dtype or number would
+// otherwise end up in `.grad`, and show much later or not at all.
+import { record } from './autograd.js'
 import { ShapeError, ValueError } from './errors.js'
 import { kindOf, noTensor } from './explain.js'
 import { checkOptions } from './options.js'
+import { setGradEnabled } from './scope.js'
 import { Tensor } from './tensor.js'
 
-export type { CustomFunction } from './autograd.js'
+/** A function with a gradient of its own. */
+export interface CustomFunction {
+  /** What messages call it; 'customFunction' if left out. */
+  name?: string
+  /** Computes the output, and what `backward` needs of it. Runs without recording. */
+  forward: (...inputs: Tensor[]) => Tensor | { output: Tensor; saved?: readonly Tensor[] }
+  /** The gradients of the inputs, null where there is none. */
+  backward: (dy: Tensor, ...saved: Tensor[]) => Tensor | null | readonly (Tensor | null)[]
+}
 
 const PARTS: { readonly [Name in keyof CustomFunction]-?: true } = { name: true, forward: true, backward: true }
 
@@ -25,11 +34,24 @@ export function customFunction(parts: CustomFunction): (...inputs: Tensor[]) => 
   }
   return (...inputs) => {
     inputs.forEach((input, i) => { if (!(input instanceof Tensor)) throw noTensor(name, `input ${i}`, input) })
-    return recorded({
-      name,
-      forward: () => outputOf(name, forward(...inputs)),
-      backward: (dy, ...saved) => gradientsOf(name, inputs, backward(dy, ...saved)),
-    })(...inputs)
+    const before = setGradEnabled(false)
+    let result: { output: Tensor; saved: readonly Tensor[] }
+    try {
+      result = outputOf(name, forward(...inputs))
+    } finally {
+      setGradEnabled(before)
+    }
+    const { output, saved } = result
+    if (inputs.includes(output)) throw new ValueError(`${name}: forward returned one of its inputs. Return a new tensor, such as x.clone().`, { op: name })
+    return record(output, {
+      op: name,
+      inputs,
+      saved,
+      backward: (dy, ...kept) => {
+        let gradients: readonly (Tensor | null)[] | null = null
+        return inputs.map((_, i) => () => (gradients ??= gradientsOf(name, inputs, backward(dy, ...kept)))[i] ?? null)
+      },
+    })
   }
 }
 

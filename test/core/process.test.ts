@@ -1,7 +1,11 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
 const library = new URL('../../dist/index.js', import.meta.url).href
+const natives = fileURLToPath(new URL('../../dist/native/', import.meta.url))
+const addon = natives + readdirSync(natives).find((name) => name.endsWith('.node'))
 
 function run(code: string, env: Record<string, string> = {}): { stdout: string; stderr: string; status: number | null } {
   const source = `const ferrograd = await import(${JSON.stringify(library)})\nconst { tensor, device } = ferrograd\n${code}`
@@ -119,4 +123,13 @@ describe('FERROGRAD_LOG', () => {
     expect(stderr.match(/FERROGRAD_LOG=verbose is none of silent, error, warn, info, debug; info is used/g)).toHaveLength(1)
     expect(stderr).toMatch(parts.progress)
   })
+})
+
+test('a second copy in one thread is refused, and the first goes on', () => {
+  const { stdout, status } = run(`const { createRequire } = await import('node:module')
+    const { init } = createRequire(process.cwd() + '/x.js')(${JSON.stringify(addon)})
+    try { init(new Int32Array(64), new Float64Array(64), new Int32Array(64), () => {}) } catch (error) { console.log(error.message) }
+    console.log(await tensor([1, 2]).sum().item())`)
+  expect(stdout).toMatch(/loaded twice in this thread[\s\S]*\n3\n/)
+  expect(status).toBe(0)
 })

@@ -1,6 +1,6 @@
 //! Connecting an environment, and its errors.
 use crate::completion::Completions;
-use crate::environment::{Environment, SharedArray, expect};
+use crate::environment::{self, Environment, SharedArray, expect};
 use ferrograd_runtime::take_unseen;
 use napi::bindgen_prelude::*;
 use napi::sys;
@@ -24,6 +24,12 @@ pub fn exports(mut exports: Object, env: Env) -> napi::Result<()> {
 /// Connects this environment: the buffers that calls travel in, and the function that hears of completions.
 #[napi(catch_unwind)]
 pub fn init(env: Env, mut commands: Int32Array, mut floats: Float64Array, mut frees: Int32Array, callback: Unknown) -> napi::Result<()> {
+    // A second one would take the first one's place, and with it the tensors of whoever uses that.
+    if environment::with(|_| ()).is_some() {
+        return Err(napi::Error::from_reason(
+            "ferrograd is loaded twice in this thread. Load one copy: see `npm ls ferrograd`, and what resets the cache of modules.",
+        ));
+    }
     // SAFETY: `ts/native.ts` holds the arrays for the environment's life and only this thread touches them.
     let (commands, floats, frees) = unsafe {
         let (c, f, r) = (commands.as_mut(), floats.as_mut(), frees.as_mut());
