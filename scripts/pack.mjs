@@ -2,9 +2,9 @@
 // node scripts/pack.mjs [--artifacts FOLDER]
 // Without --artifacts this platform's addon is built in the `dist` profile; with it, each ferrograd.<triple>.node found there is packed.
 // Result: npm/*.tgz. The repository's package.json never names the platform packages: the staged copy does.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
 import { addonFile, libraryFile } from './lib/platform.mjs'
@@ -25,7 +25,8 @@ await main(async () => {
   for (const folder of [stage, ...platformFolders()]) {
     await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', out], { cwd: folder })
   }
-  console.log(readdirSync(out).map((file) => join('npm', file)).join('\n'))
+  const addons = platformFolders().flatMap((folder) => readdirSync(folder).filter((file) => file.endsWith('.node')).map((file) => join(folder, file)))
+  for (const path of [...addons, ...readdirSync(out).map((file) => join(out, file))]) console.log(`${relative(root, path)}  ${(statSync(path).size / 1e6).toFixed(2)} MB`)
 })
 
 // Panic messages carry source paths: map this machine's away.
