@@ -40,6 +40,19 @@ pub fn prefetch(start: *const f32, len: usize) {
     let _ = (start, len);
 }
 
+/// As [`prefetch`], for elements that will be written: their lines are then there when the stores come, which wait for them otherwise.
+#[inline]
+pub fn prefetch_write(start: *mut f32, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len).step_by(16) {
+        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(start.wrapping_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, len);
+}
+
 /// Runs `kernel` on the vector path in force ([`isa`]).
 #[inline]
 pub fn vectorize<K: Kernel>(kernel: K) -> K::Output {

@@ -1,7 +1,7 @@
 //! The functions against float64 over all f32, in units of the last place of the nearest f32.
 //!
 //! By default every f32 of the range where a function is neither its argument nor a constant, on the best path; a sample on the others. Every
-//! f32 on every path: `cargo test --release -p ferrograd-simd --test ulp -- --ignored --nocapture`.
+//! f32 on every path, which takes minutes: `FERROGRAD_SWEEP=all cargo test --release -p ferrograd-simd --test ulp -- --nocapture`.
 use ferrograd_simd::{Isa, Kernel, Simd, isa, math, reference, vectorize, with_isa};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -285,24 +285,15 @@ fn the_reference_is_the_standard_librarys() {
 
 #[test]
 fn errors_are_within_bounds() {
+    let all = std::env::var("FERROGRAD_SWEEP").is_ok_and(|v| v == "all");
     for f in functions() {
         for path in Isa::available() {
-            if path == isa() {
-                check(&f, path, "in range", &f.ranges(), 1);
-            } else {
-                check(&f, path, "in range", &f.ranges(), 61);
+            if all {
+                check(&f, path, "all", &f.all(), 1);
+                continue;
             }
+            check(&f, path, "in range", &f.ranges(), if path == isa() { 1 } else { 61 });
             check(&f, path, "sampled", &f.all(), 7919);
-        }
-    }
-}
-
-#[test]
-#[ignore = "minutes: every f32 on every path"]
-fn errors_are_within_bounds_over_all_f32() {
-    for f in functions() {
-        for path in Isa::available() {
-            check(&f, path, "all", &f.all(), 1);
         }
     }
 }

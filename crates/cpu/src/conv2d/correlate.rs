@@ -6,7 +6,7 @@
 //! that a task needs are first copied into a zero-edged strip; tap rows outside of the source are skipped.
 use super::pooled::{Pool, Row};
 use crate::gemm::{Job, Tap, Tiles, even_cut};
-use ferrograd_simd::prefetch;
+use ferrograd_simd::{prefetch, prefetch_write};
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// One correlation over a batch, of one group of channels.
@@ -248,6 +248,10 @@ impl Correlation<'_> {
                     (x, dy) = (0, dy + 1);
                 }
             }
+            let out = self.out.get().wrapping_add(image * self.out_image + at_y * self.out_row + at_x * self.out_col);
+            for i in 0..len {
+                prefetch_write(out.wrapping_add(i * self.out_col), self.out_c);
+            }
             if t + 1 < n_tiles && total > 0 {
                 // The next tile's pixels of the last tap row, which nobody has read before: their lines come while this tile computes.
                 let (from, pixels) = even_cut(count, n_tiles, t + 1);
@@ -271,7 +275,7 @@ impl Correlation<'_> {
                             k,
                             b: self.weight.add(first_o / nr * panel_len),
                             ldb: nr as isize,
-                            c: self.out.get().add(image * self.out_image + at_y * self.out_row + at_x * self.out_col + first_o),
+                            c: out.add(first_o),
                             ldc: self.out_col,
                             n: nr.min(self.out_c - first_o),
                             add: from > 0,
