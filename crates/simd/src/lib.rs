@@ -27,20 +27,21 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 
-/// Asks for `len` elements from `start` on to be brought to the second-level cache. A hint: any address will do.
-#[inline]
+/// Asks for the lines of `len` elements from `start` on. A hint: any address will do.
+#[inline(always)]
 pub fn prefetch(start: *const f32, len: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in (0..len).step_by(16) {
-        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (start, len);
 }
 
-/// As [`prefetch`], for elements that will be written: their lines are then there when the stores come, which wait for them otherwise.
+/// Asks for the lines of `len` elements from `start` on, which will be written: they are then there when the stores come, which wait for them
+/// otherwise. A hint: any address will do.
 #[inline]
 pub fn prefetch_write(start: *mut f32, len: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -5,8 +5,8 @@
 //! products, read in place by the tile kernels, a pointer an output pixel (no im2col). Where columns fall outside of the source, the rows
 //! that a task needs are first copied into a zero-edged strip; tap rows outside of the source are skipped.
 use super::pooled::{Pool, Row};
-use crate::gemm::{Job, Tap, Tiles, even_cut};
-use ferrograd_simd::{prefetch, prefetch_write};
+use crate::gemm::{Ahead, Job, Tap, Tiles, even_cut};
+use ferrograd_simd::prefetch_write;
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// One correlation over a batch, of one group of channels.
@@ -252,14 +252,16 @@ impl Correlation<'_> {
             for i in 0..len {
                 prefetch_write(out.wrapping_add(i * self.out_col), self.out_c);
             }
+            // The next tile's pixels of the last tap row, which nobody has read before.
+            let (mut next, mut next_len) = (std::ptr::null(), 0);
             if t + 1 < n_tiles && total > 0 {
-                // The next tile's pixels of the last tap row, which nobody has read before: their lines come while this tile computes.
                 let (from, pixels) = even_cut(count, n_tiles, t + 1);
                 let (y, x) = (((y + from / self.out_w) * self.step_h) as isize, (from % self.out_w * self.step_w) as isize);
                 let row = self.rows[taps.end - 1] as isize + y;
-                let start = plane.wrapping_offset(row * pitch + (x + self.cols[0] as isize) * pixel + self.first_c as isize);
-                prefetch(start, (pixels - 1) * self.step_w * self.src_c + row_depth);
+                next = plane.wrapping_offset(row * pitch + (x + self.cols[0] as isize) * pixel + self.first_c as isize);
+                next_len = (pixels - 1) * self.step_w * self.src_c + row_depth;
             }
+            let panels = self.out_c.div_ceil(nr);
             let mut from = 0;
             loop {
                 let some = TAPS.min(total - from);
@@ -268,6 +270,9 @@ impl Correlation<'_> {
                 }
                 let last = from + some == total;
                 for first_o in (0..self.out_c).step_by(nr) {
+                    // Each panel of the first pass asks for its share.
+                    let share = next_len / panels;
+                    let ahead = if from > 0 || share == 0 { Ahead::NONE } else { Ahead::over(next.wrapping_add(first_o / nr * share), share, some * k) };
                     // SAFETY: output tile and panel lie inside their memory; pointers plus taps inside plane or strip.
                     unsafe {
                         let job = Job {
@@ -281,6 +286,7 @@ impl Correlation<'_> {
                             add: from > 0,
                             bias: if last && !self.bias.is_null() { self.bias.add(first_o) } else { std::ptr::null() },
                             relu: last && self.relu,
+                            ahead,
                         };
                         tiles.rows(&pointers[..len], &job);
                     }

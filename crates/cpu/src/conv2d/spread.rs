@@ -2,7 +2,7 @@
 //! are added to the run of dx that they reach, all kernel rows in one pass. Nothing is multiplied by padding; dx is read and written
 //! once a kernel column, which costs little beside a reduction over kernel rows and output channels.
 use super::geometry::Geometry;
-use crate::gemm::{Job, Tap, Tiles, even_cut};
+use crate::gemm::{Ahead, Job, Tap, Tiles, even_cut};
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// Multiplications worth a task.
@@ -87,6 +87,7 @@ impl Spread<'_> {
                                     add: true,
                                     bias: std::ptr::null(),
                                     relu: false,
+                                    ahead: Ahead::NONE,
                                 };
                                 self.tiles.rows(&pointers[..len], &job);
                             }

@@ -5,7 +5,7 @@
 //! a number of parts that the shapes fix; their sums are added in order.
 use super::geometry::{Geometry, Room};
 use super::{depthwise, plain, winograd};
-use crate::gemm::{Job, Tap, Tiles, even_cut, narrow, widen};
+use crate::gemm::{Ahead, Job, Tap, Tiles, even_cut, narrow, widen};
 use ferrograd_simd::isa;
 use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
 
@@ -186,6 +186,7 @@ unsafe fn sum(
                         add: from > 0,
                         bias: std::ptr::null(),
                         relu: false,
+                        ahead: Ahead::NONE,
                     };
                     tiles.cols(len, x.as_ptr().add(first), (g.sw * g.c) as isize, &job);
                 }

@@ -1,6 +1,6 @@
 //! The loops around the tile kernels: what is packed, how K is split, how C is shared out. All of it follows from shapes and strides,
 //! never from the number of threads.
-use super::micro::{Job, Tiles, even_cut};
+use super::micro::{Ahead, Job, Tiles, even_cut};
 use super::pack::Panel;
 use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, KC, TASK_MACS, TASKS, split};
 use ferrograd_tensor::{Parallel, SyncPtr};
@@ -214,6 +214,7 @@ impl Gemm {
                                 add: from > ks.start,
                                 bias: if end && !self.bias.get().is_null() { self.bias.get().add(first) } else { std::ptr::null() },
                                 relu: end && self.relu,
+                                ahead: Ahead::NONE,
                             };
                             self.tile(tiles, a, row, rows, from, &job);
                         }

@@ -19,7 +19,7 @@ pub(super) use input_grad::{input_grad, input_grad_room};
 pub(super) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
-use crate::gemm::{Job, Panel, Tiles, even_cut};
+use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 
@@ -189,6 +189,7 @@ unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *co
                         add: false,
                         bias: std::ptr::null(),
                         relu: false,
+                        ahead: Ahead::NONE,
                     };
                     tiles.rows(&pointers[..len], &job);
                 }

@@ -2,7 +2,7 @@
 //! [place][c][o], and the parts are added in order before the last transform.
 use super::super::geometry::{Geometry, Room};
 use super::{Grid, PLACES, gather_gradients, gather_inputs, pitch, spacing, transform};
-use crate::gemm::{Job, Panel, Tap, Tiles, even_cut};
+use crate::gemm::{Ahead, Job, Panel, Tap, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 
@@ -135,6 +135,7 @@ unsafe fn product(
                     add,
                     bias: std::ptr::null(),
                     relu: false,
+                    ahead: Ahead::NONE,
                 };
                 tiles.cols(len, v.add(place * v_pitch + first + row), spacing(g.c) as isize, &job);
             }

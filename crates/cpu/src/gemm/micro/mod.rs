@@ -35,6 +35,27 @@ pub(crate) struct Job<'a> {
     /// `n` values added at the end, or null.
     pub bias: *const f32,
     pub relu: bool,
+    pub ahead: Ahead,
+}
+
+/// Memory that the next tile reads, asked for while this one computes: an address a step, `step` elements apart. All at once they would hold up
+/// the loads behind them.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub start: *const f32,
+    pub step: usize,
+}
+
+static NOTHING: [f32; 16] = [0.0; 16];
+
+impl Ahead {
+    /// One line again and again, which costs next to nothing.
+    pub const NONE: Ahead = Ahead { start: &raw const NOTHING as *const f32, step: 0 };
+
+    /// `len` elements from `start`, spread over so many steps.
+    pub fn over(start: *const f32, len: usize, steps: usize) -> Ahead {
+        Ahead { start, step: len / steps.max(1) }
+    }
 }
 
 /// `a`: one pointer a row. Reads `a[m] + tap + k` and `b + tap + k * ldb`.
@@ -105,6 +126,7 @@ use unrolled;
 macro_rules! tile_kernels {
     ([$($feature:meta),*]) => {
         use super::{ColsFn, Job, RowsFn, Tiles, unrolled};
+        use ferrograd_simd::prefetch;
 
         // `start` and `finish` are inlined by force, since accumulators passed to a function would live in memory; the attribute does not
         // go with `target_feature`, and the operations are inlined once these stand in `rows` and `cols`.
@@ -173,9 +195,12 @@ macro_rules! tile_kernels {
                 let mut acc = start::<MR, NV>(job, &masks);
                 let a: [*const f32; MR] = *a.cast();
                 let k = job.k as isize;
+                let mut ahead = job.ahead.start;
                 for &(at, bt) in job.taps {
                     let mut b = job.b.offset(bt);
                     for i in at..at + k {
+                        prefetch(ahead, 1);
+                        ahead = ahead.wrapping_add(job.ahead.step);
                         let mut bv = [zero(); NV];
                         for v in 0..NV {
                             bv[v] = load(b.add(v * W), masks[v]);
