@@ -120,7 +120,7 @@ function seed(op: string, root: Tensor, gradient: Tensor | null | undefined): Te
 
 function requireGraph(op: string, root: Tensor): void {
   if (!root.requiresGrad) {
-    throw new NoGradientError(`${op}: the tensor was not computed from any that requires a gradient.\n  Set requiresGrad on the inputs, and compute outside noGrad.`, { op })
+    throw new NoGradientError(`${op}: the tensor was not computed from any that requires a gradient.\n  Set requiresGrad on the inputs, and compute outside noGrad. What a compiled function returns has no graph: call backward inside it.`, { op })
   }
 }
 

@@ -28,10 +28,11 @@ export interface Compiled<A extends unknown[], R> {
 const KEPT = 8
 
 /** What a module looked like while it was recorded. */
-interface ModuleGuard { module: Guarded; training: boolean; hasHooks: boolean; fields: Field[] }
-/** A tensor in a module's own field, or in an array, record or Map there. */
-interface Field { read: () => unknown; tensor: Tensor; requiresGrad: boolean }
-interface Guarded { training?: boolean; hasHooks?: boolean }
+interface ModuleGuard { module: Guarded; hasHooks: boolean; holders: Holder[] }
+/** A module, or an array, record or Map in its fields, with all that it holds: tensors, layers, numbers, modes. */
+interface Holder { size: () => number; count: number; fields: Field[] }
+interface Field { read: () => unknown; value: unknown; requiresGrad: boolean }
+interface Guarded { hasHooks?: boolean }
 /** A leaf whose gradient the program reads or leaves. */
 interface GradientGuard { leaf: Tensor; existed: boolean; outcome: 'kept' | 'cleared' | 'made' }
 
@@ -56,6 +57,8 @@ class Place {
  * other shapes, dtypes, plain arguments, train/eval modes, frozen parameters, or gradients that exist or not; the last 8 are kept.
  *
  * The JavaScript body runs only while recording: it must not read values, await, or depend on anything but its arguments, modules and optimizers.
+ * What a module's fields hold counts (layers, rates, modes), as long as the body does not change them itself; variables around the function do not.
+ * Results have no graph: call `backward` inside.
  * A replay is all or nothing: if it fails (a label out of range), parameters, optimizer state, running statistics and random state are as before.
  *
  * @throws CaptureError for what cannot be recorded: async functions, reads, hooks
@@ -111,15 +114,47 @@ function describeArgument(value: unknown, tensors: Tensor[]): string {
     tensors.push(value)
     return `${value.dtype}[${value.shape.join()}]${value.device}${value.requiresGrad ? 'g' : ''}${earlier < 0 ? '' : `=${earlier}`}`
   }
-  if (Array.isArray(value)) return `[${value.map((item) => describeArgument(item, tensors)).join(' ')}]`
-  if (typeof value === 'object' && value !== null) {
-    const prototype: unknown = Object.getPrototypeOf(value)
-    if (prototype === Object.prototype || prototype === null) {
-      return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}:${describeArgument(item, tensors)}`).join(' ')}}`
-    }
-    return `object${identity(value)}`
+  const entries = entriesOf(value)
+  if (entries !== null) return `${kindOf(value)}{${entries.map(([name, item]) => `${describeArgument(name, tensors)}:${describeArgument(item, tensors)}`).join(' ')}}`
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'function') return `function${identity(value)}`
+  if (typeof value !== 'object' || value === null) return `${typeof value} ${Object.is(value, -0) ? '-0' : String(value)}`
+  if (ArrayBuffer.isView(value)) {
+    throw new CaptureError(`compile: an argument is a ${kindOf(value)}, whose numbers would be those of the first call for ever.\n  Pass a tensor: step(tensor(values)).`)
   }
-  return typeof value === 'function' ? `function${identity(value)}` : `${typeof value} ${String(value)}`
+  return `object${identity(value)}${describeFields(value)}`
+}
+
+/** An instance of a class stays what it is, so that its fields are part of the text; modules and the like are guarded where they are used. */
+function describeFields(holder: object): string {
+  if ('forward' in holder || 'step' in holder) return ''
+  const fields = Object.entries(holder).map(([name, value]) => {
+    if (value instanceof Tensor || entriesOf(value) !== null || ArrayBuffer.isView(value)) {
+      throw new CaptureError(`compile: an argument is a ${kindOf(holder)} whose field '${name}' would be that of the first call for ever.\n  Pass tensors as such, or in arrays, plain objects and Maps.`)
+    }
+    return `${name}:${describeArgument(value, [])}`
+  })
+  return `{${fields.join(' ')}}`
+}
+
+const kindOf = (value: unknown): string => (value as object).constructor?.name ?? 'object'
+
+/** What arrays, plain records, Maps and Sets hold; null for anything else. */
+function entriesOf(value: unknown): [unknown, unknown][] | null {
+  if (typeof value !== 'object' || value === null) return null
+  if (Array.isArray(value)) return [...value.entries()]
+  if (value instanceof Map) return [...value.entries()]
+  if (value instanceof Set) return [...value].map((item, i) => [i, item])
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null ? Object.entries(value) : null
+}
+
+/** The same kind of thing holding other items. */
+function rebuild(like: unknown, items: [unknown, unknown][]): unknown {
+  if (Array.isArray(like)) return items.map(([, item]) => item)
+  if (like instanceof Map) return new Map(items)
+  if (like instanceof Set) return new Set(items.map(([, item]) => item))
+  return Object.fromEntries(items as [string, unknown][])
 }
 
 const identities = new WeakMap<object, number>()
@@ -132,9 +167,15 @@ function identity(value: object): number {
 
 function fits({ modules, gradients, generator }: Entry): boolean {
   return generator === defaultGenerator()
-    && modules.every(({ module, training, hasHooks, fields }) => (module.training ?? false) === training && (module.hasHooks ?? false) === hasHooks
-      && fields.every(({ read, tensor, requiresGrad }) => read() === tensor && tensor.requiresGrad === requiresGrad))
+    && modules.every(({ module, hasHooks, holders }) => (module.hasHooks ?? false) === hasHooks && holders.every(unchanged))
     && gradients.every(({ leaf, existed }) => (leaf.grad !== null) === existed)
+}
+
+function unchanged({ size, count, fields }: Holder): boolean {
+  return size() === count && fields.every(same)
+}
+function same({ read, value, requiresGrad }: Field): boolean {
+  return Object.is(read(), value) && (!requiresGrad === !(value instanceof Tensor && value.requiresGrad))
 }
 
 /** Lists tensors in the command buffer. */
@@ -164,7 +205,7 @@ class Recording implements Capture {
   }
   touchModule(module: Guarded): void {
     if (this.modules.has(module)) return
-    this.modules.set(module, { module, training: module.training ?? false, hasHooks: module.hasHooks ?? false, fields: tensorFields(module) })
+    this.modules.set(module, { module, hasHooks: module.hasHooks ?? false, holders: holdersIn(module) })
   }
   /** A gradient that exists becomes an argument: at each replay it is another tensor. */
   touchGradient(tensor: object): void {
@@ -179,18 +220,26 @@ class Recording implements Capture {
   }
 }
 
-/** The tensors that a module holds itself; modules inside it are guarded when they run. */
-function tensorFields(holder: object, seen: Set<object> = new Set()): Field[] {
+/** All that a module holds itself; modules inside it are guarded when they run. */
+function holdersIn(holder: object, seen: Set<object> = new Set()): Holder[] {
   seen.add(holder)
-  const reads: [() => unknown, unknown][] = holder instanceof Map
-    ? [...holder.keys()].map((key) => [() => holder.get(key), holder.get(key)])
-    : Object.keys(holder).map((key) => [() => (holder as Record<string, unknown>)[key], (holder as Record<string, unknown>)[key]])
-  return reads.flatMap(([read, value]): Field[] => {
-    if (value instanceof Tensor) return [{ read, tensor: value, requiresGrad: value.requiresGrad }]
-    if (typeof value !== 'object' || value === null || seen.has(value)) return []
-    const plain = Array.isArray(value) || value instanceof Map || Object.getPrototypeOf(value) === Object.prototype
-    return plain ? tensorFields(value, seen) : []
+  const isMap = holder instanceof Map
+  const keys = isMap ? [...holder.keys()] : Object.keys(holder)
+  const read = (key: unknown) => (isMap ? () => holder.get(key) as unknown : () => (holder as Record<string, unknown>)[key as string])
+  const fields = keys.map((key): Field => {
+    const value = read(key)()
+    return { read: read(key), value, requiresGrad: value instanceof Tensor && value.requiresGrad }
   })
+  const inner = fields.flatMap(({ value }) => {
+    const plain = typeof value === 'object' && value !== null && !seen.has(value) && entriesOf(value) !== null && !(value instanceof Set)
+    return plain ? holdersIn(value, seen) : []
+  })
+  return [{ size: isMap ? () => holder.size : () => Object.keys(holder).length, count: keys.length, fields }, ...inner]
+}
+
+/** What the recorded code changes itself, a counter for instance, says nothing about whether its program fits. */
+function withoutOwnChanges({ module, hasHooks, holders }: ModuleGuard): ModuleGuard {
+  return { module, hasHooks, holders: holders.map((holder) => ({ ...holder, count: holder.size(), fields: holder.fields.filter(same) })) }
 }
 
 function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors: Tensor[], key: string): Entry {
@@ -216,6 +265,9 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
     const gradients: GradientGuard[] = []
     for (const [leaf, { before: existing, standIn }] of recording.gradients) {
       const after = leaf.grad
+      if (after !== standIn && stands.includes(leaf)) {
+        throw new CaptureError('compile: backward reaches an argument that requires a gradient, whose .grad a replay does not set.\n  Return grad(loss, [x]) from the function, or pass x.detach().')
+      }
       const outcome = after === null ? 'cleared' : after === standIn ? 'kept' : 'made'
       if (outcome === 'made') outputs.push(after!)
       gradients.push({ leaf, existed: existing !== null, outcome })
@@ -224,7 +276,7 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
     native.captureEnd()
     check()
     finished = true
-    return { program: commands[1]!, key, modules: [...recording.modules.values()], gradients, generator, prepare: recording.prepare, shape }
+    return { program: commands[1]!, key, modules: [...recording.modules.values()].map(withoutOwnChanges), gradients, generator, prepare: recording.prepare, shape }
   } finally {
     setCapture(null)
     observeModules(null)
@@ -242,10 +294,8 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
 /** The arguments with each tensor replaced, in the order in which `describeArgument` met them. */
 function substitute(value: unknown, next: (tensor: Tensor) => unknown): unknown {
   if (value instanceof Tensor) return next(value)
-  if (Array.isArray(value)) return value.map((item) => substitute(item, next))
-  const prototype: unknown = typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined
-  if (prototype !== Object.prototype && prototype !== null) return value
-  return Object.fromEntries(Object.entries(value as object).map(([name, item]) => [name, substitute(item, next)]))
+  const entries = entriesOf(value)
+  return entries === null ? value : rebuild(value, entries.map(([name, item]) => [substitute(name, next), substitute(item, next)]))
 }
 
 /** The result with places for its tensors, which go to `outputs`. */
@@ -255,10 +305,8 @@ function structure(result: unknown, outputs: Tensor[]): unknown {
 
 function fill(shape: unknown, outputs: readonly Tensor[]): unknown {
   if (shape instanceof Place) return outputs[shape.index]
-  if (Array.isArray(shape)) return shape.map((item) => fill(item, outputs))
-  const prototype: unknown = typeof shape === 'object' && shape !== null ? Object.getPrototypeOf(shape) : undefined
-  if (prototype !== Object.prototype && prototype !== null) return shape
-  return Object.fromEntries(Object.entries(shape as object).map(([name, item]) => [name, fill(item, outputs)]))
+  const entries = entriesOf(shape)
+  return entries === null ? shape : rebuild(shape, entries.map(([name, item]) => [name, fill(item, outputs)]))
 }
 
 function replay(entry: Entry, tensors: readonly Tensor[]): unknown {

@@ -57,12 +57,17 @@ export class Sequential extends Module {
 /** How many of the layers behind `layer` go into one op with it, and that op. */
 function fusion(layer: Module, next: Module | undefined, third: Module | undefined): [0 | 1 | 2, (x: Tensor) => Tensor] {
   const none: [0, (x: Tensor) => Tensor] = [0, (x) => x]
-  if (!(next instanceof ReLU) || next.hasHooks || layer.hasHooks) return none
-  if (layer instanceof Conv2d && third instanceof MaxPool2d && !third.hasHooks) {
+  if (!plain(next, ReLU)) return none
+  if (plain(layer, Conv2d) && plain(third, MaxPool2d)) {
     const window = third.sideBySide
     if (window !== null) return [2, (x) => layer.forwardReluPool(x, window)]
   }
-  return layer instanceof Linear || layer instanceof Conv2d ? [1, (x) => layer.forwardRelu(x)] : none
+  return plain(layer, Linear) || plain(layer, Conv2d) ? [1, (x) => layer.forwardRelu(x)] : none
+}
+
+/** A layer of `kind` that does what that does: without hooks, and without a `forward` of its own, of a subclass or put in its place. */
+function plain<M extends Module>(layer: Module | undefined, kind: Function & { readonly prototype: M }): layer is M {
+  return layer instanceof kind && !layer.hasHooks && layer.forward === kind.prototype.forward
 }
 
 /** The array's modules in a field of their own kind; it has no `forward`: call the layers. PyTorch: `nn.ModuleList`. */
