@@ -102,7 +102,7 @@ export class FitRun implements FitContext {
 
   /** Frees what the run owns; to be called when it has ended. */
   dispose(): void {
-    this.#train.dispose()
+    this.#train.forget()
     this.#generator.dispose()
   }
 
@@ -114,6 +114,7 @@ export class FitRun implements FitContext {
     if (fresh) for (const metric of [this.#mean, ...metrics]) metric.reset()
     this.#progress?.begin()
     if (fresh) await this.#each((callback) => callback.onEpochStart?.(this, this.epoch))
+    this.#train.forget()
     this.#place = batches.state()
     for await (const batch of batches) {
       this.#place = batches.state()

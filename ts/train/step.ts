@@ -43,7 +43,7 @@ export class TrainStep {
   #settings: StepSettings
   #modules: nn.Module[]
   #body: Body
-  #release: () => void = () => {}
+  #forget: () => void = () => {}
 
   constructor(settings: StepSettings) {
     this.#settings = settings
@@ -59,7 +59,7 @@ export class TrainStep {
     }
     const compiled = compile(body)
     this.#body = compiled
-    this.#release = () => compiled.dispose()
+    this.#forget = () => compiled.dispose()
   }
 
   /** Begins a step; nothing is waited for. */
@@ -103,9 +103,12 @@ export class TrainStep {
     return results
   }
 
-  /** Frees the recorded programs. */
-  dispose(): void {
-    this.#release()
+  /**
+   * Frees the recorded programs; the next step is recorded anew. Done at each epoch, which costs one plain step: what a loss or a `forward` of the
+   * user's own reads from around it (a weight that a callback anneals) is then at most an epoch old.
+   */
+  forget(): void {
+    this.#forget()
   }
 
   /** Outputs and loss of a batch, in the model's present mode. */
