@@ -144,12 +144,12 @@ impl<C: Compute, const N: usize> Work<C, N> {
         let out_direct = self.out_dtype == C::DTYPE;
         let long = inner >= LONG;
         let direct: [bool; N] = std::array::from_fn(|k| long && self.in_place(k));
+        if out_direct && direct.iter().all(|&d| d) {
+            // SAFETY: by the caller's promise; the operands are read where they lie.
+            return unsafe { self.rows(out.cast(), range) };
+        }
         // Tiles of short rows hold whole periods of them, so that an operand that repeats its row is gathered once.
-        let limit = match (long, out_direct && direct.iter().all(|&d| d)) {
-            (true, true) => usize::MAX,
-            (true, false) => TILE,
-            (false, _) => TILE - TILE % inner,
-        };
+        let limit = if long { TILE } else { TILE - TILE % inner };
         let mut buffers = [[const { MaybeUninit::<C>::uninit() }; TILE]; N];
         let mut result = [const { MaybeUninit::<C>::uninit() }; TILE];
         let mut at = range.start;
@@ -203,6 +203,32 @@ impl<C: Compute, const N: usize> Work<C, N> {
             }
             at += len;
         }
+    }
+
+    /// As [`Work::range`], row by row with nothing in between: long rows that every operand has where the function can read them.
+    ///
+    /// # Safety
+    /// As for [`Work::range`]; the operands are of this dtype, and step by 0 or 1 within a row.
+    unsafe fn rows(&self, out: *mut C, range: std::ops::Range<usize>) {
+        let (inner, steps) = self.nest.inner();
+        if range.is_empty() {
+            return;
+        }
+        let mut at = range.start;
+        self.nest.each_row(range.start / inner..(range.end - 1) / inner + 1, &mut |offsets| {
+            // Only the first row may begin in its midst, and only the last one end there.
+            let column = if at == range.start { at % inner } else { 0 };
+            let len = (inner - column).min(range.end - at);
+            // SAFETY: elements of the operands' rows, and of this range of the result.
+            unsafe {
+                let [(x, x_step), (y, y_step)] = [0, N - 1].map(|k| {
+                    let from = self.operands[k].base.get().cast::<C>().cast_const().offset(offsets[k] + column as isize * steps[k]);
+                    (from, steps[k] as usize)
+                });
+                (self.row)(&Run { x, x_step, y, y_step, out: out.add(at), len, a: self.a, b: self.b, stream: self.stream });
+            }
+            at += len;
+        });
     }
 
     /// Elements `at..at + len` of operand `k`, which lie in short rows, into a tile.
