@@ -9,7 +9,7 @@ import { type EpochLog, History } from './history.js'
 import type { ResolvedLoss } from './loss.js'
 import { Mean, type Metric, type MetricValue } from './metrics/index.js'
 import { Flight } from './flight.js'
-import { checkMade, type FitOptions } from './options.js'
+import type { FitOptions } from './options.js'
 import { Progress, type ProgressState } from './progress.js'
 import { type Batch, batchSizeOf, type Batches, retain } from './source.js'
 import { TrainStep } from './step.js'
@@ -62,7 +62,6 @@ export class FitRun implements FitContext {
 
   constructor(settings: FitSettings) {
     const { model, optimizer, loss, options, epochs } = settings
-    checkMade(settings.schedule)
     this.#settings = settings
     this.model = model
     this.optimizer = optimizer

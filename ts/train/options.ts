@@ -148,10 +148,26 @@ function checkSchedule(what: string, value: unknown): void {
   if (maker !== undefined) throw wrong(`is the function optim.${maker[0]} itself`, `Call it: optim.${maker[0]}(...).`)
 }
 
-/** Throws unless a function that `checkSchedule` let through has made a schedule. */
-export function checkMade(schedule: unknown): void {
-  if (schedule === null || schedule instanceof optim.Schedule) return
-  throw new ValueError(`fit: the function given as schedule made ${typeof schedule} instead of a schedule.\n  Give one that is made, such as ${EXAMPLE}.`)
+/** The schedule of a `fit`, ready to steer; without one the optimizer gets back the rates that the user gave it. */
+export function beginSchedule(option: FitOptions['schedule'] | null, optimizer: optim.Optimizer, plan: optim.SchedulePlan): optim.Schedule | null {
+  if (option instanceof optim.Schedule) {
+    refuseOther(option, optimizer)
+    option.begin()
+    return option
+  }
+  optimizer.restoreRates()
+  if (option === undefined || option === null) return null
+  const schedule: unknown = option(optimizer, plan)
+  if (!(schedule instanceof optim.Schedule))
+    throw new ValueError(`fit: the function given as schedule made ${typeof schedule} instead of a schedule.\n  Give one that is made, such as ${EXAMPLE}.`)
+  refuseOther(schedule, optimizer)
+  return schedule
+}
+
+/** A schedule of another optimizer would change nothing here. */
+function refuseOther(schedule: optim.Schedule, optimizer: optim.Optimizer): void {
+  if (schedule.optimizer !== optimizer)
+    throw new ValueError(`fit: the schedule steers another optimizer than the one that trains.\n  Make it of trainer.optimizer, or give ${EXAMPLE}.`)
 }
 
 /** What of `optim` makes schedule factories. */

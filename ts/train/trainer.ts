@@ -7,6 +7,7 @@ import type { History } from './history.js'
 import { type ResolvedLoss, resolveLoss } from './loss.js'
 import { type Metric, type MetricValue, toMetric } from './metrics/index.js'
 import {
+  beginSchedule,
   type FitOptions,
   fitOptionNames,
   normaliseOptions,
@@ -95,26 +96,30 @@ export class Trainer {
     const batches = toBatches(training, { owner: 'fit', batchSize, usual, shuffle, shuffled: true, seed, augment })
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
-    const schedule = typeof options.schedule === 'function' ? options.schedule(this.optimizer, plan) : (options.schedule ?? null)
     const metadata = { ...describe(training), ...options.metadata }
-    const run = new FitRun({
-      model: this.model,
-      optimizer: this.optimizer,
-      loss: this.#loss(toClassWeights(options.classWeights)),
-      metrics: this.#metrics,
-      batches,
-      schedule,
-      epochs,
-      options: { ...options, metadata },
-      validation:
-        validation === null
-          ? null
-          : toBatches(validation, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
-    })
+    const schedule = beginSchedule(options.schedule, this.optimizer, plan)
     try {
-      return await run.run()
+      const run = new FitRun({
+        model: this.model,
+        optimizer: this.optimizer,
+        loss: this.#loss(toClassWeights(options.classWeights)),
+        metrics: this.#metrics,
+        batches,
+        schedule,
+        epochs,
+        options: { ...options, metadata },
+        validation:
+          validation === null
+            ? null
+            : toBatches(validation, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
+      })
+      try {
+        return await run.run()
+      } finally {
+        run.dispose()
+      }
     } finally {
-      run.dispose()
+      schedule?.end()
     }
   }
 
