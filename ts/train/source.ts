@@ -147,10 +147,21 @@ export async function* inputBatches(source: unknown, asked: number | undefined):
       yield batch
       batch.dispose()
     }
+  } else if (ArrayBuffer.isView(source)) {
+    throw new ValueError(`predict: a ${source.constructor.name} does not say where its samples end.\n  Give tensor(x, { shape: [samples, ...] }).`)
+  } else if (isNested(source)) {
+    // A data set cuts its rows into batches; nobody looks at its labels.
+    const rows = data.dataset({ inputs: source, labels: new Int32Array(source.length) })
+    for await (const { inputs } of toBatches(rows, { owner: 'predict', batchSize: asked, usual: usualInference })) yield inputs as Inputs
   } else {
     const batches = toBatches(source as TrainingData, { owner: 'predict', batchSize: asked, usual: usualInference })
     for await (const { inputs } of batches) yield inputs as Inputs
   }
+}
+
+/** Whether these are rows of numbers: two of them are two samples, no pair of inputs and labels. */
+function isNested(source: unknown): source is readonly data.Nested[] {
+  return Array.isArray(source) && source.every((row) => typeof row === 'number' || typeof row === 'boolean' || Array.isArray(row) || ArrayBuffer.isView(row))
 }
 
 function* slices(inputs: Inputs, batchSize: number): Generator<Inputs, void, undefined> {
