@@ -52,6 +52,43 @@ test('optimizers by name are those of optim', () => {
 const fit = (options: object): Promise<unknown> =>
   new Trainer(new nn.Linear(1, 1), { loss: 'mse', optimizer: 'sgd' }).fit({ inputs: [[1], [2]], labels: [[1], [2]] }, { verbose: false, ...options })
 
+test('values that mean nothing are refused before anything runs', async () => {
+  const checkpointDir = 'nowhere'
+  const wrong: [options: object, message: RegExp][] = [
+    [{ checkpointDir, checkpointEvery: 'step' }, /^fit: checkpointEvery is 'step'; it must be 'epoch', or a whole number of batches of at least 1\.$/],
+    [{ checkpointDir, checkpointEvery: 'epochs' }, /Did you mean 'epoch'\?/],
+    [{ checkpointDir, checkpointEvery: 0 }, /checkpointEvery is 0/],
+    [{ checkpointDir, checkpointEvery: 1.5 }, /checkpointEvery is 1.5/],
+    [{ checkpointDir, checkpointKeep: -1 }, /^fit: checkpointKeep is -1; it must be a whole number of at least 1, or Infinity for all/],
+    [{ checkpointDir, checkpointKeep: 0 }, /checkpointKeep is 0/],
+    [{ checkpointDir: '' }, /checkpointDir is ''/],
+    [{ checkpointEvery: 5 }, /^fit: checkpointEvery without checkpointDir would write nothing/],
+    [{ checkpointKeep: 5 }, /^fit: checkpointKeep without checkpointDir/],
+    [{ resume: 1 }, /resume is 1/],
+    [{ resume: true }, /wants checkpointDir/],
+    [{ compile: 'no' }, /^fit: compile is 'no'; it must be true or false/],
+    [{ shuffle: 'batch' }, /shuffle is 'batch'/],
+    [{ verbose: 'line' }, /Did you mean 'lines'\?/],
+    [{ epochs: '3' }, /epochs is '3'; it must be a whole number/],
+    [{ epochs: 0 }, /epochs is 0/],
+    [{ batch_size: NaN }, /batchSize is NaN/],
+    [{ seed: 0.5 }, /seed is 0.5/],
+    [{ clipNorm: 0 }, /clipNorm is 0; it must be a number above 0/],
+    [{ clipValue: '1' }, /clipValue is '1'/],
+    [{ validation: 'some' }, /validation is 'some'/],
+    [{ augment: 'flip' }, /augment is 'flip'/],
+    [{ metadata: [1] }, /metadata is a list/],
+    [{ signal: new AbortController() }, /signal is of the class AbortController; it must be an AbortSignal, as an AbortController's signal/],
+    [{ stream: {} }, /stream is of the class Object/],
+  ]
+  for (const [options, message] of wrong) {
+    const ran: train.Callback = { onFitStart: () => { throw new Error('it ran') } }
+    const error = await fit({ callbacks: [ran], ...options }).catch((reason: unknown) => reason)
+    expect(error, JSON.stringify(options)).toBeInstanceOf(ValueError)
+    expect((error as Error).message).toMatch(message)
+  }
+})
+
 test('what is no schedule is refused, with the way to one', async () => {
   const wrong: [unknown, RegExp][] = [
     ['cosine', /^fit: schedule is 'cosine'.\n {2}Give one that is made: optim\./],

@@ -178,7 +178,7 @@ function makers(): [string, unknown][] {
 
 /** What a callback may have. */
 const hooks: Record<keyof Callback, true> = {
-  gradientNormsEvery: true, guardNonFinite: true, onFitStart: true, onEpochStart: true, onBatchEnd: true, onEpochEnd: true, onFitEnd: true,
+  gradientNormsEvery: true, guardNonFinite: true, figures: true, onFitStart: true, onEpochStart: true, onBatchEnd: true, onEpochEnd: true, onFitEnd: true,
   stateDict: true, stateTensors: true, loadStateDict: true,
 }
 

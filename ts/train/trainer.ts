@@ -3,6 +3,7 @@ import { data, optim, type nn, type Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
 import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
+import { checkValues } from './fit-values.js'
 import type { History } from './history.js'
 import { type ResolvedLoss, resolveLoss } from './loss.js'
 import { type Metric, type MetricValue, toMetric } from './metrics/index.js'
@@ -76,7 +77,7 @@ export class Trainer {
    */
   async fit(source: TrainingData, options: FitOptions = {}): Promise<History> {
     const chosen = normaliseOptions(options, fitOptionNames, 'fit')
-    checkNumbers(chosen)
+    checkValues(chosen)
     if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
     busy.add(this.model)
     try {
@@ -196,14 +197,4 @@ function describe(training: TrainingData): Record<string, unknown> {
   if (!(training instanceof data.Dataset)) return {}
   const { classes, normalisation, scale, inputShape } = training
   return { classes, normalisation, scale, inputShape }
-}
-
-/** Throws for counts that are none. */
-function checkNumbers({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery, checkpointDir, resume }: FitOptions): void {
-  for (const [name, value] of Object.entries({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery })) {
-    if (typeof value === 'number' && !(Number.isInteger(value) && value >= 1))
-      throw new ValueError(`fit: ${name} is ${value}; it must be a whole number of at least 1.`)
-  }
-  if (resume === true && checkpointDir === undefined)
-    throw new ValueError("fit: resume: true wants checkpointDir; or give the checkpoint's path.")
 }

@@ -56,6 +56,7 @@ export class GradientNorms implements Callback {
  * logs the gap.
  */
 export class OverfittingGap implements Callback {
+  readonly figures: readonly string[] = ['overfittingGap']
   readonly #limit: number
   /** The remark, when it was made. */
   warning: string | null = null

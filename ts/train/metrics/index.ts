@@ -59,14 +59,21 @@ const byName: Record<string, () => Metric> = {
   topKCategoricalAccuracy: () => topK(5),
 }
 
+function maker(metric: string): (() => Metric) | undefined {
+  const name = metric.replace(/[_-](\w)/g, (_, letter: string) => letter.toUpperCase())
+  const top = /^top([1-9]\d*)$/.exec(name)
+  if (top !== null) return () => topK(Number(top[1]))
+  return Object.hasOwn(byName, name) ? byName[name] : undefined
+}
+
+/** What a metric's figure is called in logs, by any of the metric's names; undefined for what names none. */
+export const metricName = (metric: string): string | undefined => maker(metric)?.().name
+
 /** A metric by its name ('accuracy', 'top5', 'f1' ...), or the given one. */
 export function toMetric(metric: string | Metric | (() => Metric)): Metric {
   if (typeof metric === 'function') return metric()
   if (typeof metric !== 'string') return metric
-  const name = metric.replace(/[_-](\w)/g, (_, letter: string) => letter.toUpperCase())
-  const top = /^top([1-9]\d*)$/.exec(name)
-  if (top !== null) return topK(Number(top[1]))
-  const make = Object.hasOwn(byName, name) ? byName[name] : undefined
+  const make = maker(metric)
   if (make === undefined)
     throw new ValueError(
       `metrics: no metric is named '${metric}'.\n` +
