@@ -52,6 +52,30 @@ test('optimizers by name are those of optim', () => {
 const fit = (options: object): Promise<unknown> =>
   new Trainer(new nn.Linear(1, 1), { loss: 'mse', optimizer: 'sgd' }).fit({ inputs: [[1], [2]], labels: [[1], [2]] }, { verbose: false, ...options })
 
+test('what makes no optimizer, loss or metric is refused when the trainer is made, with the way out', () => {
+  const wrong: [options: object, message: RegExp][] = [
+    [{ optimizer: optim.Adam }, /^Trainer: optimizer is the class Adam, not made yet.\n {2}Give its name, 'adam', or make it of the parameters: \(params\) => new optim.Adam\(params/],
+    [{ optimizer: class Mine extends optim.Adam {} }, /\n {2}Make it of the parameters: \(params\) => new optim.Mine/],
+    [{ optimizer: 'adamx' }, /^optimizer: none is named 'adamx'.\n {2}Did you mean 'adam'\? There are gd, sgd/],
+    [{ optimizer: 3 }, /^Trainer: optimizer is of the type number/],
+    [{ optimizer: new optim.Adam(new nn.Linear(1, 1).parameters()), lr: 1 }, /its own rate/],
+    [{ loss: nn.MSELoss }, /^loss: MSELoss is a class, not a loss made of it.\n {2}Make one: new nn.MSELoss\(\)/],
+    [{ loss: class Own { forward(): null { return null } } }, /Make one: new Own\(\)/],
+    [{ loss: 3 }, /^loss: a name, a function or a loss module is wanted, got number/],
+    [{ metrics: 'mae' }, /^Trainer: metrics is a list, got 'mae'.\n {2}Put 'mae' in brackets: metrics: \['mae'\]/],
+    [{ metrics: { mae: true } }, /^Trainer: metrics is a list, got object/],
+    [{ metrics: [train.metrics.Accuracy] }, /^metrics: Accuracy is a class, not a metric made of it.\n {2}Make one: new metrics.Accuracy\(\)/],
+    [{ metrics: [1] }, /^metrics: one is of the type number/],
+  ]
+  for (const [options, message] of wrong) {
+    const make = (): unknown => new Trainer(new nn.Linear(1, 1), options)
+    expect(make, String(message)).toThrow(ValueError)
+    expect(make).toThrow(message)
+  }
+  new Trainer(new nn.Linear(1, 1), { optimizer: 'AdamW', lr: 0.1, loss: new nn.MSELoss(), metrics: [train.metrics.mae, new train.metrics.Accuracy(), 'f1'] })
+  expect(() => new Trainer(new nn.Linear(1, 1), { optimizer: (() => 'adam') as never }).optimizer).toThrow(/^Trainer: the function given as optimizer made string/)
+})
+
 test('values that mean nothing are refused before anything runs', async () => {
   const checkpointDir = 'nowhere'
   const wrong: [options: object, message: RegExp][] = [

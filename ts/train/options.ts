@@ -249,33 +249,36 @@ export const fitOptionNames: readonly (keyof FitOptions)[] = [
   'stream',
 ]
 
-/** Makes the optimizer of a model. */
-export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: number | undefined): optim.Optimizer {
+const optimizers = { gd: optim.GD, sgd: optim.SGD, rmsprop: optim.RMSprop, adagrad: optim.Adagrad, adam: optim.Adam, adamw: optim.AdamW }
+
+/** Throws for what makes no optimizer, while the parameters need not be there yet. */
+export function checkOptimizer(option: unknown, lr: number | undefined): void {
+  const wrong = (fault: string, way: string): ValueError => new ValueError(`Trainer: optimizer ${fault}.\n  ${way}`)
+  const names = Object.keys(optimizers)
   if (option instanceof optim.Optimizer) {
     if (lr !== undefined) throw new ValueError('Trainer: lr goes with an optimizer given by name; this one has its own rate.')
-    return option
+    return
   }
+  if (typeof option === 'function') {
+    if (!(option.prototype instanceof optim.Optimizer)) return
+    const byName = names.includes(option.name.toLowerCase()) ? `Give its name, '${option.name.toLowerCase()}', or make` : 'Make'
+    throw wrong(`is the class ${option.name}, not made yet`, `${byName} it of the parameters: (params) => new optim.${option.name}(params, { lr: 0.001 }).`)
+  }
+  const all = `There are ${names.join(', ')}; or pass an Optimizer, or a function that makes one of the parameters.`
+  if (typeof option !== 'string') throw wrong(`is of the type ${option === null ? 'null' : typeof option}`, all)
+  if (Object.hasOwn(optimizers, option.toLowerCase())) return
+  const near = nearest(option, names)
+  throw new ValueError(`optimizer: none is named '${option}'.\n  ${near === undefined ? '' : `Did you mean '${near}'? `}${all}`)
+}
+
+/** Makes the optimizer of a model, of an option that `checkOptimizer` let through. */
+export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: number | undefined): optim.Optimizer {
+  if (option instanceof optim.Optimizer) return option
   const parameters = model.parameters()
-  if (typeof option === 'function') return option(parameters, model)
-  const options = lr === undefined ? {} : { lr }
-  switch (option.toLowerCase()) {
-    case 'gd':
-      return new optim.GD(parameters, options)
-    case 'sgd':
-      return new optim.SGD(parameters, options)
-    case 'rmsprop':
-      return new optim.RMSprop(parameters, options)
-    case 'adagrad':
-      return new optim.Adagrad(parameters, options)
-    case 'adam':
-      return new optim.Adam(parameters, options)
-    case 'adamw':
-      return new optim.AdamW(parameters, options)
-    default:
-      throw new ValueError(
-        `optimizer: none is named '${option}'.\n  There are gd, sgd, rmsprop, adagrad, adam, adamw; or pass an Optimizer.`,
-      )
-  }
+  if (typeof option !== 'function') return new optimizers[option.toLowerCase() as keyof typeof optimizers](parameters, lr === undefined ? {} : { lr })
+  const made = option(parameters, model)
+  if (made instanceof optim.Optimizer) return made
+  throw new ValueError(`Trainer: the function given as optimizer made ${typeof made} instead of an optimizer.\n  (params) => new optim.Adam(params), for example.`)
 }
 
 /** Class weights as a list by class number. */

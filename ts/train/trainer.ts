@@ -6,9 +6,10 @@ import { FitRun } from './fit.js'
 import { checkValues } from './fit-values.js'
 import type { History } from './history.js'
 import { type ResolvedLoss, resolveLoss } from './loss.js'
-import { type Metric, type MetricValue, toMetric } from './metrics/index.js'
+import { type Metric, type MetricValue, toMetrics } from './metrics/index.js'
 import {
   beginSchedule,
+  checkOptimizer,
   type FitOptions,
   fitOptionNames,
   normaliseOptions,
@@ -56,8 +57,9 @@ export class Trainer {
   constructor(model: nn.Module, options: TrainerOptions = {}) {
     this.model = model
     this.#options = normaliseOptions(options, trainerOptionNames, 'Trainer')
-    this.#metrics = (this.#options.metrics ?? []).map(toMetric)
+    this.#metrics = toMetrics('Trainer', this.#options.metrics)
     // Mistakes in names show here rather than at the first fit.
+    if (this.#options.optimizer !== undefined) checkOptimizer(this.#options.optimizer, this.#options.lr)
     if (this.#options.loss !== undefined) resolveLoss(this.#lossSettings())
     if (this.#options.optimizer instanceof optim.Optimizer) this.#optimizer = this.#options.optimizer
   }
@@ -132,7 +134,7 @@ export class Trainer {
     const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
     const batches = toBatches(source, { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
-    const own = (metrics ?? this.#options.metrics ?? []).map(toMetric)
+    const own = toMetrics('evaluate', metrics ?? this.#options.metrics)
     const stream = new Stream()
     try {
       return (await evaluateBatches(this.model, batches, this.#loss(), own, { signal, stream })) as Record<string, MetricValue> & {
