@@ -84,8 +84,8 @@ export interface FitOptions {
   resume?: string | boolean
   /** Plain data to keep in checkpoints: the model's config, the data's normalisation, class names. */
   metadata?: Record<string, unknown>
-  /** A weight a class, by number. */
-  classWeights?: readonly number[] | Readonly<Record<number, number>>
+  /** A weight a class, by number, or by name where the data names its classes. Those left out weigh 1. */
+  classWeights?: readonly number[] | Readonly<Record<string, number>>
   /**
    * Records the step once and replays it. Default true. Run eagerly (false), a failed step leaves parameters and optimizer as they were,
    * but not running statistics.
@@ -281,12 +281,25 @@ export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: numbe
   throw new ValueError(`Trainer: the function given as optimizer made ${typeof made} instead of an optimizer.\n  (params) => new optim.Adam(params), for example.`)
 }
 
-/** Class weights as a list by class number. */
-export function toClassWeights(weights: FitOptions['classWeights']): number[] | undefined {
-  if (weights === undefined) return undefined
-  if (Array.isArray(weights)) return [...(weights as number[])]
-  const entries = Object.entries(weights as Record<number, number>).map(([label, weight]) => [Number(label), weight] as const)
+/** Class weights as a list by class number; names are those of `classes`. */
+export function toClassWeights(weights: FitOptions['classWeights'], classes?: readonly string[]): number[] | undefined {
+  if (weights === undefined || weights === null) return undefined
+  if (typeof weights !== 'object') throw new ValueError(`fit: classWeights is of the type ${typeof weights}; a list by class number or { 0: 1, 1: 2.5 } is wanted.`)
+  const entries = Object.entries(weights).map(([label, weight]: [string, unknown]) => [classNumber(label, classes), weight] as const)
+  const wrong = entries.find(([, weight]) => !(typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)))
+  if (wrong !== undefined) throw new ValueError(`fit: classWeights: the weight of class ${wrong[0]} is ${String(wrong[1])}; it must be a finite number of at least 0.`)
+  if (entries.length === 0) throw new ValueError('fit: classWeights are empty.\n  Give a weight a class: { 0: 1, 1: 2.5 }.')
   const list = Array.from({ length: Math.max(...entries.map(([label]) => label)) + 1 }, () => 1)
-  for (const [label, weight] of entries) list[label] = weight
+  for (const [label, weight] of entries) list[label] = weight as number
   return list
+}
+
+function classNumber(label: string, classes: readonly string[] | undefined): number {
+  const number = classes?.includes(label) ? classes.indexOf(label) : Number(label)
+  if (label !== '' && Number.isInteger(number) && number >= 0) return number
+  const near = nearest(label, classes ?? [])
+  throw new ValueError(
+    `fit: classWeights: '${label}' is no class number${classes === undefined ? '' : ", and none of the data's classes"}.${near === undefined ? '' : ` Did you mean '${near}'?`}\n` +
+      `  ${classes === undefined ? 'The data does not name its classes: write { 0: 1, 1: 2.5 }.' : `There are ${classes.slice(0, 20).join(', ')}.`}`,
+  )
 }

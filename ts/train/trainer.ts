@@ -1,5 +1,5 @@
 // Training, evaluation and prediction of a model, with the loop, the batches and the bookkeeping done.
-import { data, optim, type nn, type Tensor, ValueError } from '../index.js'
+import { data, optim, type nn, Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
 import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
@@ -19,7 +19,7 @@ import {
   trainerOptionNames,
 } from './options.js'
 import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
-import { holdOut, toBatches, type TrainingData, usualInference } from './source.js'
+import { holdOut, peek, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
 
 /** Options of `evaluate`. */
@@ -52,6 +52,8 @@ export class Trainer {
   readonly model: nn.Module
   readonly #options: TrainerOptions
   #optimizer: optim.Optimizer | null = null
+  /** The model's parameters when the optimizer was made. */
+  readonly #known = new WeakSet<Tensor>()
   readonly #metrics: Metric[]
 
   constructor(model: nn.Module, options: TrainerOptions = {}) {
@@ -61,13 +63,37 @@ export class Trainer {
     // Mistakes in names show here rather than at the first fit.
     if (this.#options.optimizer !== undefined) checkOptimizer(this.#options.optimizer, this.#options.lr)
     if (this.#options.loss !== undefined) resolveLoss(this.#lossSettings())
-    if (this.#options.optimizer instanceof optim.Optimizer) this.#optimizer = this.#options.optimizer
+    if (this.#options.optimizer instanceof optim.Optimizer) this.#adopt(this.#options.optimizer)
   }
 
   /** The optimizer; made at the first use, when the parameters are there. */
   get optimizer(): optim.Optimizer {
-    this.#optimizer ??= toOptimizer(this.#options.optimizer ?? 'adam', this.model, this.#options.lr)
-    return this.#optimizer
+    return this.#optimizer ?? this.#adopt(toOptimizer(this.#options.optimizer ?? 'adam', this.model, this.#options.lr))
+  }
+
+  #adopt(optimizer: optim.Optimizer): optim.Optimizer {
+    for (const parameter of this.model.parameters()) this.#known.add(parameter)
+    return (this.#optimizer = optimizer)
+  }
+
+  /**
+   * Sees to it that what came into the model since the optimizer was made is trained (a new head, say). An optimizer by name takes it in;
+   * one of the user's own may leave parts of the model out on purpose, but new ones it cannot have meant.
+   */
+  #followModel(): void {
+    const { model, optimizer } = this
+    const held = new Set(optimizer.groups.flatMap(({ params }) => params as Tensor[]))
+    const named = model.namedParameters()
+    if (!named.some(([, parameter]) => held.has(parameter)))
+      throw new ValueError('fit: none of the parameters of the optimizer belongs to the model.\n  Make it of this model: new optim.Adam(model.parameters()), or give its name.')
+    const fresh = named.filter(([, parameter]) => parameter.requiresGrad && !held.has(parameter) && !this.#known.has(parameter))
+    if (fresh.length === 0) return
+    if (typeof (this.#options.optimizer ?? 'adam') !== 'string')
+      throw new ValueError(
+        `fit: the optimizer does not train what came into the model since: ${fresh.map(([name]) => name).join(', ')}.\n` +
+          '  trainer.optimizer.addGroup({ params: layer.parameters() }) takes it in; layer.requiresGrad_(false) leaves it as it is.',
+      )
+    optimizer.addGroup({ params: fresh.map(([, parameter]) => parameter) })
   }
 
   /**
@@ -78,6 +104,7 @@ export class Trainer {
    * same model meanwhile
    */
   async fit(source: TrainingData, options: FitOptions = {}): Promise<History> {
+    refuseSecondSource('fit', options)
     const chosen = normaliseOptions(options, fitOptionNames, 'fit')
     checkValues(chosen)
     if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
@@ -91,8 +118,9 @@ export class Trainer {
 
   async #fit(source: TrainingData, options: FitOptions): Promise<History> {
     const { epochs = 1, seed = 0, shuffle, accumulate = 1, batchSize } = options
-    const { training, validation } = await holdOut(source, options.validation, seed)
-    if (this.#optimizer === null) await materialise(this.model, training, batchSize)
+    const { training: given, validation } = await holdOut(source, options.validation, seed)
+    const training = await materialise(this.model, given, batchSize)
+    this.#followModel()
     // A function is called by the run itself, on its own stream of random numbers.
     const augment = typeof options.augment === 'function' ? undefined : options.augment
     const usual = this.optimizer instanceof optim.GD ? Infinity : 32
@@ -105,7 +133,7 @@ export class Trainer {
       const run = new FitRun({
         model: this.model,
         optimizer: this.optimizer,
-        loss: this.#loss(toClassWeights(options.classWeights)),
+        loss: this.#loss(toClassWeights(options.classWeights, batches.classes)),
         metrics: this.#metrics,
         batches,
         schedule,
@@ -131,6 +159,7 @@ export class Trainer {
     source: TrainingData,
     options: EvaluateOptions = {},
   ): Promise<Record<string, MetricValue> & { loss: number }> {
+    refuseSecondSource('evaluate', options)
     const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
     const batches = toBatches(source, { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
@@ -181,17 +210,28 @@ export class Trainer {
   }
 }
 
-/** Runs one batch through a model whose lazy layers wait for their input's size, so that it has parameters to train. */
-async function materialise(model: nn.Module, source: TrainingData, asked: number | undefined): Promise<void> {
-  if (!model.modules().some((module) => module.isLazy)) return
-  const ready = source instanceof data.DataLoader
-  const batches = toBatches(source, { owner: 'fit', batchSize: asked === undefined || ready ? undefined : 1, usual: 1 })
+/**
+ * Runs one batch through a model whose lazy layers wait for their input's size, so that it has parameters to train. Gives the data back whole:
+ * a stream that can be gone through once must not lose its first batch.
+ */
+async function materialise(model: nn.Module, source: TrainingData, asked: number | undefined): Promise<TrainingData> {
+  if (!model.modules().some((module) => module.isLazy)) return source
+  const { first, whole } = await peek(source)
+  const ready = first instanceof data.DataLoader
+  const batches = toBatches(first, { owner: 'fit', batchSize: asked === undefined || ready ? undefined : 1, usual: 1 })
   const place = batches.state()
   for await (const { inputs } of batches) {
     inference(model.modules(), () => void model.forward(inputs))
     break
   }
   batches.restore(place)
+  return whole
+}
+
+/** Throws for labels beside the inputs, as Keras takes them. */
+function refuseSecondSource(what: string, options: unknown): void {
+  if (options instanceof Tensor || options instanceof data.Dataset || Array.isArray(options) || ArrayBuffer.isView(options))
+    throw new ValueError(`${what}: takes inputs and labels as one argument.\n  ${what}({ inputs: x, labels: y }, { ... })`)
 }
 
 /** What a checkpoint should say of the data it was trained on, for whoever predicts with it. */

@@ -85,6 +85,10 @@ export class OverfittingGap implements Callback {
 export class StopOnNaN implements Callback {
   readonly guardNonFinite = true
 
+  constructor(options: Record<string, never> = {}) {
+    settle('StopOnNaN', options, {})
+  }
+
   /** Looks at the loss; where it is not finite, finds the layer and op, and throws. */
   async onBatchEnd(context: FitContext, batch: BatchLog): Promise<void> {
     if (Number.isFinite(batch.loss)) return
