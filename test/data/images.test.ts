@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import jpeg from 'jpeg-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { data, FileFormatError, ShapeError, ValueError } from '../../ts/index.js'
+import { data, FileError, FileFormatError, ShapeError, ValueError } from '../../ts/index.js'
 import { untar } from '../../ts/data/files.js'
 import { encodePng } from '../../ts/cli/png.js'
 
@@ -62,7 +62,8 @@ describe('cifar10', () => {
   })
 
   it('names what is missing or damaged, and fetches nothing unasked', async () => {
-    await expect(data.cifar10({ folder: at('nowhere') })).rejects.toThrow(ValueError)
+    await mkdir(at('empty'), { recursive: true })
+    await expect(data.cifar10({ folder: at('empty') })).rejects.toThrow(ValueError)
     await put(at('short', 'train.bin'), new Uint8Array(3000))
     await put(at('short', 'test.bin'), record(0, 0, 0, 0))
     await expect(data.cifar10({ folder: at('short') })).rejects.toThrow(FileFormatError)
@@ -106,7 +107,8 @@ describe('mnist', () => {
   })
 
   it('names what does not fit', async () => {
-    await expect(data.mnist({ folder: at('nowhere') })).rejects.toThrow(ValueError)
+    await mkdir(at('empty'), { recursive: true })
+    await expect(data.mnist({ folder: at('empty') })).rejects.toThrow(ValueError)
     const bad = async (images: Uint8Array, labels: Uint8Array): Promise<unknown> => {
       for (const part of ['train', 't10k']) {
         await put(at('bad', `${part}-images-idx3-ubyte`), images)
@@ -118,6 +120,28 @@ describe('mnist', () => {
     expect(await bad(idx([1, 2, 2], [0, 0, 0, 0]), idx([2], [1, 1]))).toBeInstanceOf(ShapeError)
     expect(await bad(new Uint8Array(2), idx([2], [1, 1]))).toBeInstanceOf(FileFormatError)
   })
+})
+
+it('folders and files that are not there are a FileError, with the way out', async () => {
+  const nowhere = at('nowhere')
+  await put(at('file'), 'no folder')
+  const refused: [operation: string, ask: (path: string) => Promise<unknown>][] = [
+    ['imageFolder', (path) => data.imageFolder(path)],
+    ['images', (path) => data.imageFiles([path])],
+    ['readImages', (path) => data.readImages([join(path, 'no.png')])],
+    ['mnist', (folder) => data.mnist({ folder })],
+    ['cifar10', (folder) => data.cifar10({ folder })],
+  ]
+  for (const [operation, ask] of refused) {
+    const error = await ask(nowhere).catch((caught: unknown) => caught as FileError)
+    expect(error, operation).toBeInstanceOf(FileError)
+    expect(error).toMatchObject({ code: 'ENOENT', op: operation })
+    expect((error as FileError).message).toMatch(/there is no such file \(ENOENT\)\.\n {2}Look at the path; it was sought at /)
+    if (operation !== 'images') await expect(ask(at('file')), operation).rejects.toMatchObject({ name: 'FileError', code: 'ENOTDIR' })
+  }
+  await mkdir(at('pets-without-dogs', 'cat'), { recursive: true })
+  await put(at('pets-without-dogs', 'cat', '1.png'), encodePng(new Uint8Array(12), 2, 2, 3))
+  await expect(data.imageFolder(at('pets-without-dogs'), { classes: ['cat', 'dog'] })).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
 describe('imageFolder', () => {
@@ -175,7 +199,6 @@ describe('imageFolder', () => {
       expect(error, name).toBeInstanceOf(FileFormatError)
       expect((error as Error).message).toMatch(message)
     }
-    await expect(data.imageFolder(at('nowhere'))).rejects.toThrow(ValueError)
     await expect(data.imageFolder(at('pets', 'cat'))).rejects.toThrow(/holds no folders/)
     await expect(data.imageFiles([at('mnist')])).rejects.toThrow(/holds no PNG or JPEG/)
     expect(await data.imageFiles([at('pets')])).toHaveLength(10)

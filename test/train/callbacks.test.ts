@@ -15,6 +15,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 const quiet = { verbose: false as const }
 /** A callback that sets the figure the others watch. */
 const says = (values: number[]): train.Callback => ({
+  figures: ['watched'],
   onEpochEnd: (_, log) => {
     log.watched = values[log.epoch] ?? NaN
   },
@@ -50,6 +51,30 @@ describe('EarlyStopping', () => {
     await expect(
       new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { ...quiet, callbacks: [new train.EarlyStopping()] }),
     ).rejects.toThrow(/no figure 'valLoss'[\s\S]*There are loss, lr/)
+  })
+})
+
+describe('a monitor', () => {
+  const run = (monitor: string, Watcher: 'EarlyStopping' | 'ModelCheckpoint' = 'EarlyStopping', options: train.FitOptions = {}): Promise<number> => {
+    let steps = 0
+    const counter: train.Callback = { onBatchEnd: () => void steps++ }
+    const watcher = Watcher === 'EarlyStopping' ? new train.EarlyStopping({ monitor }) : new train.ModelCheckpoint(join(folder, 'monitored.safetensors'), { monitor })
+    return new Trainer(classifier(), { loss: 'crossEntropy', metrics: ['acc', 'top_k_categorical_accuracy'] })
+      .fit(clusters(24), { batchSize: 8, ...quiet, callbacks: [watcher, counter], ...options })
+      .then(() => steps, (error: unknown) => { throw Object.assign(error as Error, { steps }) })
+  }
+  test('may be spelled as in Keras', async () => {
+    for (const name of ['val_loss', 'val_accuracy', 'val_acc', 'acc', 'loss', 'valAccuracy', 'val_sparse_categorical_accuracy', 'val_top_k_categorical_accuracy', 'lr'])
+      for (const Watcher of ['EarlyStopping', 'ModelCheckpoint'] as const) expect(await run(name, Watcher, { validation: 0.25 }), name).toBe(3)
+  })
+  test('that there will not be is refused before the first step, with the nearest', async () => {
+    for (const Watcher of ['EarlyStopping', 'ModelCheckpoint'] as const) {
+      await expect(run('valAcuracy', Watcher, { validation: 0.25 })).rejects.toMatchObject({
+        code: 'ERR_VALUE', steps: 0, message: expect.stringMatching(new RegExp(`^${Watcher}: the epochs will have no figure 'valAcuracy'. Did you mean 'valAccuracy'\\?`)),
+      })
+      await expect(run('val_loss', Watcher)).rejects.toMatchObject({ steps: 0, message: expect.stringMatching(/those of validation want validation: 0.1/) })
+      await expect(run('watched', Watcher)).rejects.toThrow(/callbacks that name them in `figures`/)
+    }
   })
 })
 

@@ -52,6 +52,67 @@ test('optimizers by name are those of optim', () => {
 const fit = (options: object): Promise<unknown> =>
   new Trainer(new nn.Linear(1, 1), { loss: 'mse', optimizer: 'sgd' }).fit({ inputs: [[1], [2]], labels: [[1], [2]] }, { verbose: false, ...options })
 
+test('what makes no optimizer, loss or metric is refused when the trainer is made, with the way out', () => {
+  const wrong: [options: object, message: RegExp][] = [
+    [{ optimizer: optim.Adam }, /^Trainer: optimizer is the class Adam, not made yet.\n {2}Give its name, 'adam', or make it of the parameters: \(params\) => new optim.Adam\(params/],
+    [{ optimizer: class Mine extends optim.Adam {} }, /\n {2}Make it of the parameters: \(params\) => new optim.Mine/],
+    [{ optimizer: 'adamx' }, /^optimizer: none is named 'adamx'.\n {2}Did you mean 'adam'\? There are gd, sgd/],
+    [{ optimizer: 3 }, /^Trainer: optimizer is of the type number/],
+    [{ optimizer: new optim.Adam(new nn.Linear(1, 1).parameters()), lr: 1 }, /its own rate/],
+    [{ loss: nn.MSELoss }, /^loss: MSELoss is a class, not a loss made of it.\n {2}Make one: new nn.MSELoss\(\)/],
+    [{ loss: class Own { forward(): null { return null } } }, /Make one: new Own\(\)/],
+    [{ loss: 3 }, /^loss: a name, a function or a loss module is wanted, got number/],
+    [{ metrics: 'mae' }, /^Trainer: metrics is a list, got 'mae'.\n {2}Put 'mae' in brackets: metrics: \['mae'\]/],
+    [{ metrics: { mae: true } }, /^Trainer: metrics is a list, got object/],
+    [{ metrics: [train.metrics.Accuracy] }, /^metrics: Accuracy is a class, not a metric made of it.\n {2}Make one: new metrics.Accuracy\(\)/],
+    [{ metrics: [1] }, /^metrics: one is of the type number/],
+  ]
+  for (const [options, message] of wrong) {
+    const make = (): unknown => new Trainer(new nn.Linear(1, 1), options)
+    expect(make, String(message)).toThrow(ValueError)
+    expect(make).toThrow(message)
+  }
+  new Trainer(new nn.Linear(1, 1), { optimizer: 'AdamW', lr: 0.1, loss: new nn.MSELoss(), metrics: [train.metrics.mae, new train.metrics.Accuracy(), 'f1'] })
+  expect(() => new Trainer(new nn.Linear(1, 1), { optimizer: (() => 'adam') as never }).optimizer).toThrow(/^Trainer: the function given as optimizer made string/)
+})
+
+test('values that mean nothing are refused before anything runs', async () => {
+  const checkpointDir = 'nowhere'
+  const wrong: [options: object, message: RegExp][] = [
+    [{ checkpointDir, checkpointEvery: 'step' }, /^fit: checkpointEvery is 'step'; it must be 'epoch', or a whole number of batches of at least 1\.$/],
+    [{ checkpointDir, checkpointEvery: 'epochs' }, /Did you mean 'epoch'\?/],
+    [{ checkpointDir, checkpointEvery: 0 }, /checkpointEvery is 0/],
+    [{ checkpointDir, checkpointEvery: 1.5 }, /checkpointEvery is 1.5/],
+    [{ checkpointDir, checkpointKeep: -1 }, /^fit: checkpointKeep is -1; it must be a whole number of at least 1, or Infinity for all/],
+    [{ checkpointDir, checkpointKeep: 0 }, /checkpointKeep is 0/],
+    [{ checkpointDir: '' }, /checkpointDir is ''/],
+    [{ checkpointEvery: 5 }, /^fit: checkpointEvery without checkpointDir would write nothing/],
+    [{ checkpointKeep: 5 }, /^fit: checkpointKeep without checkpointDir/],
+    [{ resume: 1 }, /resume is 1/],
+    [{ resume: true }, /wants checkpointDir/],
+    [{ compile: 'no' }, /^fit: compile is 'no'; it must be true or false/],
+    [{ shuffle: 'batch' }, /shuffle is 'batch'/],
+    [{ verbose: 'line' }, /Did you mean 'lines'\?/],
+    [{ epochs: '3' }, /epochs is '3'; it must be a whole number/],
+    [{ epochs: 0 }, /epochs is 0/],
+    [{ batch_size: NaN }, /batchSize is NaN/],
+    [{ seed: 0.5 }, /seed is 0.5/],
+    [{ clipNorm: 0 }, /clipNorm is 0; it must be a number above 0/],
+    [{ clipValue: '1' }, /clipValue is '1'/],
+    [{ validation: 'some' }, /validation is 'some'/],
+    [{ augment: 'flip' }, /augment is 'flip'/],
+    [{ metadata: [1] }, /metadata is a list/],
+    [{ signal: new AbortController() }, /signal is of the class AbortController; it must be an AbortSignal, as an AbortController's signal/],
+    [{ stream: {} }, /stream is of the class Object/],
+  ]
+  for (const [options, message] of wrong) {
+    const ran: train.Callback = { onFitStart: () => { throw new Error('it ran') } }
+    const error = await fit({ callbacks: [ran], ...options }).catch((reason: unknown) => reason)
+    expect(error, JSON.stringify(options)).toBeInstanceOf(ValueError)
+    expect((error as Error).message).toMatch(message)
+  }
+})
+
 test('what is no schedule is refused, with the way to one', async () => {
   const wrong: [unknown, RegExp][] = [
     ['cosine', /^fit: schedule is 'cosine'.\n {2}Give one that is made: optim\./],

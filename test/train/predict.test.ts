@@ -27,6 +27,30 @@ describe('predict', () => {
     await expect(trainer.predict([])).rejects.toThrow(/no inputs/)
   })
 
+  test('rows of plain numbers are samples, however many they are', async () => {
+    const trainer = new Trainer(new nn.Linear(2, 2), { loss: 'crossEntropy' })
+    for (const rows of [[[1, 2]], [[1, 2], [3, 4]], [[1, 2], [3, 4], [5, 6]]]) {
+      const outputs = await trainer.predict(rows)
+      expect(outputs.shape).toEqual([rows.length, 2])
+      expect(await numbers(outputs)).toEqual(await numbers(await trainer.predict(floats(rows))))
+      expect(await trainer.predictClasses(rows)).toEqual(await trainer.predictClasses(floats(rows)))
+      expect(await trainer.predictClasses(rows.map((row) => Float32Array.from(row)))).toEqual(await trainer.predictClasses(rows))
+      expect((await trainer.predict(rows, { batchSize: 2 })).shape).toEqual([rows.length, 2])
+    }
+    // Two images are no pair either.
+    expect((await new Trainer(new nn.Flatten()).predict([[[[1], [2]]], [[[3], [4]]]])).shape).toEqual([2, 2])
+    await expect(trainer.predict([[1, 2], [3]])).rejects.toThrow(/rows are not all of shape \[2\]/)
+  })
+
+  test('a bare typed array is refused, with the way to a shape', async () => {
+    const trainer = new Trainer(new nn.Linear(2, 2), { loss: 'crossEntropy' })
+    // @ts-expect-error The types say so too.
+    const predicted = trainer.predict(Float32Array.of(1, 2, 3, 4))
+    await expect(predicted).rejects.toThrow(/^predict: a Float32Array does not say where its samples end.\n {2}Give tensor\(x, \{ shape: \[samples, ...\] \}\)/)
+    // @ts-expect-error
+    await expect(trainer.predictClasses(new Uint8Array(4))).rejects.toThrow(/a Uint8Array/)
+  })
+
   test('while the model trains', async () => {
     const model = cnn()
     const trainer = new Trainer(model, { loss: 'crossEntropy', metrics: ['accuracy'] })

@@ -32,7 +32,7 @@ export interface TrainingResult {
 }
 
 /**
- * Trains with a held-out share of the training part, measures on the test part, and writes model, history, checkpoints and report to the
+ * Trains with a held-out share of the training part (none for 0), measures on the test part, and writes model, history, checkpoints and report to the
  * output folder.
  * @throws CancelledError when `signal` aborts; a checkpoint was saved then, and the model too where training had ended
  */
@@ -40,8 +40,12 @@ export async function runTraining({ images, options, out, signal, resume, schedu
   const { epochs, batchSize, seed, lr, optimizer, validation, augment } = options
   await makeFolder('--out', out)
   const [side, , channels] = images.train.inputShape as readonly number[] as [number, number, number]
-  const parts = await data.split(images.train, { validation, seed })
-  const normalised = await data.normalise({ ...parts, test: images.test })
+  const parts: { train: data.Dataset; validation?: data.Dataset } =
+    validation === 0 ? { train: images.train } : await data.split(images.train, { validation, seed })
+  const normalised = await data.normalise<{ train: data.Dataset; test: data.Dataset; validation?: data.Dataset } & Record<string, data.Dataset>>({
+    ...parts,
+    test: images.test,
+  })
   const card: Card = {
     model: options.model,
     config: { inChannels: channels, classes: images.train.classes?.length ?? 10, imageSize: side },
@@ -55,7 +59,7 @@ export async function runTraining({ images, options, out, signal, resume, schedu
   const model = make(card.config)
   const count = model.parameters().reduce((sum, { size }) => sum + size, 0)
   say(
-    `${images.name}: ${parts.train.length} images to train, ${parts.validation.length} to validate, ${images.test.length} to test; ` +
+    `${images.name}: ${parts.train.length} images to train, ${parts.validation?.length ?? 0} to validate, ${images.test.length} to test; ` +
       `${count.toLocaleString('en')} parameters.`,
   )
   const loader = new data.DataLoader(normalised.train, {
@@ -66,7 +70,7 @@ export async function runTraining({ images, options, out, signal, resume, schedu
   })
   const history = await trainerFor(model, { optimizer, lr }).fit(loader, {
     epochs,
-    validation: normalised.validation,
+    ...(normalised.validation === undefined ? {} : { validation: normalised.validation }),
     seed,
     signal,
     checkpointDir: out,

@@ -117,7 +117,7 @@ const train = `Trains a model on images and writes everything to a folder.
   --batch-size N       images a step (32)
   --lr X               learning rate (0.001)
   --optimizer NAME     adam, adamw, sgd, rmsprop, adagrad (adam)
-  --validation X       share of the training data, below 1, held out to watch training (0.1)
+  --validation X       share of the training data, below 1, held out to watch training; 0 for none (0.1)
   --augment            shifts images at random, and mirrors colour images
   --size N             height and width of images from a folder (32); cnn takes 18 and more, lenet 16, vgg 8
   --seed S             same seed, same weights to the last bit (0)

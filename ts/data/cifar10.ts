@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { makeFolder, settle, withFileErrors } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
-import { cacheFolder, candidates, download as fetchFile, namesIn, readBytes, untar } from './files.js'
+import { cacheFolder, candidates, checkFolder, download as fetchFile, namesIn, readBytes, untar } from './files.js'
 import { turns } from './turn.js'
 import type { TrainTest } from './train-test.js'
 
@@ -25,7 +25,7 @@ const record = 1 + pixels
 /**
  * CIFAR-10 (Krizhevsky 2009): colour images [N, 32, 32, 3] of ten classes, kept as bytes and given as 0 to 1. Reads the official binary
  * files (`data_batch_*.bin`, `test_batch.bin`) and any others of their format named `train*` and `test*`, also gzipped.
- * @throws ValueError where there are none, FileFormatError for a file that is cut off
+ * @throws ValueError where there are none, FileError for a folder that is not there, FileFormatError for a file that is cut off
  */
 export async function cifar10(options: Cifar10Options = {}): Promise<TrainTest> {
   const { folder, download } = settle('cifar10', options, { folder: undefined, download: false })
@@ -36,6 +36,7 @@ export async function cifar10(options: Cifar10Options = {}): Promise<TrainTest> 
     found = await findFiles([join(cacheFolder(), 'cifar10')])
   }
   if (found === null) {
+    await checkFolder('cifar10', folder)
     throw new ValueError(
       `cifar10: no binary files in ${places.join(', ')}.\n  Unpack ${url} there, name its folder, ` +
         'or have it fetched: download: true, in the command line --download.',

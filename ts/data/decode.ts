@@ -16,6 +16,8 @@ export interface DecodeResult {
   id: number
   pixels?: Uint8Array
   fault?: string
+  /** The system's code, where it refused the file. */
+  code?: string
 }
 
 /** What the worker is given: where the libraries lie. */
@@ -142,20 +144,13 @@ export function decodeLoop(require: (name: string) => any): void {
     return result
   }
 
-  const read = (path: string): Uint8Array => {
-    try {
-      return readFileSync(path)
-    } catch (error) {
-      throw new Error(`the file cannot be read (${(error as NodeJS.ErrnoException).code})`)
-    }
-  }
-
   parentPort.on('message', (job) => {
     try {
-      const pixels = convert(decode(read(job.path)), job)
+      const pixels = convert(decode(readFileSync(job.path)), job)
       parentPort.postMessage({ id: job.id, pixels }, [pixels.buffer as ArrayBuffer])
     } catch (error) {
-      parentPort.postMessage({ id: job.id, fault: error instanceof Error ? error.message : String(error) }, [])
+      const { message = String(error), code } = error as Partial<NodeJS.ErrnoException>
+      parentPort.postMessage({ id: job.id, fault: message, ...(code === undefined ? {} : { code }) }, [])
     }
   })
 }

@@ -27,6 +27,11 @@ export async function namesIn(folder: string): Promise<string[]> {
   return (await readdir(folder).catch(() => [])).sort()
 }
 
+/** Throws where a folder that the user named cannot be looked into. @throws FileError */
+export async function checkFolder(operation: string, folder: string | undefined): Promise<void> {
+  if (folder !== undefined) await withFileErrors(operation, folder, false, () => readdir(folder))
+}
+
 /** A file's bytes; those of a .gz file unpacked. @throws FileFormatError for a damaged one */
 export async function readBytes(path: string): Promise<Uint8Array> {
   const bytes = await withFileErrors('read', path, false, () => readFile(path))

@@ -4,8 +4,8 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { FileFormatError, ValueError } from '../index.js'
-import { settle } from '../internal.js'
+import { FileError, FileFormatError, ValueError } from '../index.js'
+import { fileError, settle, withFileErrors } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
 import { decodeLoop, type DecodeJob, type DecodeLibraries, type DecodeResult } from './decode.js'
 
@@ -31,15 +31,11 @@ const perWorker = 4
  * Images in a folder for each class: `path/cat/1.png`, `path/dog/2.jpg`. PNG and JPEG, resized (bilinear over the area, as Pillow) to one
  * size, kept as bytes and given as 0 to 1. Transparency is dropped; a turn noted in a photograph's EXIF data is not applied. PyTorch:
  * `torchvision.datasets.ImageFolder`.
- * @throws FileFormatError naming a file that cannot be read, ValueError for a folder without classes or images
+ * @throws FileError for a folder or file that cannot be read, FileFormatError for one that is no image, ValueError for a folder without classes or images
  */
 export async function imageFolder(path: string, options: ImageFolderOptions = {}): Promise<Dataset> {
   const { classes: named, ...form } = settle('imageFolder', options, { classes: undefined, size: 32, channels: 3 })
-  const found = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
-    throw new ValueError(`imageFolder: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {
-      cause: error,
-    })
-  })
+  const found = await withFileErrors('imageFolder', path, false, () => readdir(path, { withFileTypes: true }))
   const folders = found
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
@@ -60,15 +56,13 @@ export async function imageFolder(path: string, options: ImageFolderOptions = {}
 }
 
 /**
- * The image files among `paths`, those of folders and the folders in them included, in order of name. @throws ValueError where there is
- * nothing
+ * The image files among `paths`, those of folders and the folders in them included, in order of name.
+ * @throws FileError for what is not there, ValueError for a folder without images
  */
 export async function imageFiles(paths: readonly string[]): Promise<string[]> {
   const lists = await Promise.all(
     paths.map(async (path) => {
-      const stats = await stat(path).catch((error: unknown) => {
-        throw new ValueError(`there is no file or folder ${path}.`, { cause: error })
-      })
+      const stats = await withFileErrors('images', path, false, () => stat(path))
       return stats.isDirectory() ? (await imagesIn(path, true)).map((name) => join(path, name)) : [path]
     }),
   )
@@ -80,7 +74,7 @@ export async function imageFiles(paths: readonly string[]): Promise<string[]> {
 
 /**
  * Decodes and resizes image files: their pixels one after the other, [files, height, width, channels], as bytes.
- * @throws FileFormatError naming the first file that cannot be read
+ * @throws FileError naming the first file that cannot be read, FileFormatError for one that is no image
  */
 export async function readImages(files: readonly string[], options: ImagesOptions = {}): Promise<Uint8Array> {
   const [height, width, channels] = shapeOf(settle('readImages', options, { size: 32, channels: 3 }))
@@ -107,9 +101,9 @@ export async function readImages(files: readonly string[], options: ImagesOption
             worker.on('exit', (code) =>
               reject(new FileFormatError(`images: the decoding worker ended with code ${code}; one of the images is too large.`)),
             )
-            worker.on('message', ({ id, pixels: decoded, fault }: DecodeResult) => {
+            worker.on('message', ({ id, pixels: decoded, fault, code }: DecodeResult) => {
               underWay--
-              if (decoded === undefined) return reject(new FileFormatError(`${files[id]}: ${fault}.`))
+              if (decoded === undefined) return reject(refusal(files[id] as string, fault, code))
               pixels.set(decoded, id * size)
               give()
             })
@@ -126,6 +120,12 @@ export async function readImages(files: readonly string[], options: ImagesOption
   return pixels
 }
 
+/** The error for an image that gave no pixels: what the system refused is no fault of the file's content. */
+function refusal(path: string, fault: string | undefined, code: string | undefined): unknown {
+  const refused = code === undefined ? null : fileError('readImages', path, Object.assign(new Error(fault), { code }))
+  return refused instanceof FileError ? refused : new FileFormatError(`${path}: ${fault}.`)
+}
+
 function startWorker(): Worker {
   const { resolve } = createRequire(import.meta.url)
   const workerData: DecodeLibraries = { png: resolve('pngjs'), jpeg: resolve('jpeg-js') }
@@ -133,11 +133,7 @@ function startWorker(): Worker {
 }
 
 async function imagesIn(folder: string, recursive = false): Promise<string[]> {
-  const names = await readdir(folder, { recursive }).catch((error: unknown) => {
-    throw new ValueError(`imageFolder: ${folder} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {
-      cause: error,
-    })
-  })
+  const names = await withFileErrors('imageFolder', folder, false, () => readdir(folder, { recursive }))
   return names.filter((name) => imageName.test(name) && !basename(name).startsWith('.')).sort()
 }
 

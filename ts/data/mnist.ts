@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { FileFormatError, ShapeError, ValueError } from '../index.js'
 import { settle } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
-import { candidates, namesIn, readBytes } from './files.js'
+import { candidates, checkFolder, namesIn, readBytes } from './files.js'
 import type { TrainTest } from './train-test.js'
 
 /** Options of `mnist`. */
@@ -21,7 +21,7 @@ const patterns = {
 /**
  * MNIST (LeCun, Cortes, Burges 1998), or a set of its format such as Fashion-MNIST: grey images [N, 28, 28, 1] kept as bytes and given as 0
  * to 1, labels 0 to 9.
- * @throws ValueError where files are missing, FileFormatError for a damaged one
+ * @throws ValueError where files are missing, FileError for a folder that is not there, FileFormatError for a damaged one
  */
 export async function mnist(options: MnistOptions = {}): Promise<TrainTest> {
   const { folder } = settle('mnist', options, { folder: undefined })
@@ -31,6 +31,7 @@ export async function mnist(options: MnistOptions = {}): Promise<TrainTest> {
     if (paths === null) continue
     return { train: await readPart(paths.trainImages, paths.trainLabels), test: await readPart(paths.testImages, paths.testLabels) }
   }
+  await checkFolder('mnist', folder)
   throw new ValueError(`mnist: the four idx files (train-images-idx3-ubyte.gz ...) are not in ${places.join(', ')}.\n  Name their folder.`)
 }
 

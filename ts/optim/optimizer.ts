@@ -12,6 +12,7 @@ import {
   split,
   type Update,
 } from './group.js'
+import { restoreRates, scheduledRate, setScheduledRate } from './rates.js'
 import { checkState, type OptimizerState, plainFields } from './state.js'
 
 /**
@@ -154,6 +155,14 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     }
   }
 
+  /**
+   * Gives each group the rate that the user gave it, where a schedule that has ended left another; a rate set by hand since stays. `fit`
+   * begins with it. A schedule that goes on by hand (`schedule.step()` between two fits) keeps its rates.
+   */
+  restoreRates(): void {
+    restoreRates(this)
+  }
+
   /** In eager mode writes the hyper-parameters now; under capture has it done before each replay. */
   #followHyper(): void {
     const context = captureContext()
@@ -212,7 +221,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
         for (const [slot, value] of Object.entries(this.#state.get(param) ?? {})) tensors[`parameters.${index.get(param)}.${slot}`] = value
       }
       const members = cohorts.map((cohort) => cohort.members.map((param) => group.params.indexOf(param)))
-      return { options: plainFields(group), size: group.params.length, cohorts: members }
+      return { options: plainFields(group), rate: scheduledRate(group), size: group.params.length, cohorts: members }
     })
     return { type: this.constructor.name, groups, tensors }
   }
@@ -228,10 +237,12 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     noGrad(() =>
       scope(() => {
         const all = this.groups.flatMap(({ params }) => params)
-        state.groups.forEach(({ options, cohorts }, g) => {
+        state.groups.forEach(({ options, rate, cohorts }, g) => {
           const group = this.groups[g] as ParameterGroup<O>
           const inner = this.#inner[g] as Inner
           Object.assign(group, options)
+          // States written before rates were kept say nothing of them.
+          if (rate !== undefined) setScheduledRate(group, rate)
           const members = cohorts.map((list) => list.map((i) => group.params[i] as Tensor))
           this.#ensureState(group, inner, members.flat())
           const same =

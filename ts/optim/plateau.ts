@@ -1,6 +1,7 @@
 import { ValueError } from '../index.js'
 import { settle } from '../internal.js'
 import type { Optimizer } from './optimizer.js'
+import { steer } from './rates.js'
 import { checkNumbers, Schedule, type ScheduleFactory, type ScheduleState } from './schedule.js'
 
 /** Options of `ReduceLROnPlateau`. */
@@ -62,6 +63,7 @@ export class ReduceLROnPlateau extends Schedule {
   override step(metric?: number): void {
     if (metric === undefined)
       throw new ValueError('ReduceLROnPlateau: step() wants the metric.\n  In fit, give validation data, or watch the loss.')
+    this.checkAlone()
     this.t++
     const { factor, patience, cooldown, minLr, eps } = this.#options
     if (this.#better(metric)) {
@@ -75,7 +77,7 @@ export class ReduceLROnPlateau extends Schedule {
     if (this.#bad <= patience) return
     for (const group of this.optimizer.groups) {
       const next = Math.max(group.lr * factor, minLr)
-      if (group.lr - next > eps) group.lr = next
+      if (group.lr - next > eps) steer(group, next)
     }
     this.#cooling = cooldown
     this.#bad = 0
@@ -106,7 +108,7 @@ export class ReduceLROnPlateau extends Schedule {
     this.#bad = bad
     this.#cooling = cooling
     this.optimizer.groups.forEach((group, i) => {
-      group.lr = lr[i] ?? group.lr
+      steer(group, lr[i] ?? group.lr)
     })
   }
 }

@@ -1,5 +1,6 @@
 import { CheckpointError, ValueError } from '../index.js'
 import type { Optimizer } from './optimizer.js'
+import { end, initialRate, steer, successor, take } from './rates.js'
 
 /** What a schedule needs to know of the training it steers. */
 export interface SchedulePlan {
@@ -29,13 +30,16 @@ export interface ScheduleState {
 /**
  * Sets the learning rate of each group as a function of the number of `step()` calls and of the rates the groups began with.
  * Because nothing else enters, a schedule set back to a state continues exactly. The rate at 0 is set when the schedule is made.
+ *
+ * The rates that groups begin with are the user's, also where an earlier schedule has changed them since, as PyTorch's `initial_lr`; a rate
+ * set by hand after it counts anew. One schedule steers an optimizer at a time: the one made last.
  */
 export abstract class Schedule {
   /** Whether the trainer calls `step()` after each optimizer step or after each epoch. */
   interval: 'step' | 'epoch'
   /** Calls of `step()` so far. */
   t = 0
-  /** The groups' rates before the schedule. */
+  /** The groups' rates as the user gave them. */
   base: number[]
   /** The optimizer whose rates it sets. */
   readonly optimizer: Optimizer
@@ -46,7 +50,8 @@ export abstract class Schedule {
     if (interval !== 'step' && interval !== 'epoch') throw new ValueError(`${name}: interval is '${String(interval)}'; it must be 'step' or 'epoch'.`)
     this.optimizer = optimizer
     this.interval = interval
-    this.base = optimizer.groups.map(({ lr }) => lr)
+    this.base = optimizer.groups.map(initialRate)
+    take(this)
   }
 
   /** The learning rate at `t` of a group that began with `base`. */
@@ -54,15 +59,37 @@ export abstract class Schedule {
 
   /** Moves on and sets the rates. `metric` is what `ReduceLROnPlateau` watches; the others ignore it. */
   step(_metric?: number): void {
+    this.checkAlone()
     this.t++
     this.apply()
+  }
+
+  /** Throws where another schedule was made for the optimizer since: each would overwrite the other's rates. */
+  protected checkAlone(): void {
+    const other = successor(this)
+    if (other === null) return
+    throw new ValueError(
+      `${this.constructor.name}: ${other.constructor.name} was made for the same optimizer since; each would overwrite the other's rates.\n` +
+        '  Multiply their factors in one: new optim.LambdaLR(optimizer, (t) => first(t) * second(t)).',
+    )
   }
 
   /** Writes the rates of `t` into the groups. */
   apply(): void {
     this.optimizer.groups.forEach((group, i) => {
-      group.lr = this.at(this.t, this.base[i] ?? group.lr, i)
+      steer(group, this.at(this.t, this.base[i] ?? initialRate(group), i))
     })
+  }
+
+  /** Steers its optimizer again from where it stands, after another schedule did. `fit` does so with a schedule that it is given. */
+  begin(): void {
+    take(this)
+    this.apply()
+  }
+
+  /** Says that its training is over: `optimizer.restoreRates()` gives the user's rates back from now on. `fit` does so at its end. */
+  end(): void {
+    end(this)
   }
 
   /** The rates now, one a group. */
@@ -84,6 +111,7 @@ export abstract class Schedule {
     }
     this.t = state.t
     this.base = [...state.base]
+    take(this)
     this.apply()
   }
 }

@@ -1,5 +1,6 @@
 // An optimizer's state as plain data and tensors, and what must agree before it is taken over.
 import { CheckpointError, type Tensor } from '../index.js'
+import type { ScheduledRate } from './rates.js'
 
 /** What `optimizer.stateDict()` gives: plain data that JSON carries, and tensors by key. */
 export interface OptimizerState {
@@ -9,6 +10,8 @@ export interface OptimizerState {
   groups: {
     /** The group's hyper-parameters. */
     options: Record<string, unknown>
+    /** The rate that the user gave, beside the one that a schedule made of it; null where no schedule did. */
+    rate?: ScheduledRate | null
     /** How many parameters it has. */
     size: number
     /** Which of them count their steps together. */

@@ -9,7 +9,7 @@ import { type EpochLog, History } from './history.js'
 import type { ResolvedLoss } from './loss.js'
 import { Mean, type Metric, type MetricValue } from './metrics/index.js'
 import { Flight } from './flight.js'
-import { checkMade, type FitOptions } from './options.js'
+import type { FitOptions } from './options.js'
 import { Progress, type ProgressState } from './progress.js'
 import { type Batch, batchSizeOf, type Batches, retain } from './source.js'
 import { TrainStep } from './step.js'
@@ -62,7 +62,6 @@ export class FitRun implements FitContext {
 
   constructor(settings: FitSettings) {
     const { model, optimizer, loss, options, epochs } = settings
-    checkMade(settings.schedule)
     this.#settings = settings
     this.model = model
     this.optimizer = optimizer
@@ -289,6 +288,13 @@ export class FitRun implements FitContext {
     this.#stop ??= reason
   }
 
+  get figures(): readonly string[] {
+    const { metrics, validation } = this.#settings
+    const measured = ['loss', ...metrics.map(({ name }) => name)]
+    const held = validation === null ? [] : measured.map(ofValidation)
+    return [...measured, 'lr', ...held, ...this.#callbacks.flatMap(({ figures }) => figures ?? [])]
+  }
+
   note(text: string): void {
     if (this.#progress !== null) this.#progress.note(text)
     else if (this.#remarks) process.stderr.write(`${text}\n`)
@@ -347,6 +353,8 @@ export class FitRun implements FitContext {
 
 const figureOf = (value: number): string => value.toPrecision(4)
 
+const ofValidation = (name: string): string => `val${name[0]?.toUpperCase()}${name.slice(1)}`
+
 function prefixed(figures: Record<string, MetricValue>): Record<string, MetricValue> {
-  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [`val${name[0]?.toUpperCase()}${name.slice(1)}`, value]))
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [ofValidation(name), value]))
 }

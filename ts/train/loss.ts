@@ -49,6 +49,7 @@ export interface LossSettings {
 /** Finds the loss and its task. `classWeights` weigh each sample by its class. */
 export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSettings, classWeights?: readonly number[]): ResolvedLoss {
   const named = typeof loss === 'string' ? find(loss) : null
+  if (named === null) checkLoss(loss)
   const fn = named?.fn ?? (loss as Exclude<LossOption, string>)
   const traits = fn as Partial<Named>
   const logits = fromLogits ?? named?.fromLogits ?? traits.fromLogits ?? true
@@ -92,6 +93,16 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       return losses.mul(truth.mul(yes - no).add(no)).mean()
     },
   }
+}
+
+/** Throws for what cannot be called with outputs and labels. */
+function checkLoss(loss: unknown): void {
+  if (typeof loss === 'function') {
+    if (!/^class\b/.test(Function.prototype.toString.call(loss))) return
+    throw new ValueError(`loss: ${loss.name} is a class, not a loss made of it.\n  Make one: new ${Object.hasOwn(nn, loss.name) ? 'nn.' : ''}${loss.name}().`)
+  }
+  if (typeof (loss as { forward?: unknown } | null)?.forward === 'function') return
+  throw new ValueError(`loss: a name, a function or a loss module is wanted, got ${loss === null ? 'null' : typeof loss}.\n  'crossEntropy', nn.crossEntropy or new nn.CrossEntropyLoss(), for example.`)
 }
 
 function find(name: string): { fn: Named; fromLogits?: boolean } {

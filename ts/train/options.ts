@@ -84,8 +84,8 @@ export interface FitOptions {
   resume?: string | boolean
   /** Plain data to keep in checkpoints: the model's config, the data's normalisation, class names. */
   metadata?: Record<string, unknown>
-  /** A weight a class, by number. */
-  classWeights?: readonly number[] | Readonly<Record<number, number>>
+  /** A weight a class, by number, or by name where the data names its classes. Those left out weigh 1. */
+  classWeights?: readonly number[] | Readonly<Record<string, number>>
   /**
    * Records the step once and replays it. Default true. Run eagerly (false), a failed step leaves parameters and optimizer as they were,
    * but not running statistics.
@@ -148,10 +148,26 @@ function checkSchedule(what: string, value: unknown): void {
   if (maker !== undefined) throw wrong(`is the function optim.${maker[0]} itself`, `Call it: optim.${maker[0]}(...).`)
 }
 
-/** Throws unless a function that `checkSchedule` let through has made a schedule. */
-export function checkMade(schedule: unknown): void {
-  if (schedule === null || schedule instanceof optim.Schedule) return
-  throw new ValueError(`fit: the function given as schedule made ${typeof schedule} instead of a schedule.\n  Give one that is made, such as ${EXAMPLE}.`)
+/** The schedule of a `fit`, ready to steer; without one the optimizer gets back the rates that the user gave it. */
+export function beginSchedule(option: FitOptions['schedule'] | null, optimizer: optim.Optimizer, plan: optim.SchedulePlan): optim.Schedule | null {
+  if (option instanceof optim.Schedule) {
+    refuseOther(option, optimizer)
+    option.begin()
+    return option
+  }
+  optimizer.restoreRates()
+  if (option === undefined || option === null) return null
+  const schedule: unknown = option(optimizer, plan)
+  if (!(schedule instanceof optim.Schedule))
+    throw new ValueError(`fit: the function given as schedule made ${typeof schedule} instead of a schedule.\n  Give one that is made, such as ${EXAMPLE}.`)
+  refuseOther(schedule, optimizer)
+  return schedule
+}
+
+/** A schedule of another optimizer would change nothing here. */
+function refuseOther(schedule: optim.Schedule, optimizer: optim.Optimizer): void {
+  if (schedule.optimizer !== optimizer)
+    throw new ValueError(`fit: the schedule steers another optimizer than the one that trains.\n  Make it of trainer.optimizer, or give ${EXAMPLE}.`)
 }
 
 /** What of `optim` makes schedule factories. */
@@ -162,7 +178,7 @@ function makers(): [string, unknown][] {
 
 /** What a callback may have. */
 const hooks: Record<keyof Callback, true> = {
-  gradientNormsEvery: true, guardNonFinite: true, onFitStart: true, onEpochStart: true, onBatchEnd: true, onEpochEnd: true, onFitEnd: true,
+  gradientNormsEvery: true, guardNonFinite: true, figures: true, onFitStart: true, onEpochStart: true, onBatchEnd: true, onEpochEnd: true, onFitEnd: true,
   stateDict: true, stateTensors: true, loadStateDict: true,
 }
 
@@ -233,41 +249,57 @@ export const fitOptionNames: readonly (keyof FitOptions)[] = [
   'stream',
 ]
 
-/** Makes the optimizer of a model. */
-export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: number | undefined): optim.Optimizer {
+const optimizers = { gd: optim.GD, sgd: optim.SGD, rmsprop: optim.RMSprop, adagrad: optim.Adagrad, adam: optim.Adam, adamw: optim.AdamW }
+
+/** Throws for what makes no optimizer, while the parameters need not be there yet. */
+export function checkOptimizer(option: unknown, lr: number | undefined): void {
+  const wrong = (fault: string, way: string): ValueError => new ValueError(`Trainer: optimizer ${fault}.\n  ${way}`)
+  const names = Object.keys(optimizers)
   if (option instanceof optim.Optimizer) {
     if (lr !== undefined) throw new ValueError('Trainer: lr goes with an optimizer given by name; this one has its own rate.')
-    return option
+    return
   }
-  const parameters = model.parameters()
-  if (typeof option === 'function') return option(parameters, model)
-  const options = lr === undefined ? {} : { lr }
-  switch (option.toLowerCase()) {
-    case 'gd':
-      return new optim.GD(parameters, options)
-    case 'sgd':
-      return new optim.SGD(parameters, options)
-    case 'rmsprop':
-      return new optim.RMSprop(parameters, options)
-    case 'adagrad':
-      return new optim.Adagrad(parameters, options)
-    case 'adam':
-      return new optim.Adam(parameters, options)
-    case 'adamw':
-      return new optim.AdamW(parameters, options)
-    default:
-      throw new ValueError(
-        `optimizer: none is named '${option}'.\n  There are gd, sgd, rmsprop, adagrad, adam, adamw; or pass an Optimizer.`,
-      )
+  if (typeof option === 'function') {
+    if (!(option.prototype instanceof optim.Optimizer)) return
+    const byName = names.includes(option.name.toLowerCase()) ? `Give its name, '${option.name.toLowerCase()}', or make` : 'Make'
+    throw wrong(`is the class ${option.name}, not made yet`, `${byName} it of the parameters: (params) => new optim.${option.name}(params, { lr: 0.001 }).`)
   }
+  const all = `There are ${names.join(', ')}; or pass an Optimizer, or a function that makes one of the parameters.`
+  if (typeof option !== 'string') throw wrong(`is of the type ${option === null ? 'null' : typeof option}`, all)
+  if (Object.hasOwn(optimizers, option.toLowerCase())) return
+  const near = nearest(option, names)
+  throw new ValueError(`optimizer: none is named '${option}'.\n  ${near === undefined ? '' : `Did you mean '${near}'? `}${all}`)
 }
 
-/** Class weights as a list by class number. */
-export function toClassWeights(weights: FitOptions['classWeights']): number[] | undefined {
-  if (weights === undefined) return undefined
-  if (Array.isArray(weights)) return [...(weights as number[])]
-  const entries = Object.entries(weights as Record<number, number>).map(([label, weight]) => [Number(label), weight] as const)
+/** Makes the optimizer of a model, of an option that `checkOptimizer` let through. */
+export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: number | undefined): optim.Optimizer {
+  if (option instanceof optim.Optimizer) return option
+  const parameters = model.parameters()
+  if (typeof option !== 'function') return new optimizers[option.toLowerCase() as keyof typeof optimizers](parameters, lr === undefined ? {} : { lr })
+  const made = option(parameters, model)
+  if (made instanceof optim.Optimizer) return made
+  throw new ValueError(`Trainer: the function given as optimizer made ${typeof made} instead of an optimizer.\n  (params) => new optim.Adam(params), for example.`)
+}
+
+/** Class weights as a list by class number; names are those of `classes`. */
+export function toClassWeights(weights: FitOptions['classWeights'], classes?: readonly string[]): number[] | undefined {
+  if (weights === undefined || weights === null) return undefined
+  if (typeof weights !== 'object') throw new ValueError(`fit: classWeights is of the type ${typeof weights}; a list by class number or { 0: 1, 1: 2.5 } is wanted.`)
+  const entries = Object.entries(weights).map(([label, weight]: [string, unknown]) => [classNumber(label, classes), weight] as const)
+  const wrong = entries.find(([, weight]) => !(typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)))
+  if (wrong !== undefined) throw new ValueError(`fit: classWeights: the weight of class ${wrong[0]} is ${String(wrong[1])}; it must be a finite number of at least 0.`)
+  if (entries.length === 0) throw new ValueError('fit: classWeights are empty.\n  Give a weight a class: { 0: 1, 1: 2.5 }.')
   const list = Array.from({ length: Math.max(...entries.map(([label]) => label)) + 1 }, () => 1)
-  for (const [label, weight] of entries) list[label] = weight
+  for (const [label, weight] of entries) list[label] = weight as number
   return list
+}
+
+function classNumber(label: string, classes: readonly string[] | undefined): number {
+  const number = classes?.includes(label) ? classes.indexOf(label) : Number(label)
+  if (label !== '' && Number.isInteger(number) && number >= 0) return number
+  const near = nearest(label, classes ?? [])
+  throw new ValueError(
+    `fit: classWeights: '${label}' is no class number${classes === undefined ? '' : ", and none of the data's classes"}.${near === undefined ? '' : ` Did you mean '${near}'?`}\n` +
+      `  ${classes === undefined ? 'The data does not name its classes: write { 0: 1, 1: 2.5 }.' : `There are ${classes.slice(0, 20).join(', ')}.`}`,
+  )
 }

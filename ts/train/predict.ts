@@ -1,12 +1,15 @@
-import { CancelledError, concat, type nn, noGrad, scope, ShapeError, type Tensor, ValueError } from '../index.js'
+import { CancelledError, concat, type data, type nn, noGrad, scope, ShapeError, type Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
 import { logitsOf } from './loss.js'
 import { predictedClasses, requireClasses, type Task } from './metrics/metric.js'
-import { type Inputs, inputBatches, type TrainingData } from './source.js'
+import { type Inputs, inputBatches } from './source.js'
 import { inference } from './step.js'
 
-/** What can be predicted: a tensor of samples, a record of them, an array of single samples, or a data set. */
-export type PredictInputs = Inputs | readonly Tensor[] | TrainingData
+/**
+ * What can be predicted: a tensor of samples, a record of them, an array of single samples (tensors, or rows of numbers as in
+ * `[[1, 2], [3, 4]]`), or a data set, whose labels are not looked at.
+ */
+export type PredictInputs = Inputs | readonly Tensor[] | readonly data.Nested[] | data.Source | data.DataLoader
 
 /** Options of `predict` and its kin. */
 export interface PredictOptions {

@@ -51,6 +51,29 @@ function isIterable(source: Given): boolean {
   return typeof source === 'object' && source !== null && !('inputs' in source) && !('get' in source) && (Symbol.iterator in source || Symbol.asyncIterator in source)
 }
 
+/**
+ * The first item of a stream, alone, and the stream with that item still to come; of other data both are the data itself. The first pass over
+ * `whole` goes on with the iterator that was opened, as some sources give only one.
+ */
+export async function peek(source: TrainingData): Promise<{ first: TrainingData; whole: TrainingData }> {
+  const given = fromPair(source)
+  if (given instanceof data.DataLoader || Array.isArray(given) || !isIterable(given)) return { first: source, whole: source }
+  const stream = given as AsyncIterable<data.Sample | Batch> | Iterable<data.Sample | Batch>
+  const iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]()
+  const first = await iterator.next()
+  let opened = true
+  async function* pass(): AsyncGenerator<data.Sample | Batch, void, undefined> {
+    if (!opened) return yield* stream
+    opened = false
+    try {
+      for (let item = first; item.done !== true; item = await iterator.next()) yield item.value
+    } finally {
+      await iterator.return?.()
+    }
+  }
+  return { first: first.done === true ? [] : [first.value], whole: { [Symbol.asyncIterator]: pass } }
+}
+
 /** Training data without what is held out, and the validation data. */
 export async function holdOut(
   source: TrainingData,
@@ -147,10 +170,21 @@ export async function* inputBatches(source: unknown, asked: number | undefined):
       yield batch
       batch.dispose()
     }
+  } else if (ArrayBuffer.isView(source)) {
+    throw new ValueError(`predict: a ${source.constructor.name} does not say where its samples end.\n  Give tensor(x, { shape: [samples, ...] }).`)
+  } else if (isNested(source)) {
+    // A data set cuts its rows into batches; nobody looks at its labels.
+    const rows = data.dataset({ inputs: source, labels: new Int32Array(source.length) })
+    for await (const { inputs } of toBatches(rows, { owner: 'predict', batchSize: asked, usual: usualInference })) yield inputs as Inputs
   } else {
     const batches = toBatches(source as TrainingData, { owner: 'predict', batchSize: asked, usual: usualInference })
     for await (const { inputs } of batches) yield inputs as Inputs
   }
+}
+
+/** Whether these are rows of numbers: two of them are two samples, no pair of inputs and labels. */
+function isNested(source: unknown): source is readonly data.Nested[] {
+  return Array.isArray(source) && source.every((row) => typeof row === 'number' || typeof row === 'boolean' || Array.isArray(row) || ArrayBuffer.isView(row))
 }
 
 function* slices(inputs: Inputs, batchSize: number): Generator<Inputs, void, undefined> {

@@ -1,12 +1,15 @@
 // Training, evaluation and prediction of a model, with the loop, the batches and the bookkeeping done.
-import { data, optim, type nn, type Tensor, ValueError } from '../index.js'
+import { data, optim, type nn, Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
 import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
+import { checkValues } from './fit-values.js'
 import type { History } from './history.js'
 import { type ResolvedLoss, resolveLoss } from './loss.js'
-import { type Metric, type MetricValue, toMetric } from './metrics/index.js'
+import { type Metric, type MetricValue, toMetrics } from './metrics/index.js'
 import {
+  beginSchedule,
+  checkOptimizer,
   type FitOptions,
   fitOptionNames,
   normaliseOptions,
@@ -16,7 +19,7 @@ import {
   trainerOptionNames,
 } from './options.js'
 import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
-import { holdOut, toBatches, type TrainingData, usualInference } from './source.js'
+import { holdOut, peek, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
 
 /** Options of `evaluate`. */
@@ -49,21 +52,48 @@ export class Trainer {
   readonly model: nn.Module
   readonly #options: TrainerOptions
   #optimizer: optim.Optimizer | null = null
+  /** The model's parameters when the optimizer was made. */
+  readonly #known = new WeakSet<Tensor>()
   readonly #metrics: Metric[]
 
   constructor(model: nn.Module, options: TrainerOptions = {}) {
     this.model = model
     this.#options = normaliseOptions(options, trainerOptionNames, 'Trainer')
-    this.#metrics = (this.#options.metrics ?? []).map(toMetric)
+    this.#metrics = toMetrics('Trainer', this.#options.metrics)
     // Mistakes in names show here rather than at the first fit.
+    if (this.#options.optimizer !== undefined) checkOptimizer(this.#options.optimizer, this.#options.lr)
     if (this.#options.loss !== undefined) resolveLoss(this.#lossSettings())
-    if (this.#options.optimizer instanceof optim.Optimizer) this.#optimizer = this.#options.optimizer
+    if (this.#options.optimizer instanceof optim.Optimizer) this.#adopt(this.#options.optimizer)
   }
 
   /** The optimizer; made at the first use, when the parameters are there. */
   get optimizer(): optim.Optimizer {
-    this.#optimizer ??= toOptimizer(this.#options.optimizer ?? 'adam', this.model, this.#options.lr)
-    return this.#optimizer
+    return this.#optimizer ?? this.#adopt(toOptimizer(this.#options.optimizer ?? 'adam', this.model, this.#options.lr))
+  }
+
+  #adopt(optimizer: optim.Optimizer): optim.Optimizer {
+    for (const parameter of this.model.parameters()) this.#known.add(parameter)
+    return (this.#optimizer = optimizer)
+  }
+
+  /**
+   * Sees to it that what came into the model since the optimizer was made is trained (a new head, say). An optimizer by name takes it in;
+   * one of the user's own may leave parts of the model out on purpose, but new ones it cannot have meant.
+   */
+  #followModel(): void {
+    const { model, optimizer } = this
+    const held = new Set(optimizer.groups.flatMap(({ params }) => params as Tensor[]))
+    const named = model.namedParameters()
+    if (!named.some(([, parameter]) => held.has(parameter)))
+      throw new ValueError('fit: none of the parameters of the optimizer belongs to the model.\n  Make it of this model: new optim.Adam(model.parameters()), or give its name.')
+    const fresh = named.filter(([, parameter]) => parameter.requiresGrad && !held.has(parameter) && !this.#known.has(parameter))
+    if (fresh.length === 0) return
+    if (typeof (this.#options.optimizer ?? 'adam') !== 'string')
+      throw new ValueError(
+        `fit: the optimizer does not train what came into the model since: ${fresh.map(([name]) => name).join(', ')}.\n` +
+          '  trainer.optimizer.addGroup({ params: layer.parameters() }) takes it in; layer.requiresGrad_(false) leaves it as it is.',
+      )
+    optimizer.addGroup({ params: fresh.map(([, parameter]) => parameter) })
   }
 
   /**
@@ -74,8 +104,9 @@ export class Trainer {
    * same model meanwhile
    */
   async fit(source: TrainingData, options: FitOptions = {}): Promise<History> {
+    refuseSecondSource('fit', options)
     const chosen = normaliseOptions(options, fitOptionNames, 'fit')
-    checkNumbers(chosen)
+    checkValues(chosen)
     if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
     busy.add(this.model)
     try {
@@ -87,34 +118,39 @@ export class Trainer {
 
   async #fit(source: TrainingData, options: FitOptions): Promise<History> {
     const { epochs = 1, seed = 0, shuffle, accumulate = 1, batchSize } = options
-    const { training, validation } = await holdOut(source, options.validation, seed)
-    if (this.#optimizer === null) await materialise(this.model, training, batchSize)
+    const { training: given, validation } = await holdOut(source, options.validation, seed)
+    const training = await materialise(this.model, given, batchSize)
+    this.#followModel()
     // A function is called by the run itself, on its own stream of random numbers.
     const augment = typeof options.augment === 'function' ? undefined : options.augment
     const usual = this.optimizer instanceof optim.GD ? Infinity : 32
     const batches = toBatches(training, { owner: 'fit', batchSize, usual, shuffle, shuffled: true, seed, augment })
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
-    const schedule = typeof options.schedule === 'function' ? options.schedule(this.optimizer, plan) : (options.schedule ?? null)
     const metadata = { ...describe(training), ...options.metadata }
-    const run = new FitRun({
-      model: this.model,
-      optimizer: this.optimizer,
-      loss: this.#loss(toClassWeights(options.classWeights)),
-      metrics: this.#metrics,
-      batches,
-      schedule,
-      epochs,
-      options: { ...options, metadata },
-      validation:
-        validation === null
-          ? null
-          : toBatches(validation, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
-    })
+    const schedule = beginSchedule(options.schedule, this.optimizer, plan)
     try {
-      return await run.run()
+      const run = new FitRun({
+        model: this.model,
+        optimizer: this.optimizer,
+        loss: this.#loss(toClassWeights(options.classWeights, batches.classes)),
+        metrics: this.#metrics,
+        batches,
+        schedule,
+        epochs,
+        options: { ...options, metadata },
+        validation:
+          validation === null
+            ? null
+            : toBatches(validation, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
+      })
+      try {
+        return await run.run()
+      } finally {
+        run.dispose()
+      }
     } finally {
-      run.dispose()
+      schedule?.end()
     }
   }
 
@@ -123,10 +159,11 @@ export class Trainer {
     source: TrainingData,
     options: EvaluateOptions = {},
   ): Promise<Record<string, MetricValue> & { loss: number }> {
+    refuseSecondSource('evaluate', options)
     const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
     const batches = toBatches(source, { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
-    const own = (metrics ?? this.#options.metrics ?? []).map(toMetric)
+    const own = toMetrics('evaluate', metrics ?? this.#options.metrics)
     const stream = new Stream()
     try {
       return (await evaluateBatches(this.model, batches, this.#loss(), own, { signal, stream })) as Record<string, MetricValue> & {
@@ -173,17 +210,28 @@ export class Trainer {
   }
 }
 
-/** Runs one batch through a model whose lazy layers wait for their input's size, so that it has parameters to train. */
-async function materialise(model: nn.Module, source: TrainingData, asked: number | undefined): Promise<void> {
-  if (!model.modules().some((module) => module.isLazy)) return
-  const ready = source instanceof data.DataLoader
-  const batches = toBatches(source, { owner: 'fit', batchSize: asked === undefined || ready ? undefined : 1, usual: 1 })
+/**
+ * Runs one batch through a model whose lazy layers wait for their input's size, so that it has parameters to train. Gives the data back whole:
+ * a stream that can be gone through once must not lose its first batch.
+ */
+async function materialise(model: nn.Module, source: TrainingData, asked: number | undefined): Promise<TrainingData> {
+  if (!model.modules().some((module) => module.isLazy)) return source
+  const { first, whole } = await peek(source)
+  const ready = first instanceof data.DataLoader
+  const batches = toBatches(first, { owner: 'fit', batchSize: asked === undefined || ready ? undefined : 1, usual: 1 })
   const place = batches.state()
   for await (const { inputs } of batches) {
     inference(model.modules(), () => void model.forward(inputs))
     break
   }
   batches.restore(place)
+  return whole
+}
+
+/** Throws for labels beside the inputs, as Keras takes them. */
+function refuseSecondSource(what: string, options: unknown): void {
+  if (options instanceof Tensor || options instanceof data.Dataset || Array.isArray(options) || ArrayBuffer.isView(options))
+    throw new ValueError(`${what}: takes inputs and labels as one argument.\n  ${what}({ inputs: x, labels: y }, { ... })`)
 }
 
 /** What a checkpoint should say of the data it was trained on, for whoever predicts with it. */
@@ -191,14 +239,4 @@ function describe(training: TrainingData): Record<string, unknown> {
   if (!(training instanceof data.Dataset)) return {}
   const { classes, normalisation, scale, inputShape } = training
   return { classes, normalisation, scale, inputShape }
-}
-
-/** Throws for counts that are none. */
-function checkNumbers({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery, checkpointDir, resume }: FitOptions): void {
-  for (const [name, value] of Object.entries({ epochs, batchSize, validationBatchSize, accumulate, checkpointEvery })) {
-    if (typeof value === 'number' && !(Number.isInteger(value) && value >= 1))
-      throw new ValueError(`fit: ${name} is ${value}; it must be a whole number of at least 1.`)
-  }
-  if (resume === true && checkpointDir === undefined)
-    throw new ValueError("fit: resume: true wants checkpointDir; or give the checkpoint's path.")
 }

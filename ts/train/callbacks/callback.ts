@@ -9,6 +9,8 @@ export interface FitContext {
   readonly optimizer: optim.Optimizer
   /** The epochs so far. */
   readonly history: History
+  /** Names of the figures that each epoch's log will have. */
+  readonly figures: readonly string[]
   /** The epoch that is running, from 0, and how many there are to be. */
   readonly epoch: number
   /** How many epochs there are to be. */
@@ -55,6 +57,8 @@ export interface Callback {
   gradientNormsEvery?: number
   /** Asks that a step with a NaN or infinite loss leaves the weights as they were, and that its batch is kept for `findNonFinite`. */
   guardNonFinite?: boolean
+  /** Names of the figures that it adds to each epoch's log, so that others can watch them. */
+  readonly figures?: readonly string[]
   /** Called once, before the first epoch. */
   onFitStart?(context: FitContext): void | Promise<void>
   /** Called before the first batch of an epoch (not again for one that is resumed in its midst). */

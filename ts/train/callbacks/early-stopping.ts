@@ -1,11 +1,12 @@
 import { noGrad, scope, type Tensor, ValueError } from '../../index.js'
-import { run, settle, unscoped } from '../../internal.js'
+import { nearest, run, settle, unscoped } from '../../internal.js'
 import { type EpochLog, modeOf } from '../history.js'
+import { metricName } from '../metrics/index.js'
 import type { Callback, FitContext } from './callback.js'
 
 /** Options of `EarlyStopping`. */
 export interface EarlyStoppingOptions {
-  /** The figure to watch. Default 'valLoss'. */
+  /** The figure to watch; Keras' `val_loss` is `valLoss`. Default 'valLoss'. */
   monitor?: string
   /** Epochs without improvement that are tolerated. Default 5. */
   patience?: number
@@ -35,6 +36,11 @@ export class EarlyStopping implements Callback {
     if (!(others.patience >= 0))
       throw new ValueError(`EarlyStopping: patience is a number of epochs of at least 0, not ${String(others.patience)}.`)
     this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
+  }
+
+  /** Makes sure that there will be such a figure. */
+  onFitStart({ figures }: FitContext): void {
+    this.#options.monitor = figureNamed('EarlyStopping', this.#options.monitor, figures)
   }
 
   /** Looks at the epoch's figure. */
@@ -91,6 +97,25 @@ export class EarlyStopping implements Callback {
     if (Object.keys(weights).length > 0)
       this.#weights = Object.fromEntries(Object.entries(weights).map(([key, value]) => [key, value.clone()]))
   }
+}
+
+/**
+ * The figure that `name` means, in Keras' spelling too: `val_accuracy` is `valAccuracy`, `acc` is `accuracy`.
+ * @throws ValueError naming the nearest, before an epoch was trained for nothing
+ */
+export function figureNamed(owner: string, name: string, figures: readonly string[]): string {
+  if (figures.includes(name)) return name
+  const camel = String(name).replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
+  const [, val = '', bare = ''] = /^(val(?=[A-Z]))?(.+)$/.exec(camel) ?? []
+  const metric = metricName(val === '' ? bare : `${bare[0]?.toLowerCase()}${bare.slice(1)}`)
+  const ours = metric === undefined || val === '' ? metric : `val${metric[0]?.toUpperCase()}${metric.slice(1)}`
+  const found = [camel, ours].find((word) => word !== undefined && figures.includes(word))
+  if (found !== undefined) return found
+  const near = nearest(String(name), figures)
+  throw new ValueError(
+    `${owner}: the epochs will have no figure '${name}'.${near === undefined ? '' : ` Did you mean '${near}'?`}\n` +
+      `  There are ${figures.join(', ')}; ${/^val/.test(camel) && !figures.includes('valLoss') ? 'those of validation want validation: 0.1, or data of its own.' : 'others come from metrics, and from callbacks that name them in `figures`.'}`,
+  )
 }
 
 /** A figure of the epoch by name. @throws ValueError listing what there is */

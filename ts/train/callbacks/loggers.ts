@@ -68,6 +68,10 @@ export class LearningRateLogger implements Callback {
   /** Rates by batch, then by group. */
   readonly rates: number[][] = []
 
+  constructor(options: Record<string, never> = {}) {
+    settle('LearningRateLogger', options, {})
+  }
+
   /** Notes the rates. */
   onBatchEnd(_: FitContext, { lr }: BatchLog): void {
     this.rates.push([...lr])

@@ -2,11 +2,11 @@ import { ValueError } from '../../index.js'
 import { settle } from '../../internal.js'
 import { type EpochLog, modeOf } from '../history.js'
 import type { Callback, FitContext } from './callback.js'
-import { monitored } from './early-stopping.js'
+import { figureNamed, monitored } from './early-stopping.js'
 
 /** Options of `ModelCheckpoint`. */
 export interface ModelCheckpointOptions {
-  /** The figure to watch. Default 'valLoss'. */
+  /** The figure to watch; Keras' `val_loss` is `valLoss`. Default 'valLoss'. */
   monitor?: string
   /** Default by the figure's name. */
   mode?: 'min' | 'max'
@@ -33,6 +33,12 @@ export class ModelCheckpoint implements Callback {
     if (mode !== 'min' && mode !== 'max') throw new ValueError(`ModelCheckpoint: mode is 'min' or 'max', not '${String(mode)}'.`)
     this.#options = { monitor, mode, ...others }
     this.best = this.#options.mode === 'min' ? Infinity : -Infinity
+  }
+
+  /** Makes sure that there will be such a figure. */
+  onFitStart({ figures }: FitContext): void {
+    const { bestOnly, monitor } = this.#options
+    if (bestOnly) this.#options.monitor = figureNamed('ModelCheckpoint', monitor, figures)
   }
 
   /** Saves where the figure asks for it. */

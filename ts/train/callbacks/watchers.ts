@@ -56,6 +56,7 @@ export class GradientNorms implements Callback {
  * logs the gap.
  */
 export class OverfittingGap implements Callback {
+  readonly figures: readonly string[] = ['overfittingGap']
   readonly #limit: number
   /** The remark, when it was made. */
   warning: string | null = null
@@ -83,6 +84,10 @@ export class OverfittingGap implements Callback {
  */
 export class StopOnNaN implements Callback {
   readonly guardNonFinite = true
+
+  constructor(options: Record<string, never> = {}) {
+    settle('StopOnNaN', options, {})
+  }
 
   /** Looks at the loss; where it is not finite, finds the layer and op, and throws. */
   async onBatchEnd(context: FitContext, batch: BatchLog): Promise<void> {

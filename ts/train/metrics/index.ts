@@ -3,7 +3,7 @@ import { settle } from '../../internal.js'
 import { Accuracy, TopK } from './accuracy.js'
 import { type Average, ConfusionMatrix, F1, Precision, Recall } from './confusion.js'
 import { Mean } from './mean.js'
-import type { Metric } from './metric.js'
+import { Metric } from './metric.js'
 import { MeanAbsoluteError, MeanSquaredError } from './regression.js'
 import { RocAuc } from './roc-auc.js'
 
@@ -59,14 +59,34 @@ const byName: Record<string, () => Metric> = {
   topKCategoricalAccuracy: () => topK(5),
 }
 
-/** A metric by its name ('accuracy', 'top5', 'f1' ...), or the given one. */
-export function toMetric(metric: string | Metric | (() => Metric)): Metric {
-  if (typeof metric === 'function') return metric()
-  if (typeof metric !== 'string') return metric
+function maker(metric: string): (() => Metric) | undefined {
   const name = metric.replace(/[_-](\w)/g, (_, letter: string) => letter.toUpperCase())
   const top = /^top([1-9]\d*)$/.exec(name)
-  if (top !== null) return topK(Number(top[1]))
-  const make = Object.hasOwn(byName, name) ? byName[name] : undefined
+  if (top !== null) return () => topK(Number(top[1]))
+  return Object.hasOwn(byName, name) ? byName[name] : undefined
+}
+
+/** What a metric's figure is called in logs, by any of the metric's names; undefined for what names none. */
+export const metricName = (metric: string): string | undefined => maker(metric)?.().name
+
+/** A list of metrics by name or made. @throws ValueError for what is no list, on behalf of `owner` */
+export function toMetrics(owner: string, list: unknown): Metric[] {
+  if (list === undefined || list === null) return []
+  if (Array.isArray(list)) return list.map(toMetric)
+  const one = typeof list === 'string' ? `'${list}'` : 'it'
+  throw new ValueError(`${owner}: metrics is a list, got ${typeof list === 'string' ? one : typeof list}.\n  Put ${one} in brackets: metrics: [${typeof list === 'string' ? one : '...'}].`)
+}
+
+/** A metric by its name ('accuracy', 'top5', 'f1' ...), or the given one. */
+export function toMetric(metric: string | Metric | (() => Metric)): Metric {
+  if (metric instanceof Metric) return metric
+  if (typeof metric === 'function') {
+    if ((metric as Function).prototype instanceof Metric)
+      throw new ValueError(`metrics: ${metric.name} is a class, not a metric made of it.\n  Make one: new metrics.${metric.name}().`)
+    return toMetric(metric())
+  }
+  if (typeof metric !== 'string') throw new ValueError(`metrics: one is ${metric === null ? 'null' : `of the type ${typeof metric}`}; a name or a Metric is wanted.`)
+  const make = maker(metric)
   if (make === undefined)
     throw new ValueError(
       `metrics: no metric is named '${metric}'.\n` +

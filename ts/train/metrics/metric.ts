@@ -1,5 +1,5 @@
 import { type Tensor, ValueError, zerosLike } from '../../index.js'
-import { run, unscoped } from '../../internal.js'
+import { checkOptions, run, unscoped } from '../../internal.js'
 
 /** What a model is trained for; the loss says it, and metrics and predictions follow. */
 export interface Task {
@@ -20,6 +20,11 @@ export abstract class Metric {
   /** Its name in logs and histories. */
   abstract readonly name: string
   #sums: Record<string, Tensor> = {}
+
+  /** Of itself it has no options: what a metric without a constructor of its own is given would change nothing. */
+  constructor(options?: Record<string, never>) {
+    checkOptions(new.target.name, options, {})
+  }
 
   /** Takes in a batch's raw outputs and labels. */
   abstract update(output: Tensor, labels: Tensor, task: Task): void

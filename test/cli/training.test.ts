@@ -1,0 +1,25 @@
+// What `ferrograd train` runs, in this process.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { runTraining } from '../../ts/cli/training.js'
+import { data } from '../../ts/index.js'
+
+const folder = await mkdtemp(join(tmpdir(), 'ferrograd-training-'))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+it('--validation 0 trains on all images, without validation', async () => {
+  const digits = await data.digits()
+  const small = (part: data.Dataset): data.Dataset => part.subset(Array.from({ length: 60 }, (_, i) => i))
+  const images = { name: 'digits', train: small(digits.train), test: small(digits.test) }
+  const run = async (validation: number): Promise<Record<string, unknown>> => {
+    const out = join(folder, String(validation))
+    const options = { model: 'mlp', data: 'digits', epochs: 1, batchSize: 30, lr: 0.01, optimizer: 'adam', validation, augment: false, size: 32, seed: 0 }
+    const { history } = await runTraining({ images, options, out, signal: new AbortController().signal })
+    expect(await readFile(join(out, 'report.svg'), 'utf8')).toContain('Accuracy by epoch')
+    return history.last as Record<string, unknown>
+  }
+  expect(await run(0)).not.toHaveProperty('valLoss')
+  expect(await run(0.1)).toHaveProperty('valLoss')
+})
