@@ -1,8 +1,9 @@
 //! Matrix products with PyTorch's rules for vectors and batches.
+use crate::gemm::bf16::{self as pairs, NR, Pair, PairGemm, pair_scratch_len};
 use crate::gemm::{Gemm, Inline, Mat, Plain, Tiles, plain_scratch_len, scratch_len, widen_strided};
 use crate::gemm::{Number, narrow};
 use ferrograd_simd::isa;
-use ferrograd_tensor::{Cx, DType, Element, Error, MAX_RANK, Meta, PackKey, Result, SyncPtr, View, ViewMut, promote};
+use ferrograd_tensor::{Cx, DType, Element, Error, MAX_RANK, Meta, PackKey, Result, SyncPtr, View, ViewMut, bf16, promote};
 
 /// A stack of products: `count` matrices [m, k] times [k, n], with the strides of the stack's dimensions.
 pub(crate) struct Stack {
@@ -78,6 +79,10 @@ impl Stack {
     fn scratch_len(&self) -> usize {
         scratch_len(self.m, self.n, self.k, self.a, self.b).next_multiple_of(16)
     }
+    /// And of one in bf16.
+    fn pair_scratch_len(&self) -> usize {
+        pair_scratch_len(self.m, self.n, self.k).next_multiple_of(16)
+    }
     /// Products done side by side, each with scratch of its own: all of them in order where each is large enough to share out itself.
     fn slots(&self) -> usize {
         if self.m * self.n * self.k >= 1 << 22 { 1 } else { self.count().clamp(1, 16) }
@@ -98,13 +103,19 @@ pub(crate) fn stack_scratch(a: &Meta, b: &Meta, dtype: DType) -> usize {
     for metas in [(*a, *b), (packed(a), packed(b))] {
         let s = Stack::new(&metas.0, &metas.1);
         let bytes = match dtype {
+            DType::BF16 if pairs::available() => 4 * s.slots() * s.pair_scratch_len(),
             DType::F32 | DType::BF16 | DType::F16 => 4 * s.slots() * s.scratch_len(),
             other => other.size() * s.slots() * plain_scratch_len(s.n, s.k).next_multiple_of(16),
         };
         let wide = 4 * (a.numel() + 16 + b.numel() + 16 + s.count() * s.m * s.n + 16);
-        most = most.max(bytes + if dtype.size() == 2 { wide } else { 0 } + 256);
+        most = most.max(bytes + if widened(dtype) { wide } else { 0 } + 256);
     }
     most
+}
+
+/// True for the half types that are computed in float32.
+fn widened(dtype: DType) -> bool {
+    dtype == DType::F16 || dtype == DType::BF16 && !pairs::available()
 }
 
 fn packed(x: &Meta) -> Meta {
@@ -127,6 +138,7 @@ pub(crate) fn products(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, rel
             let bias = bias.map_or(std::ptr::null(), |v| v.ptr::<f32>());
             float(cx, (a.meta(), a.ptr()), (b.meta(), b.ptr()), bias, relu, y.slice_mut::<f32>())
         }
+        DType::BF16 if pairs::available() => half(cx, a, b, bias, relu, y),
         DType::BF16 | DType::F16 => wide(cx, a, b, bias, relu, y)?,
         DType::F64 => plain::<f64>(cx, a, b, bias, relu, y),
         DType::I64 => plain::<i64>(cx, a, b, bias, relu, y),
@@ -176,6 +188,44 @@ fn float(cx: &mut Cx, a: (&Meta, *const f32), b: (&Meta, *const f32), bias: *con
     });
 }
 
+/// bf16 as it is, where the CPU multiplies it.
+fn half(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, relu: bool, y: &mut ViewMut) {
+    let s = Stack::new(a.meta(), b.meta());
+    let (a, b) = (SyncPtr(a.ptr::<bf16>().cast_mut()), SyncPtr(b.ptr::<bf16>().cast_mut()));
+    let bias = SyncPtr(bias.map_or(std::ptr::null_mut(), |v| v.ptr::<bf16>().cast_mut()));
+    let c = SyncPtr(y.slice_mut::<bf16>().as_mut_ptr());
+    let product = |i: usize| {
+        let (at, bt) = s.at(i);
+        // SAFETY: starts of matrices inside the operands.
+        unsafe {
+            PairGemm {
+                m: s.m,
+                n: s.n,
+                k: s.k,
+                a: Mat { ptr: a.get().offset(at), rs: s.a.0, cs: s.a.1 },
+                b: Mat { ptr: b.get().offset(bt), rs: s.b.0, cs: s.b.1 },
+                c: SyncPtr(c.get().add(i * s.m * s.n)),
+                ldc: s.n,
+                bias,
+                relu,
+                packed_b: None,
+            }
+        }
+    };
+    // As in `float`.
+    let mut packed_b = None;
+    if s.count() == 1 && s.k > 0 {
+        let one = product(0);
+        let key = PackKey { order: "matmul bf16", sizes: [s.k as isize, s.n as isize, s.b.0, s.b.1, NR as isize, 0] };
+        packed_b = cx.kept(one.b.ptr.cast::<Pair>(), &key, one.packed_len(), |to| one.pack_b(cx.pool(), to));
+    }
+    in_slots::<Pair>(cx, &s, s.pair_scratch_len(), |i, pool, scratch| {
+        // SAFETY: operands and output as the shape rule gave them; each product has its own scratch and output; the caller has seen the
+        // instruction.
+        unsafe { PairGemm { packed_b, ..product(i) }.run(pool, scratch) }
+    });
+}
+
 fn plain<T: Number>(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, relu: bool, y: &mut ViewMut) {
     let s = Stack::new(a.meta(), b.meta());
     let each = plain_scratch_len(s.n, s.k).next_multiple_of(16);
@@ -219,7 +269,7 @@ fn in_slots<T: Element>(cx: &mut Cx, s: &Stack, each: usize, product: impl Fn(us
     });
 }
 
-/// The half types: widened, multiplied in float32, rounded once.
+/// A half type without instructions of its own: widened, multiplied in float32, rounded once.
 fn wide(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, relu: bool, y: &mut ViewMut) -> Result {
     let (am, bm) = (Meta::new(DType::F32, a.dims())?, Meta::new(DType::F32, b.dims())?);
     let (wa, mut cx) = cx.split_scratch::<f32>(a.numel());
@@ -243,7 +293,7 @@ mod tests {
     use super::*;
     use crate::gemm::shuffled::{on_threads, same_bits};
     use crate::testing::{assert_close, each_isa, noise};
-    use ferrograd_tensor::{Layout, Shape, bf16, f16, rules};
+    use ferrograd_tensor::{Layout, Shape, f16, rules};
 
     fn floats(seed: u64, len: usize) -> Vec<f32> {
         noise(seed, len).into_iter().map(|v| v as f32).collect()

@@ -96,6 +96,15 @@ pub fn isa() -> Isa {
     choice().isa
 }
 
+/// True where the path in force is AVX-512 and the CPU has its bf16 instructions too (AVX512-BF16), which not all do.
+#[inline]
+pub fn has_bf16_dot() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Why the path differs from the one that `FERROGRAD_ISA` asked for, if it does.
 pub fn isa_note() -> Option<&'static str> {
     choice().note.as_deref()

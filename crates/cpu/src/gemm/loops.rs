@@ -271,7 +271,7 @@ impl Gemm {
 }
 
 /// Tiles and panels of a task: at least `TASK_MACS` of work each and about `TASKS` of them, as square as can be.
-fn block(m_tiles: usize, panels: usize, tile_macs: usize) -> (usize, usize) {
+pub(super) fn block(m_tiles: usize, panels: usize, tile_macs: usize) -> (usize, usize) {
     let want = (m_tiles * panels * tile_macs / TASK_MACS).clamp(1, TASKS);
     let (mut mt, mut np) = (m_tiles.min(16), panels.min(16));
     while m_tiles.div_ceil(mt) * panels.div_ceil(np) < want && mt * np > 1 {
@@ -285,12 +285,12 @@ fn block(m_tiles: usize, panels: usize, tile_macs: usize) -> (usize, usize) {
     (mt, np)
 }
 
-fn pool_of(pool: &dyn Parallel, parts: usize) -> &dyn Parallel {
+pub(super) fn pool_of(pool: &dyn Parallel, parts: usize) -> &dyn Parallel {
     // Parts are tasks already; a pool need not take tasks from tasks.
     if parts > 1 { &Inline } else { pool }
 }
 
-fn each(pool: &dyn Parallel, count: usize, task: impl Fn(usize) + Sync) {
+pub(super) fn each(pool: &dyn Parallel, count: usize, task: impl Fn(usize) + Sync) {
     match count {
         0 => {}
         1 => task(0),

@@ -1,6 +1,7 @@
 //! Matrix products. float32 goes through register tiles ([`micro`]), the half types are converted to float32 and back ([`half`]),
-//! products of a few rows have kernels of their own ([`thin`]);
+//! bf16 only where the CPU has no instruction for it ([`bf16`]); products of a few rows have kernels of their own ([`thin`]);
 //! float64 and integers take the plain code of [`plain`], which is also the reference.
+pub(crate) mod bf16;
 mod half;
 mod loops;
 mod micro;

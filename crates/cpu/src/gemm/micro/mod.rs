@@ -119,7 +119,7 @@ macro_rules! unrolled {
     ($i:ident in 0..$n:ident $body:block) => { unrolled!(@ $i $n $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13) };
     (@ $i:ident $n:ident $body:block $($at:literal)*) => { $(if $at < $n { let $i: usize = $at; $body })* };
 }
-use unrolled;
+pub(super) use unrolled;
 
 /// The tile kernels over the vector operations `V, Mask, W, mask, load, store, splat, fma, add, zero, relu` in scope.
 /// The whole loop stands inside a function with the path's features, else the intrinsics would not be inlined.

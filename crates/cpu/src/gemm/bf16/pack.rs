@@ -1,0 +1,145 @@
+//! Copies of a matrix in pairs: `[pair of k][width]`, which is how the tile kernels read it.
+use super::Pair;
+use ferrograd_tensor::bf16;
+
+/// `dst[p * ld + j]` = the elements `2 p` and `2 p + 1` of line `j`, at `src + k * k_stride + j * stride`, for `j < width` and all k below
+/// `len`; the partner of an odd last one is zero.
+#[derive(Clone, Copy)]
+pub(super) struct Strip {
+    pub src: *const bf16,
+    pub len: usize,
+    pub width: usize,
+    pub k_stride: isize,
+    pub stride: isize,
+    pub dst: *mut Pair,
+    pub ld: usize,
+}
+
+impl Strip {
+    /// # Safety
+    /// Every address named is valid, and nobody else touches `dst`.
+    pub unsafe fn pack(self) {
+        // SAFETY: the caller's promise; `available` has seen the features.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if super::available() {
+                if self.stride == 1 && self.width > 1 {
+                    return avx512::interleave(self);
+                }
+                if self.k_stride == 1 {
+                    return self.each(avx512::transpose(self));
+                }
+            }
+            self.each(0);
+        }
+    }
+
+    /// The pairs from `first` on, one by one.
+    // SAFETY: as for `pack`.
+    unsafe fn each(&self, first: usize) {
+        for p in first..self.len.div_ceil(2) {
+            for j in 0..self.width {
+                // SAFETY: as for `pack`.
+                unsafe {
+                    let at = self.src.offset(2 * p as isize * self.k_stride + j as isize * self.stride);
+                    let high = if 2 * p + 1 < self.len { (*at.offset(self.k_stride)).to_bits() } else { 0 };
+                    *self.dst.add(p * self.ld + j) = (u32::from((*at).to_bits()) | u32::from(high) << 16) as Pair;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::{Pair, Strip};
+    use core::arch::x86_64::*;
+    use ferrograd_tensor::bf16;
+
+    /// Rows of k that are asked for before they are woven.
+    const AHEAD: isize = 24;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn spread(p: *const bf16, mask: __mmask16) -> __m512i {
+        // SAFETY: masked lanes do not fault; the others are the caller's promise.
+        _mm512_cvtepu16_epi32(unsafe { _mm256_maskz_loadu_epi16(mask, p.cast()) })
+    }
+
+    /// Lines are neighbours: rows of k, two woven into one.
+    // SAFETY: as for `pack`, `stride` being 1.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub unsafe fn interleave(s: Strip) {
+        // SAFETY: the caller's promise; masked lanes are not touched.
+        unsafe {
+            for p in 0..s.len.div_ceil(2) {
+                let low = s.src.offset(2 * p as isize * s.k_stride);
+                // Rows are pages apart, where no hardware looks ahead. A prefetch never faults.
+                for row in 0..2 {
+                    _mm_prefetch::<_MM_HINT_T0>(low.wrapping_offset((AHEAD + row) * s.k_stride).cast());
+                }
+                let whole = 2 * p + 1 < s.len;
+                let dst = s.dst.add(p * s.ld);
+                for j in (0..s.width).step_by(16) {
+                    let mask = mask(s.width - j);
+                    let mut pair = spread(low.add(j), mask);
+                    if whole {
+                        let high = spread(low.offset(s.k_stride).add(j), mask);
+                        pair = _mm512_or_si512(pair, _mm512_slli_epi32::<16>(high));
+                    }
+                    _mm512_mask_storeu_epi32(dst.add(j), mask, pair);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn mask(left: usize) -> __mmask16 {
+        if left >= 16 { !0 } else { (1u16 << left) - 1 }
+    }
+
+    /// Lines run along k: blocks of sixteen of them by four pairs are turned in registers. Gives the pairs done, all but the last three at most.
+    // SAFETY: as for `pack`, `k_stride` being 1.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub unsafe fn transpose(s: Strip) -> usize {
+        let done = s.len / 8 * 4;
+        // A whole cache line of each line at a time: lines a power of two apart push each other out of L1.
+        for first in (0..done).step_by(16) {
+            for j in (0..s.width).step_by(16) {
+                for p in (first..done.min(first + 16)).step_by(4) {
+                    // SAFETY: eight k of lines below `width`; `block` stores no others.
+                    unsafe {
+                        block(s.src.offset(2 * p as isize + j as isize * s.stride), s.stride, s.dst.add(p * s.ld + j), s.ld, s.width - j)
+                    };
+                }
+            }
+        }
+        done
+    }
+
+    // SAFETY: four pairs of `left` lines (sixteen at most) are readable and their places writable.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn block(src: *const bf16, stride: isize, dst: *mut Pair, ld: usize, left: usize) {
+        let last = left.min(16) - 1;
+        // SAFETY: beyond the last line, the last line is read again, and not stored.
+        unsafe {
+            let line = |j: usize| _mm_loadu_si128(src.offset(j.min(last) as isize * stride).cast());
+            // Lines j, j + 4, j + 8 and j + 12 share a register.
+            let four = |j: usize| {
+                let x = _mm512_castsi128_si512(line(j));
+                let x = _mm512_inserti32x4::<1>(x, line(j + 4));
+                let x = _mm512_inserti32x4::<2>(x, line(j + 8));
+                _mm512_inserti32x4::<3>(x, line(j + 12))
+            };
+            let (a, b, c, d) = (four(0), four(1), four(2), four(3));
+            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+            let (ef, gh) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+            let mask = mask(left);
+            _mm512_mask_storeu_epi32(dst, mask, _mm512_unpacklo_epi64(ab, cd));
+            _mm512_mask_storeu_epi32(dst.add(ld), mask, _mm512_unpackhi_epi64(ab, cd));
+            _mm512_mask_storeu_epi32(dst.add(2 * ld), mask, _mm512_unpacklo_epi64(ef, gh));
+            _mm512_mask_storeu_epi32(dst.add(3 * ld), mask, _mm512_unpackhi_epi64(ef, gh));
+        }
+    }
+}
