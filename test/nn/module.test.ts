@@ -57,6 +57,47 @@ describe('state', () => {
     expect(model.parameters()).toHaveLength(1)
   })
 
+  it('modules that hold their parent are found, switched, printed and saved', () => {
+    class Child extends nn.Module {
+      layer = new nn.Linear(1, 1, { bias: false })
+      constructor(readonly parent: nn.Module) {
+        super()
+      }
+      forward(x: Tensor): Tensor {
+        return this.layer.forward(x)
+      }
+    }
+    class Parent extends nn.Module {
+      a = new Child(this)
+      b = new Child(this)
+      forward(x: Tensor): Tensor {
+        return this.b.forward(this.a.forward(x))
+      }
+    }
+    const model = new Parent()
+    expect(model.namedModules().map(([name]) => name)).toEqual(['', 'a', 'a.layer', 'b', 'b.layer'])
+    expect(model.parameters()).toHaveLength(2)
+    expect(Object.keys(model.stateDict())).toEqual(['a.layer.weight', 'b.layer.weight'])
+    expect(model.loadStateDict({ 'a.layer.weight': ones([1, 1]), 'b.layer.weight': ones([1, 1]) })).toEqual({ missing: [], unexpected: [] })
+    model.eval()
+    expect(model.modules().some((module) => module.training)).toBe(false)
+    expect(model.train().modules().every((module) => module.training)).toBe(true)
+    expect(model.forward(ones([1, 1])).itemSync()).toBe(1)
+    expect(String(model)).toMatchInlineSnapshot(`
+      "Parent(
+        (a): Child(
+          (parent): Parent(...)
+          (layer): Linear(1, 1, bias=false)
+        )
+        (b): Child(
+          (parent): Parent(...)
+          (layer): Linear(1, 1, bias=false)
+        )
+      )"
+    `)
+    expect(String(nn.summary(model, [1, 1]))).toContain('a.layer')
+  })
+
   it('refuses a bare tensor, naming the field', () => {
     class Bare extends nn.Module {
       scale = [ones([2])]
@@ -132,6 +173,35 @@ describe('modes, freezing, conversion', () => {
     expect(model.modules().every((m) => !m.training)).toBe(true)
     model.train()
     expect(model.modules().every((m) => m.training)).toBe(true)
+  })
+
+  /** Keeps its normalisation in evaluation mode. */
+  class Kept extends nn.Module {
+    norm = new nn.BatchNorm1d(2)
+    drop = new nn.Dropout(0.5)
+    calls: boolean[] = []
+
+    override train(mode = true): this {
+      this.calls.push(mode)
+      super.train(mode)
+      this.norm.train(false)
+      return this
+    }
+
+    forward(x: Tensor): Tensor {
+      return this.drop.forward(this.norm.forward(x))
+    }
+  }
+
+  it("train asks each child's own train, which may keep a layer in evaluation mode", () => {
+    const kept = new Kept()
+    const model = new nn.Sequential(new nn.Sequential(kept), new nn.Dropout(0.5))
+    model.train()
+    expect(kept.calls).toEqual([true])
+    expect([model.training, kept.training, kept.norm.training, kept.drop.training]).toEqual([true, true, false, true])
+    model.eval()
+    expect(kept.calls).toEqual([true, false])
+    expect(model.modules().some((module) => module.training)).toBe(false)
   })
 
   it('freezing keeps gradients away', () => {

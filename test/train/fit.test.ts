@@ -18,6 +18,42 @@ describe('fit', () => {
     expect(result.loss).toBeLessThan(0.5)
   })
 
+  test("asks the model's own train for the mode, and gives each module its mode back", async () => {
+    class Kept extends nn.Module {
+      norm = new nn.BatchNorm1d(4)
+      moving = new nn.BatchNorm1d(4)
+      head = new nn.Linear(4, 3)
+
+      override train(mode = true): this {
+        super.train(mode)
+        this.norm.eval()
+        return this
+      }
+
+      forward(x: Tensor): Tensor {
+        return this.head.forward(this.moving.forward(this.norm.forward(x)))
+      }
+    }
+    const batches = (norm: nn.BatchNorm1d): Promise<number> => norm.numBatchesTracked!.item()
+    for (const compile of [true, false]) {
+      const kept = new Kept()
+      const model = new nn.Sequential(kept)
+      const trainer = new Trainer(model, { loss: 'crossEntropy' })
+      kept.moving.eval()
+      const modes = (): boolean[] => model.modules().map((module) => module.training)
+      const before = modes()
+      await trainer.fit(clusters(32), { epochs: 2, batchSize: 16, validation: 0.5, compile, ...quiet })
+      expect(modes()).toEqual(before)
+      // eval() before fit keeps nothing, as before a loop of PyTorch's that calls model.train(); overriding train does.
+      expect([await batches(kept.norm), await batches(kept.moving)]).toEqual([0, 2])
+      expect([...await kept.norm.runningMean!.data()]).toEqual([0, 0, 0, 0])
+      await trainer.evaluate(clusters(16))
+      await trainer.predict(floats(clusters(16).inputs))
+      expect(modes()).toEqual(before)
+      expect(await batches(kept.moving)).toBe(2)
+    }
+  })
+
   test("the epoch's loss is the mean over samples, as a loop by hand gives it", async () => {
     const model = classifier()
     const { inputs, labels } = clusters(50)

@@ -10,7 +10,7 @@ import { type LoadOptions, loadModule, saveModule } from './files.js'
 import { loadStateDict, type LoadResult, type StateDict, stateDict } from './state.js'
 import { convert } from './convert.js'
 import { modulePath } from './path.js'
-import { distinctSlots, namedModules } from './walk.js'
+import { children, distinctSlots, namedModules } from './walk.js'
 
 /** Runs after a layer: `output` is replaced by what the hook returns, unless that is undefined. */
 export type ForwardHook = (module: Module, inputs: unknown[], output: any) => unknown
@@ -21,6 +21,9 @@ interface Hooks { before: Set<ForwardPreHook>; after: Set<ForwardHook> }
 
 const wrapped = new WeakSet<object>()
 let readHooks: (module: Module) => Hooks | null
+/** Modules whose `train` or `toString` is under way. */
+const switching = new Set<Module>()
+const printing = new Set<Module>()
 
 /**
  * A layer or a model: fields that hold parameters, buffers and further modules, and a `forward` that computes with them.
@@ -135,18 +138,39 @@ export abstract class Module {
     return loadModule(this, path, options)
   }
 
-  /** Training mode for this module and all below it. */
+  /**
+   * Training mode for this module, and `train(mode)` of each that it holds. `fit` calls it on the model and gives every module its mode back
+   * afterwards, so that `eval()` before `fit` keeps nothing in evaluation mode. What shall stay there overrides `train`, as in PyTorch:
+   *
+   * ```js
+   * class FineTuned extends models.ResNet {
+   *   train(mode = true) {
+   *     super.train(mode)
+   *     for (const module of this.modules()) if (module instanceof nn.BatchNorm2d) module.eval()   // running statistics stay
+   *     return this
+   *   }
+   * }
+   * ```
+   */
   train(mode: boolean = true): this {
-    for (const module of this.modules()) module.training = mode
+    // A module that holds its parent leads back up to one that is on its way already.
+    if (switching.has(this)) return this
+    switching.add(this)
+    try {
+      this.training = mode
+      for (const [, child] of children(this)) child.train(mode)
+    } finally {
+      switching.delete(this)
+    }
     return this
   }
 
-  /** Evaluation mode: no dropout, running statistics instead of the batch's. */
+  /** Evaluation mode, by `train(false)`: no dropout, running statistics instead of the batch's. */
   eval(): this {
     return this.train(false)
   }
 
-  /** Freezes (`false`) or unfreezes every parameter. */
+  /** Freezes (`false`) or unfreezes every parameter. Running statistics are no parameters: see `train` for what keeps them. */
   requiresGrad_(flag: boolean = true): this {
     for (const parameter of this.parameters()) parameter.requiresGrad = flag
     return this
@@ -198,24 +222,21 @@ export abstract class Module {
 
   /** The tree of layers, as PyTorch prints it. */
   toString(): string {
-    const children = directChildren(this)
     const head = this.constructor.name
-    if (children.length === 0) return `${head}(${this.extraRepr()})`
-    const lines = children.map(([name, child]) => `  (${name}): ${child.toString().replaceAll('\n', '\n  ')}`)
-    return `${head}(${this.extraRepr()}\n${lines.join('\n')}\n)`
+    // A module that holds its parent leads back up to one that is being printed.
+    if (printing.has(this)) return `${head}(...)`
+    printing.add(this)
+    try {
+      const lines = children(this).map(([name, child]) => `  (${name}): ${child.toString().replaceAll('\n', '\n  ')}`)
+      return lines.length === 0 ? `${head}(${this.extraRepr()})` : `${head}(${this.extraRepr()}\n${lines.join('\n')}\n)`
+    } finally {
+      printing.delete(this)
+    }
   }
-
 }
 
 // `console.log(model)` prints the tree; a symbol for Node alone, so that it stands outside the class's types.
 Object.defineProperty(Module.prototype, inspect.custom, { value(this: Module): string { return this.toString() } })
-
-/** The modules that no other module below `module` holds: its children, with their paths. */
-export function directChildren(module: Module): [string, Module][] {
-  const all = namedModules(module).slice(1)
-  const held = new Set(all.flatMap(([, child]) => namedModules(child).slice(1).map(([, below]) => below)))
-  return all.filter(([, child]) => !held.has(child))
-}
 
 /** Puts the bookkeeping around each `forward` on the prototype chain, once a class. */
 function wrapForward(start: object): void {

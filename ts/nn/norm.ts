@@ -84,7 +84,9 @@ abstract class BatchNorm extends Module {
 /**
  * Normalises each channel over batch, height and width: [N, H, W, C] -> the same. In training by the batch, whose statistics move the
  * running ones
- * (their variance unbiased); in evaluation by the running ones. Ioffe & Szegedy, 2015. PyTorch: `nn.BatchNorm2d`.
+ * (their variance unbiased); in evaluation by the running ones. `requiresGrad_(false)` freezes factors and summands alone, and `fit` undoes
+ * `eval()`: to freeze the statistics too (Keras: `trainable = false`) override `train`, see `Module.train`.
+ * Ioffe & Szegedy, 2015. PyTorch: `nn.BatchNorm2d`.
  */
 export class BatchNorm2d extends BatchNorm {
   protected get ranks(): readonly number[] {

@@ -18,6 +18,8 @@ export interface Slot {
 interface Visitor {
   module?(module: Module, path: string): void
   slot?(slot: Slot): void
+  /** False to stop at the modules that the root itself holds. */
+  readonly deep?: boolean
 }
 
 type Holder = { get(): unknown; set(value: unknown): void }
@@ -35,7 +37,7 @@ export function walk(root: Module, visitor: Visitor): void {
 
   const enter = (module: Module, path: string): void => {
     visitor.module?.(module, path)
-    if (entered.has(module)) return
+    if (entered.has(module) || (visitor.deep === false && module !== root)) return
     entered.add(module)
     for (const key of Object.keys(module)) {
       const fields = module as unknown as Record<string, unknown>
@@ -119,5 +121,12 @@ export function aliasPaths(root: Module): Map<string, string> {
 export function namedModules(root: Module): [string, Module][] {
   const found = new Map<Module, string>()
   walk(root, { module: (module, path) => { if (!found.has(module)) found.set(module, path) } })
+  return [...found].map(([module, path]) => [path, module])
+}
+
+/** The modules that `root` holds itself, not through another one, each once; where one holds the root, that too. */
+export function children(root: Module): [string, Module][] {
+  const found = new Map<Module, string>()
+  walk(root, { deep: false, module: (module, path) => { if (path !== '' && !found.has(module)) found.set(module, path) } })
   return [...found].map(([module, path]) => [path, module])
 }

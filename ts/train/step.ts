@@ -1,5 +1,5 @@
 // One training step: forward, loss, backward and, when the group of accumulated batches is full, the optimizer.
-import { compile, type Generator, type nn, noGrad, type optim, scope, ShapeError, stack, type Tensor } from '../index.js'
+import { compile, type Generator, nn, noGrad, type optim, scope, ShapeError, stack, type Tensor } from '../index.js'
 import { run, withGenerator } from '../internal.js'
 import { logitsOf, type ResolvedLoss } from './loss.js'
 import type { Inputs } from './source.js'
@@ -122,11 +122,17 @@ export class TrainStep {
   }
 }
 
-/** Runs `body` with all modules in training (or evaluation) mode, and gives each its own mode back. */
+/**
+ * Runs `body` in training (or evaluation) mode as the model's own `train` sets it, and gives each module its mode back. `modules` are those of
+ * `model.modules()`, the model first.
+ */
 export function inMode<T>(modules: readonly nn.Module[], training: boolean, body: () => T): T {
   const before = modules.map((module) => module.training)
-  for (const module of modules) module.training = training
   try {
+    // A module with a `train` of its own has its say: it may keep its normalisations in evaluation mode. Where none has one, setting the flags
+    // is the same, without a walk through the model each step.
+    if (modules.every((module) => module.train === nn.Module.prototype.train)) for (const module of modules) module.training = training
+    else modules[0]?.train(training)
     return body()
   } finally {
     modules.forEach((module, i) => {
@@ -135,7 +141,7 @@ export function inMode<T>(modules: readonly nn.Module[], training: boolean, body
   }
 }
 
-/** Runs `body` without gradients, with every module in evaluation mode; what it makes dies at its end, but for what it returns. */
+/** Runs `body` without gradients, in evaluation mode; what it makes dies at its end, but for what it returns. */
 export function inference<T>(modules: readonly nn.Module[], body: () => T): T {
   return inMode(modules, false, () => noGrad(() => scope(body)))
 }
