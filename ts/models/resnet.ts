@@ -192,6 +192,7 @@ export class ResNet extends Module {
     options: ResNetOptions = {},
   ) {
     super()
+    if (!Object.hasOwn(depths, depth)) throw wrong('ResNet', 'depth', '18, 20, 34, 50 or 56', depth)
     const { block, stages, made } = depths[depth]
     const name = `resnet${depth}`
     const config: Config = settle(name, options, defaults[made])
