@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { tensor, zeros } from '../../ts/index.js'
+import { describe, expect, test } from 'vitest'
+import { tensor, ValueError, zeros } from '../../ts/index.js'
 import * as ops from '../../ts/ops/arithmetic.js'
 import { checkBinary, checkScalar, INTEGERS } from './cases.js'
 import { numbers } from '../check.js'
@@ -106,4 +106,51 @@ test('by 0: integers give 0 where their op stays among integers, floats what IEE
   const [a, b] = [tensor([5, 0]), tensor([0, 0])]
   expect(await a.floorDivide(b).tolist()).toEqual([Infinity, NaN])
   expect(await a.remainder(b).tolist()).toEqual([NaN, NaN])
+})
+
+describe('a number beside integers', () => {
+  const x = tensor([5, 7], { dtype: 'int32' })
+  const bytes = tensor([5, 250], { dtype: 'uint8' })
+
+  test.each<[string, () => unknown]>([
+    ['add', () => x.add(3e9)], ['sub', () => x.sub(-3e9)], ['mul', () => x.mul(2 ** 31)], ['maximum', () => bytes.maximum(300)],
+    ['minimum', () => bytes.minimum(-1)], ['remainder', () => bytes.remainder(256)], ['rsub', () => x.rsub(3e9)], ['rpow', () => bytes.rpow(-1)],
+    ['pow', () => bytes.pow(300)], ['floorDivide', () => bytes.floorDivide(300)], ['where', () => tensor([true, false]).where(300, bytes)],
+    ['where', () => bytes.maskedFill(tensor([true, false]), -1)], ['add', () => tensor([1n]).add(2 ** 63)],
+  ])('that their dtype does not hold is refused: %s', (op, call) => {
+    expect(call).toThrow(ValueError)
+    expect(call).toThrow(new RegExp(`^${op}: .* does not fit u?int`))
+  })
+
+  test('says what holds it', () => {
+    expect(() => x.add(3e9)).toThrowErrorMatchingInlineSnapshot(`
+      [ValueError: add: 3000000000 does not fit int32, which holds -2147483648 to 2147483647.
+        Convert the tensor first, x.to('int64'), or give another number.]
+    `)
+    expect(() => x.add(1e30)).toThrow(/x\.to\('float32'\)/)
+  })
+
+  test('at the ends of their range computes; a fraction makes float32', async () => {
+    expect(await x.add(2 ** 31 - 8).tolist()).toEqual([2147483645, 2147483647])
+    expect(await x.sub(7).add(-(2 ** 31) + 2).tolist()).toEqual([-2147483648, -2147483646])
+    expect(await bytes.minimum(255).tolist()).toEqual([5, 250])
+    expect(await tensor([1n]).add(3e9).data()).toEqual(BigInt64Array.of(3000000001n))
+    expect(await tensor([-1n]).add(-(2 ** 63) + 2048).data()).toEqual(BigInt64Array.of(-9223372036854773761n))
+    expect(x.add(0.5).dtype).toBe('float32')
+    // A comparison compares the number itself.
+    expect(await bytes.lt(300).tolist()).toEqual([true, true])
+    expect(await bytes.gt(-1).tolist()).toEqual([true, true])
+  })
+
+  test('as a negative exponent is refused, as in PyTorch', async () => {
+    for (const dtype of ['int64', 'int32', 'uint8', 'int8', 'bool'] as const) {
+      expect(() => tensor([1, 1], { dtype }).pow(-1)).toThrow(ValueError)
+    }
+    expect(() => x.pow(-2)).toThrowErrorMatchingInlineSnapshot(`
+      [ValueError: pow: int32 holds no powers of -2, which are fractions.
+        Convert first: x.to('float32').pow(-2).]
+    `)
+    expect(await tensor([2, 4]).pow(-1).tolist()).toEqual([0.5, 0.25])
+    expect(x.pow(-0.5).dtype).toBe('float32')
+  })
 })

@@ -1,6 +1,6 @@
 // The two rows that write in place, which the library uses for parameters and state.
 import { expect, test } from 'vitest'
-import { noGrad, share, tensor, VersionError, zeros } from '../../ts/index.js'
+import { noGrad, share, tensor, ValueError, VersionError, zeros } from '../../ts/index.js'
 import { run } from '../../ts/native/run.js'
 import { numbers } from '../check.js'
 
@@ -71,4 +71,12 @@ test('a shared tensor is frozen', () => {
   expect(() => x.fill_(3)).toThrow(VersionError)
   expect(() => run.assign(x, tensor([3, 4]))).toThrow(VersionError)
   revoke()
+})
+
+test('fill_ refuses what an integer dtype does not hold, and changes nothing then', () => {
+  const x = tensor([1, 2], { dtype: 'uint8' })
+  for (const value of [300, -1, 0.5, NaN, Infinity]) expect(() => x.fill_(value)).toThrow(ValueError)
+  expect(numbers(x)).toEqual([1, 2])
+  expect(numbers(x.fill_(255))).toEqual([255, 255])
+  expect(numbers(tensor([1]).fill_(NaN))).toEqual([NaN])
 })

@@ -190,3 +190,10 @@ test('messages', () => {
       Use a dim from -1 to 0.]
   `)
 })
+
+test('scatter writes no number that integers do not hold', async () => {
+  const [x, index] = [tensor([1, 2], { dtype: 'int32' }), tensor([0], { dtype: 'int32' })]
+  expect(() => x.scatter(0, index, 0.5)).toThrow(/^scatter: 0\.5 is no int32\.\n  Convert the tensor first, x\.to\('float32'\)/)
+  expect(() => x.scatter(0, index, 3e9)).toThrow(/^scatter: 3000000000 does not fit int32.*\n.*x\.to\('int64'\)/)
+  expect(await x.scatter(0, index, -5).tolist()).toEqual([-5, 2])
+})

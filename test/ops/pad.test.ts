@@ -75,3 +75,13 @@ test('messages', () => {
     `[ValueError: pad: mode is 'constant', 'reflect', 'replicate' or 'circular', got 'mirror'.]`,
   )
 })
+
+test('integers hold no border that is a fraction, or out of their range', async () => {
+  const x = zeros([2], { dtype: 'int32' })
+  expect(() => x.pad([1, 1], { value: 0.5 })).toThrowErrorMatchingInlineSnapshot(`
+    [ValueError: pad: 0.5 is no int32.
+      Convert the tensor first, x.to('float32'), or give another number.]
+  `)
+  expect(() => zeros([2], { dtype: 'uint8' }).pad([1, 1], { value: 300 })).toThrow(/^pad: 300 does not fit uint8/)
+  expect(await x.pad([1, 1], { value: -7 }).tolist()).toEqual([-7, 0, 0, -7])
+})

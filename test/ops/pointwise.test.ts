@@ -77,6 +77,18 @@ test('messages', () => {
   const gone = tensor([1, 2])
   gone.dispose()
   expect(() => gone.exp()).toThrowErrorMatchingInlineSnapshot(
-    `[DisposedError: exp: a tensor was used after it was disposed of (its scope has closed), or comes from another worker. Keep it with keep(t), return it from the scope, or pass it between workers with share(). A .grad is freed by zeroGrad() and by the next backward(): keep p.grad.clone().]`,
+    `[DisposedError: exp: a tensor was used after it was disposed of (its scope has closed), or comes from another worker. Keep it with keep(t), return it from the scope, or pass it between workers with share(). A .grad is freed by zeroGrad() and by the next backward(): keep p.grad.clone(). A loader frees a batch when it gives the next: keep inputs.clone().]`,
   )
+})
+
+test('integers: bounds that are fractions give float32, whole ones keep the dtype', async () => {
+  const x = tensor([0, 5], { dtype: 'int32' })
+  const clamped = x.clamp(0.5, 2.5)
+  expect([clamped.dtype, await clamped.tolist()]).toEqual(['float32', [0.5, 2.5]])
+  expect([x.clamp(1, Infinity).dtype, await x.clamp(1, Infinity).tolist()]).toEqual(['float32', [1, 5]])
+  expect([x.clamp(1, 3).dtype, await x.clamp(1, 3).tolist()]).toEqual(['int32', [1, 3]])
+  expect([x.clamp(null, 3).dtype, await x.clamp(null, 3).tolist()]).toEqual(['int32', [0, 3]])
+  // Bounds outside of a dtype bound nothing.
+  expect(await tensor([5, 250], { dtype: 'uint8' }).clamp(-3, 300).tolist()).toEqual([5, 250])
+  expect(await tensor([-1, 3], { dtype: 'int32' }).exp2().tolist()).toEqual([0.5, 8])
 })

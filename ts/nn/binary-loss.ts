@@ -25,7 +25,8 @@ const probabilities = { task: 'binary', fromLogits: false } as const
  * Binary cross-entropy of probabilities: -(t log p + (1 - t) log(1 - p)); labels 0 or 1, or between, shaped as the output or [N] for [N,
  * 1].
  * Logarithms are at least -100, and the gradient divides by at least 1e-12, as in PyTorch; the gradient of the labels, log(1 - p) - log p,
- * has no such bound there and is infinite at 0 and 1. From logits `bceWithLogits` is exact and faster.
+ * has no such bound there and is infinite at 0 and 1. An output that is no probability, below 0 or above 1, gives NaN (PyTorch throws, after
+ * reading every output; here nothing waits for values). From logits `bceWithLogits` is exact and faster.
  * PyTorch: `F.binary_cross_entropy`; Keras: `binary_crossentropy`.
  */
 export const bce: Loss<BceOptions> = declareLoss(probabilities, { reduction: 'mean', weight: undefined, fromLogits: false }, function bce(output, target, options) {

@@ -1,10 +1,11 @@
 import { record } from '../autograd.js'
 import { isFloat } from '../dtype.js'
+import { ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { checkArguments } from '../op-options.js'
 import { Tensor } from '../tensor.js'
 import { type Binary, binary, pointwise, shapeOf, sumBack, withoutGradient } from './pointwise-table.js'
-import { scalarLike, tracked } from './support.js'
+import { checkScalar, scalarLike, tracked } from './support.js'
 
 // One row an op of two operands: a gradient for the first (whose other operand may be a number) and one for the second.
 
@@ -83,9 +84,16 @@ function share(dy: Tensor, lost: Tensor, tied: Tensor): Tensor {
   return lost.where(0, tied.where(dy.mul(0.5), dy))
 }
 
-/** a to the power of b. The gradient of a at b = 0 and that of b at a = 0 are 0. PyTorch: `torch.pow`. */
+/**
+ * a to the power of b. The gradient of a at b = 0 and that of b at a = 0 are 0. PyTorch: `torch.pow`.
+ * @throws ValueError for a negative whole b and integers a, whose powers are fractions
+ */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b === 'number') {
+    if (b < 0 && Number.isInteger(b) && a instanceof Tensor && !isFloat(a.dtype)) {
+      throw new ValueError(`pow: ${a.dtype} holds no powers of ${b}, which are fractions.\n  Convert first: x.to('float32').pow(${b}).`, { op: 'pow' })
+    }
+    checkScalar('pow', a, b)
     return pointwise('pow', a, run.powScalar(a, b), 'x', (dy, a) => (b === 0 ? dy.mul(0) : dy.mul(a.pow(b - 1).mul(b))))
   }
   const y = run.pow(a, b)
@@ -126,7 +134,7 @@ export function atan2(a: Tensor, b: Tensor): Tensor {
  * @throws NoGradientError when a gradient is asked for
  */
 export function floorDivide(a: Tensor, b: Tensor | number): Tensor {
-  const other = scalarLike(a, b)
+  const other = scalarLike('floorDivide', a, b)
   return withoutGradient('floorDivide', run.floorDivide(a, other), [a, other], 'Use a.div(b).floor(), whose gradient is 0.')
 }
 

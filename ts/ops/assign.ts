@@ -4,7 +4,7 @@ import { dtypeCode } from '../dtype.js'
 import { kindOf, noTensor } from '../explain.js'
 import { run } from '../native/run.js'
 import { Tensor } from '../tensor.js'
-import { tracked } from './support.js'
+import { checkHeld, tracked } from './support.js'
 
 /** In-place changes are refused where a gradient would silently be wrong, and where other workers read. */
 function refuseMutation(op: string, x: Tensor): void {
@@ -33,9 +33,10 @@ export function assign_(x: Tensor, source: Tensor): Tensor {
   return x
 }
 
-/** Writes one value into every element of x. PyTorch: `Tensor.fill_`. @throws VersionError as `assign_` */
+/** Writes one value into every element of x. PyTorch: `Tensor.fill_`. @throws VersionError as `assign_`, ValueError for what x's integer dtype does not hold */
 export function fill_(x: Tensor, value: number): Tensor {
   if (typeof value !== 'number') throw new ValueError(`fill_: the value is a number, got ${kindOf(value)}.`, { op: 'fill_' })
+  checkHeld('fill_', x.dtype, value)
   refuseMutation('fill_', x)
   run.fill(x, value)
   return x

@@ -4,7 +4,7 @@ import { type DType, dtypeCode } from '../dtype.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { scalarLike, tracked } from './support.js'
+import { checkHeld, scalarLike, tracked } from './support.js'
 
 // Indices are int32 or int64. One outside its dimension, negative ones included, is a late IndexError: it rejects when the result is read.
 
@@ -26,9 +26,11 @@ export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
 /**
  * x with elements of `source` (or one number) written where `index` says: y[index[i][j]][j] = source[i][j] for dim 0.
  * Where an index repeats, the last one in row-major order stays, and its gradient goes to all of them. PyTorch: `torch.scatter`.
+ * @throws ValueError for a number that x's integer dtype does not hold
  */
 export function scatter(x: Tensor, dim: number, index: Tensor, source: Tensor | number): Tensor {
-  const values = typeof source === 'number' ? scalarLike(x, source).cast(x.dtype).expand(index.shape) : source
+  if (typeof source === 'number') checkHeld('scatter', x.dtype, source)
+  const values = typeof source === 'number' ? scalarLike('scatter', x, source).cast(x.dtype).expand(index.shape) : source
   const y = run.scatter(x, index, values, dim)
   if (!tracked(x) && !tracked(values)) return y
   const { shape } = values

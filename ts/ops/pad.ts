@@ -4,7 +4,7 @@ import { ShapeError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { show, tracked } from './support.js'
+import { checkHeld, show, tracked } from './support.js'
 
 /** What stands in the border: a value, or x's own elements mirrored, repeated or wrapped around. */
 export interface PadOptions {
@@ -17,10 +17,11 @@ export interface PadOptions {
 /**
  * x with a border: `pads` names before and after of the last dimension, then of the one before it, and so on. Negative pads crop. PyTorch:
  * `F.pad`.
- * @throws ShapeError where a mode needs more elements than there are
+ * @throws ShapeError where a mode needs more elements than there are, ValueError for a `value` that x's integer dtype does not hold
  */
 export function pad(x: Tensor, pads: readonly number[], { mode = 'constant', value = 0 }: PadOptions = {}): Tensor {
   if (mode !== 'constant') return mirrored(x, pads, mode)
+  checkHeld('pad', x.dtype, value)
   const y = run.pad(x, pads, value)
   if (!tracked(x)) return y
   const back = pads.map((p) => -p)

@@ -3,13 +3,14 @@ import { NoGradientError } from '../errors.js'
 import { run } from '../native/run.js'
 import { checkArguments } from '../op-options.js'
 import type { Tensor } from '../tensor.js'
-import { sameShape, type Shape, tracked } from './support.js'
+import { checkScalar, sameShape, type Shape, tracked } from './support.js'
 
 /** y = f(x), element by element. Integers become float32 where f is not exact on them. */
 export type Unary = (x: Tensor) => Tensor
 /**
  * y = f(a, b), element by element, with broadcasting and promotion. A number is a weak scalar: it takes the tensor's dtype and allocates
- * nothing.
+ * nothing; a fraction beside integers makes float32, and a whole number that an integer dtype does not hold throws a ValueError (PyTorch
+ * wraps it around).
  */
 export type Binary = (a: Tensor, b: Tensor | number) => Tensor
 /** A question put to every element; the answer is a bool tensor and carries no gradient. */
@@ -71,6 +72,7 @@ export function binary(
   const row: Binary = function (a, b) {
     if (arguments.length > 2) checkArguments(name, row, arguments, 0)
     if (typeof b === 'number') {
+      checkScalar(name, a, b)
       const y = run[scalar](a, b)
       return tracked(a) ? record(y, { op: name, inputs: [a], saved: saves ? [a] : [], backward: (dy, a) => [() => da(dy, a!, b)] }) : y
     }

@@ -3,6 +3,7 @@ import { isFloat } from '../dtype.js'
 import { run } from '../native/run.js'
 import type { Tensor } from '../tensor.js'
 import { pointwise, type Predicate, predicate, type Unary, unary } from './pointwise-table.js'
+import { checkScalar } from './support.js'
 
 // One row a function: the op's name, what its gradient needs (the input x or the output y), and the gradient. Integers give float32 down to
 // `erf`.
@@ -13,7 +14,7 @@ export const exp: Unary = unary('exp', 'y', (dy, y) => dy.mul(y))
 export const expm1: Unary = unary('expm1', 'y', (dy, y) => dy.mul(y.add(1)))
 /** 2ˣ. PyTorch: `torch.exp2`. */
 export function exp2(x: Tensor): Tensor {
-  return rpow(x, 2)
+  return rpow(isFloat(x.dtype) ? x : x.cast('float32'), 2)
 }
 /** Natural logarithm; -Infinity at 0, NaN below. PyTorch: `torch.log`. */
 export const log: Unary = unary('log', 'x', (dy, x) => dy.div(x))
@@ -72,6 +73,7 @@ export function frac(x: Tensor): Tensor {
 
 /** The constant minus x: c - x. PyTorch: `torch.rsub`. */
 export function rsub(x: Tensor, c: number): Tensor {
+  checkScalar('rsub', x, c)
   return pointwise('rsub', x, run.rsubScalar(x, c), '', (dy) => dy.neg())
 }
 
@@ -80,20 +82,22 @@ export function rdiv(x: Tensor, c: number): Tensor {
   return pointwise('rdiv', x, run.rdivScalar(isFloat(x.dtype) ? x : x.cast('float32'), c), 'x', (dy, x) => dy.div(x.square()).mul(-c))
 }
 
-/** The constant to the power of x: cˣ. PyTorch: `torch.pow(c, x)`. */
+/** The constant to the power of x: cˣ. Integers stay integers: 0 for what is a fraction. PyTorch: `torch.pow(c, x)`. */
 export function rpow(x: Tensor, c: number): Tensor {
+  checkScalar('rpow', x, c)
   return pointwise('rpow', x, run.rpowScalar(x, c), 'y', (dy, y) => dy.mul(y).mul(c === 0 ? 0 : Math.log(c)))
 }
 
 /**
  * x bounded to [min, max]; either bound may be left out (`null`). The gradient passes where x lies between the bounds, and is 0 at a bound
- * itself. PyTorch: `torch.clamp`.
+ * itself. Integers with a bound that is a fraction, or infinite, give float32. PyTorch: `torch.clamp`.
  * @example x.clamp(0, 1), x.clamp(null, 6)
  */
 export function clamp(x: Tensor, min?: number | null, max?: number | null): Tensor {
   // NaN is no bound at all: an infinite one would stop the gradient of an infinite x.
   const low = min ?? NaN
   const high = max ?? NaN
+  if (!isFloat(x.dtype) && [low, high].some((bound) => !Number.isNaN(bound) && !Number.isInteger(bound))) return clamp(x.cast('float32'), min, max)
   return pointwise(
     'clamp',
     x,

@@ -1,6 +1,6 @@
 import { isGradEnabled } from '../autograd.js'
 import { captureContext } from '../context.js'
-import { type DType, dtypeCode } from '../dtype.js'
+import { type DType, dtypeCode, RANGES } from '../dtype.js'
 import { CaptureError, ShapeError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import type { Tensor } from '../tensor.js'
@@ -90,10 +90,31 @@ export function refuseCapture(op: string, wayOut: string): void {
   throw new CaptureError(`${op}: the size of its result depends on values, which a compiled function does not see.\n  ${wayOut}`, { op })
 }
 
-/** A number as a tensor of no dimensions, in the dtype that `like` would give it: its own, but float32 for a fraction beside integers. */
-export function scalarLike(like: Tensor | null, value: number | Tensor, device: Tensor = like!): Tensor {
+/** Throws where an integer dtype does not hold `value`: stored there, it would be truncated, wrap around or saturate in silence. */
+export function checkHeld(op: string, dtype: DType, value: number): void {
+  const range = RANGES[dtype]
+  if (range === undefined) return
+  const whole = Number.isInteger(value)
+  if (whole && value >= range[0] && value <= range[1]) return
+  const fault = whole ? `does not fit ${dtype}, which holds ${range[0]} to ${range[1]}` : `is no ${dtype}`
+  const wider = whole && Math.abs(value) < 2 ** 63 ? 'int64' : 'float32'
+  throw new ValueError(`${op}: ${value} ${fault}.\n  Convert the tensor first, x.to('${wider}'), or give another number.`, { op })
+}
+
+/** As {@link checkHeld}, for a number that computes with x: a fraction makes the result float32, so that only whole numbers can be amiss. */
+export function checkScalar(op: string, x: Tensor, value: number): void {
+  // What is no tensor is the op's to refuse.
+  if (Number.isInteger(value)) checkHeld(op, x?.dtype, value)
+}
+
+/**
+ * A number as a tensor of no dimensions, in the dtype that `like` would give it: its own, but float32 for a fraction beside integers.
+ * @throws ValueError for a whole number that `like`'s integer dtype does not hold
+ */
+export function scalarLike(op: string, like: Tensor | null, value: number | Tensor, device: Tensor = like!): Tensor {
   if (typeof value !== 'number') return value
   const whole = Number.isInteger(value)
+  if (like !== null) checkScalar(op, like, value)
   const dtype =
     like === null ? 'float32' : FLOATS.has(like.dtype) || (whole && like.dtype !== 'bool') ? like.dtype : whole ? 'int64' : 'float32'
   return run.full([], dtypeCode(dtype), value, device._device)

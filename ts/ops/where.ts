@@ -16,8 +16,8 @@ export function where(condition: Tensor, a: Tensor | number, b: Tensor | number)
       op: 'where',
     })
   }
-  const x = typeof a === 'number' ? scalarLike(typeof b === 'number' ? null : b, a, condition) : a
-  const y = typeof b === 'number' ? scalarLike(typeof a === 'number' ? null : a, b, condition) : b
+  const x = typeof a === 'number' ? scalarLike('where', typeof b === 'number' ? null : b, a, condition) : a
+  const y = typeof b === 'number' ? scalarLike('where', typeof a === 'number' ? null : a, b, condition) : b
   const chosen = run.where(condition, x, y)
   if (!tracked(x) && !tracked(y)) return chosen
   const like = [shapeOf(x), shapeOf(y)] as const
