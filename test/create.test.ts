@@ -14,6 +14,7 @@ import {
   randint,
   randn,
   randperm,
+  stack,
   tensor,
   zeros,
   zerosLike,
@@ -121,6 +122,25 @@ describe('tensor', () => {
     expect(() => tensor([1], { device: 'tpu' })).toThrowErrorMatchingInlineSnapshot(
       `[DeviceError: there is no device "tpu". The devices are cpu, meta and cuda:0.]`,
     )
+  })
+})
+
+describe('what tensor does not take', () => {
+  const rows = [new Float32Array(2), new Float32Array(2)]
+  const wrong = (data: unknown) => (): unknown => tensor(data as number[])
+
+  test('says how tensors and typed arrays are joined', () => {
+    expect(wrong([tensor([1]), tensor([2])])).toThrow(/got Tensor \[1\]\.\n  Join tensors with stack\(\[a, b\]\)/)
+    expect(wrong(tensor([1]))).toThrow(/got Tensor \[1\]\.\n  Copy a tensor with x\.clone\(\)/)
+    expect(wrong(rows)).toThrow(/got Float32Array\.\n  Join typed arrays with stack\(rows\.map\(\(row\) => tensor\(row\)\)\)/)
+    expect(stack(rows.map((row) => tensor(row))).shape).toEqual([2, 2])
+    expect(wrong({ a: 1 })).toThrow(/got Object\.$/)
+    expect(wrong(null)).toThrow(/got null\.$/)
+  })
+
+  test('a size that is too large is called that', () => {
+    expect(() => zeros([2e11])).toThrow(/^zeros: the shape \[200000000000\] has a size above 2147483647, the largest there is/)
+    expect(() => zeros([1.5])).toThrow(/no whole number of at least 0/)
   })
 })
 

@@ -150,13 +150,19 @@ function placeOf(position: number, shape: readonly number[]): number[] {
   return place
 }
 
+/** Sizes travel as int32. */
+const LARGEST_SIZE = 0x7fffffff
+
 /** Throws unless `shape` is a list of sizes: what the user called is named, not the op underneath. */
 function checkShape(op: string, shape: readonly number[]): void {
   if (!Array.isArray(shape)) {
     throw new ValueError(`${op}: takes the sizes as one array, as in ${op}([2, 3]), got ${kindOf(shape)}.`, { op })
   }
-  if (shape.some((size) => !Number.isInteger(size) || size < 0 || size > 0x7fffffff)) {
+  if (shape.some((size) => !Number.isInteger(size) || size < 0)) {
     throw new ShapeError(`${op}: the shape [${shape.join(', ')}] has a size that is no whole number of at least 0.`, { op, shapes: [shape] })
+  }
+  if (shape.some((size) => size > LARGEST_SIZE)) {
+    throw new ShapeError(`${op}: the shape [${shape.join(', ')}] has a size above ${LARGEST_SIZE}, the largest there is.`, { op, shapes: [shape] })
   }
 }
 
@@ -166,13 +172,20 @@ function collect(data: unknown, shape: readonly number[], depth: number, into: (
     else if (Array.isArray(data)) throw ragged(shape)
     else
       throw new ValueError(
-        `tensor: takes numbers, booleans, bigints, arrays of them and typed arrays, got ${data === null ? 'null' : typeof data}.`,
+        `tensor: takes numbers, booleans, bigints, arrays of them and typed arrays, got ${typeof data === 'object' ? kindOf(data) : typeof data}.${wayFor(data, depth)}`,
         { op: 'tensor' },
       )
     return
   }
   if (!Array.isArray(data) || data.length !== shape[depth]) throw ragged(shape)
   for (const item of data) collect(item, shape, depth + 1, into)
+}
+
+/** What those who gave tensors, or arrays of typed arrays, are looking for. */
+function wayFor(data: unknown, depth: number): string {
+  if (data instanceof Tensor) return depth === 0 ? '\n  Copy a tensor with x.clone().' : '\n  Join tensors with stack([a, b]), or along a dimension they have with concat([a, b]).'
+  if (ArrayBuffer.isView(data)) return '\n  Join typed arrays with stack(rows.map((row) => tensor(row))), or give one array of all values: tensor(values, { shape: [rows, columns] }).'
+  return ''
 }
 
 function ragged(shape: readonly number[]): ShapeError {

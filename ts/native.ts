@@ -161,7 +161,9 @@ function callError(): FerrogradError {
   const late = op !== error.op || error.op === 'dataSync'
   const module = late ? commands[1]! : currentModule
   // Whose handle it was is not known here.
-  const hint = error.code === 'ERR_DISPOSED' && !late ? ' A .grad is freed by zeroGrad() and by the next backward(): keep p.grad.clone().' : ''
+  const hint = error.code === 'ERR_DISPOSED' && !late 
+    ? ' A .grad is freed by zeroGrad() and by the next backward(): keep p.grad.clone(). A loader frees a batch when it gives the next: keep inputs.clone().'
+    : ''
   return fromNative(error.code, op, message + hint, { module: modulePathOf(module), callSite: late ? callStackOf(module) : undefined })
 }
 

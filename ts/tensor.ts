@@ -239,7 +239,7 @@ export class Tensor<D extends DType = DType> {
     if (this.device === 'meta') throw new DeviceError('data: a tensor on the meta device has a shape but no values. Run the model on the cpu.')
     if (this.disposed && this.#wasGradient)
       throw new DisposedError(`data: this gradient [${this.shape.join(', ')}] was freed by zeroGrad(), the next backward() or another value for .grad. Keep a copy: p.grad.clone().`)
-    if (this.disposed) throw new DisposedError(`data: the tensor [${this.shape.join(', ')}] was disposed of, or its scope has closed. Keep it with keep(t), or return it from the scope.`)
+    if (this.disposed) throw new DisposedError(`data: the tensor [${this.shape.join(', ')}] was disposed of, or its scope has closed. Keep it with keep(t), or return it from the scope; of a loader's batch, which goes when the next is taken, keep inputs.clone().`)
     return this.dtype === 'float16' || this.dtype === 'bfloat16' ? late.cast(this, 'float32') : this
   }
   #single(op: string): void {
@@ -323,6 +323,9 @@ export interface Tensor<D extends DType> extends Methods<D> {}
 
 /** A tensor that a module trains. It requires gradients and belongs to no scope. */
 export class Parameter<D extends FloatDType = FloatDType> extends Tensor<D> {
+  /** True once `Module.to` has put another tensor in its place: an optimizer that still holds this one trains nothing. */
+  _replaced = false
+
   /** Takes over `source`'s values; `source` itself is used up. */
   constructor(source: Tensor<D>, requiresGrad = true) {
     const owned = takeOver(source)

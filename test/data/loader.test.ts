@@ -43,6 +43,18 @@ describe('DataLoader', () => {
     expect(await labelsOf(new data.DataLoader(numbers, { batchSize: Infinity }))).toHaveLength(1)
   })
 
+  it('says that clone keeps a batch beyond its turn', async () => {
+    const kept: Tensor[] = []
+    const copies: Tensor[] = []
+    for await (const { inputs } of new data.DataLoader(numbers, { batchSize: 10 })) {
+      kept.push(inputs as Tensor)
+      copies.push((inputs as Tensor).clone())
+    }
+    expect(() => kept[0]!.add(1)).toThrow(/keep inputs\.clone\(\)/)
+    expect(() => kept[0]!.dataSync()).toThrow(/keep inputs\.clone\(\)/)
+    expect(copies[0]!.add(1).shape[0]).toBe(10)
+  })
+
   it('continues from any batch as if it had never stopped, augmentation included', async () => {
     const make = (): data.DataLoader =>
       new data.DataLoader(set, {

@@ -50,6 +50,27 @@ describe('step', () => {
     expect(await read(p)).toEqual([1, 2])
   })
 
+  test('refuses parameters that model.to has replaced', async () => {
+    const model = new nn.Sequential(new nn.Linear(1, 1), new nn.Linear(1, 1))
+    const optimizer = new optim.SGD(model.parameters(), { lr: 1 })
+    const shared = model[0] as nn.Linear
+    const old = shared.weight
+    model.to('float32')
+    optimizer.step()
+    model.to('float64')
+    model.forward(tensor([[1]], { dtype: 'float64' })).sum().backward()
+    expect(() => optimizer.step()).toThrowErrorMatchingInlineSnapshot(`
+      [ValueError: SGD: 4 of 4 parameters are not the model's any more: model.to(...) made new ones.
+        Make the optimizer, or the Trainer, after model.to(...).]
+    `)
+    new optim.SGD(model.parameters(), { lr: 1 }).step()
+    // One that another model still trains has gradients, and steps.
+    const before = await read(old)
+    old.mul(1).sum().backward()
+    new optim.SGD([old], { lr: 1 }).step()
+    expect(await read(old)).toEqual([before[0]! - 1])
+  })
+
   test('follows fields of the group, in eager mode and in a compiled step', async () => {
     for (const wrap of [<T>(f: T): T => f, compile as unknown as <T>(f: T) => T]) {
       const p = parameter([1])

@@ -18,7 +18,9 @@ export function convert(module: Module, target: string | DType): void {
       fresh = stays ? old : moved(old, slot.kind, target)
       done.set(old, fresh)
     }
-    if (fresh !== old) slot.set(fresh)
+    if (fresh === old) continue
+    slot.set(fresh)
+    if (old instanceof Parameter) old._replaced = true
   }
 }
 

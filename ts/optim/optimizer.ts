@@ -1,4 +1,4 @@
-import { full, noGrad, scope, tensor, Tensor, ValueError, zeros } from '../index.js'
+import { full, noGrad, Parameter, scope, tensor, Tensor, ValueError, zeros } from '../index.js'
 import { captureContext, persistent, run, settle } from '../internal.js'
 import { clipGradients, type ClipOptions } from './clip.js'
 import {
@@ -112,10 +112,12 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
    * Updates every parameter that has a gradient; the others, and their step counts, stay.
    * `clipNorm` scales all gradients so that their joint norm is at most that; `clipValue` bounds each element first. Both leave `.grad` as
    * it is.
+   * @throws ValueError for parameters that `model.to(...)` has replaced since the optimizer was made
    */
   step(options: ClipOptions = {}): void {
     noGrad(() =>
       scope(() => {
+        this.#refuseReplaced()
         const work = this.#work()
         if (work.length === 0) return
         this.#followHyper()
@@ -135,6 +137,18 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
           this.update(group, { grads: own, scale, hyper: inner.hyper, params: members, state, step })
         }
       }),
+    )
+  }
+
+  /** Parameters that `model.to()` replaced get no gradients any more: stepping on would train nothing, in silence. */
+  #refuseReplaced(): void {
+    const params = this.groups.flatMap((group) => group.params)
+    // With a gradient it is still in use: by another model, with which it was shared.
+    const replaced = params.filter((param) => param.grad === null && param instanceof Parameter && param._replaced)
+    if (replaced.length === 0) return
+    throw new ValueError(
+      `${this.constructor.name}: ${replaced.length} of ${params.length} parameters are not the model's any more: model.to(...) made new ones.\n` +
+        '  Make the optimizer, or the Trainer, after model.to(...).',
     )
   }
 
