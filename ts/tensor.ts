@@ -38,6 +38,9 @@ export interface BackwardOptions {
   createGraph?: boolean
 }
 
+/** Freed by what took their place in `.grad`; the error on their use says so. (A field would be paid for by every tensor.) */
+const freedGradients = new WeakSet<Tensor>()
+
 /**
  * A multi-dimensional array of one dtype, on a device. It is immutable but for `assign_`-type ops. Calling an op returns at once; the
  * arithmetic runs on the library's threads, and only `await t.data()`, `item()` and the like wait for it.
@@ -66,8 +69,6 @@ export class Tensor<D extends DType = DType> {
   #hidden = -1
   #requiresGrad = false
   #grad: Tensor | null = null
-  /** Freed by what took its place in `.grad`; the error on its use says so. */
-  #wasGradient = false
   #hooks: ((gradient: Tensor) => Tensor | void)[] | null = null
 
   /** @internal Tensors come from `tensor`, `zeros` and the like, or from ops. */
@@ -142,7 +143,7 @@ export class Tensor<D extends DType = DType> {
     const before = this.#grad
     this.#grad = value
     if (before === null || before === value) return
-    before.#wasGradient = true
+    freedGradients.add(before)
     before.dispose()
   }
   /** @internal Replaces the gradient without freeing the one before. */
@@ -237,7 +238,7 @@ export class Tensor<D extends DType = DType> {
   /** Float16 and bfloat16 are read as float32, which holds each of their values. */
   #readable(): Tensor {
     if (this.device === 'meta') throw new DeviceError('data: a tensor on the meta device has a shape but no values. Run the model on the cpu.')
-    if (this.disposed && this.#wasGradient)
+    if (this.disposed && freedGradients.has(this))
       throw new DisposedError(`data: this gradient [${this.shape.join(', ')}] was freed by zeroGrad(), the next backward() or another value for .grad. Keep a copy: p.grad.clone().`)
     if (this.disposed) throw new DisposedError(`data: the tensor [${this.shape.join(', ')}] was disposed of, or its scope has closed. Keep it with keep(t), or return it from the scope; of a loader's batch, which goes when the next is taken, keep inputs.clone().`)
     return this.dtype === 'float16' || this.dtype === 'bfloat16' ? late.cast(this, 'float32') : this
