@@ -10,8 +10,8 @@ for (const [name, op] of Object.entries(ops) as [string, (...args: unknown[]) =>
   const place = optionsPlace(name) - 1
   // No rest parameters: they would cost an array a call. No op takes more than six arguments but those that take a list of sizes.
   const fixed = function (this: Tensor, a?: unknown, b?: unknown, c?: unknown): unknown {
-    // Most calls have a number, a tensor or nothing, and pay two comparisons.
-    if (b !== undefined || arguments.length > place || (typeof a === 'object' && !(a instanceof Tensor))) {
+    // Most calls have one number, one tensor or nothing, and pay two comparisons.
+    if (arguments.length > 1 || arguments.length > place || (typeof a === 'object' && !(a instanceof Tensor))) {
       if (arguments.length > place || looksLikeOptions(a) || looksLikeOptions(b) || looksLikeOptions(c)) checkArguments(name, op, arguments, 1)
     }
     try {
