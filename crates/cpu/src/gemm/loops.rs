@@ -250,23 +250,24 @@ impl Gemm {
     /// # Safety
     /// C is valid and finished with.
     unsafe fn add_parts(&self, parts: &[f32]) {
-        let area = self.m * self.n;
-        for i in 0..self.m {
-            for j in 0..self.n {
-                let at = i * self.n + j;
-                let mut sum = parts[at];
-                for part in parts[area..].chunks_exact(area) {
-                    sum += part[at];
+        sum_parts(parts, self.m * self.n, |at, mut sum| {
+            let (i, j) = (at / self.n, at % self.n);
+            // SAFETY: inside C; the bias has n elements.
+            unsafe {
+                if !self.bias.get().is_null() {
+                    sum += *self.bias.get().add(j);
                 }
-                // SAFETY: inside C; the bias has n elements.
-                unsafe {
-                    if !self.bias.get().is_null() {
-                        sum += *self.bias.get().add(j);
-                    }
-                    *self.c.get().add(i * self.ldc + j) = if self.relu && sum < 0.0 { 0.0 } else { sum };
-                }
+                *self.c.get().add(i * self.ldc + j) = if self.relu && sum < 0.0 { 0.0 } else { sum };
             }
-        }
+        });
+    }
+}
+
+/// Hands out each of `area` elements with the sum over its parts, added in order.
+pub(crate) fn sum_parts(parts: &[f32], area: usize, mut put: impl FnMut(usize, f32)) {
+    let (first, rest) = parts.split_at(area);
+    for (at, &start) in first.iter().enumerate() {
+        put(at, rest.chunks_exact(area).fold(start, |sum, part| sum + part[at]));
     }
 }
 

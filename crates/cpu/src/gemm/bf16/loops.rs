@@ -1,7 +1,7 @@
 //! The loops around the tile kernels. As in float32 all of it follows from shapes and strides, never from the number of threads.
 use super::pack::Strip;
 use super::{Job, Pair, Table, Target, table};
-use crate::gemm::loops::{Mat, block, each, pool_of};
+use crate::gemm::loops::{Mat, block, each, pool_of, sum_parts};
 use crate::gemm::micro::even_cut;
 use crate::gemm::tune::split;
 use ferrograd_tensor::{Parallel, SyncPtr, bf16};
@@ -202,23 +202,16 @@ impl PairGemm {
 
     // SAFETY: C is valid and finished with.
     unsafe fn add_parts(&self, parts: &[f32]) {
-        let area = self.m * self.n;
-        for i in 0..self.m {
-            for j in 0..self.n {
-                let at = i * self.n + j;
-                let mut sum = parts[at];
-                for part in parts[area..].chunks_exact(area) {
-                    sum += part[at];
+        sum_parts(parts, self.m * self.n, |at, mut sum| {
+            let (i, j) = (at / self.n, at % self.n);
+            // SAFETY: inside C; the bias has n elements.
+            unsafe {
+                if !self.bias.get().is_null() {
+                    sum += (*self.bias.get().add(j)).to_f32();
                 }
-                // SAFETY: inside C; the bias has n elements.
-                unsafe {
-                    if !self.bias.get().is_null() {
-                        sum += (*self.bias.get().add(j)).to_f32();
-                    }
-                    *self.c.get().add(i * self.ldc + j) = bf16::from_f32(if self.relu && sum < 0.0 { 0.0 } else { sum });
-                }
+                *self.c.get().add(i * self.ldc + j) = bf16::from_f32(if self.relu && sum < 0.0 { 0.0 } else { sum });
             }
-        }
+        });
     }
 }
 
