@@ -1,5 +1,6 @@
 //! The caching allocator. Freed blocks stay at hand by size class, for a fresh page costs more than most kernels; large blocks are aligned to
 //! 2 MiB and ask for huge pages. Nothing is zeroed. A refused allocation is an error, never an abort.
+use crate::ring::Padded;
 use ferrograd_tensor::{Error, Result};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::NonNull;
@@ -27,14 +28,16 @@ struct Cache {
     limit: usize,
 }
 
-static CACHE: Mutex<Cache> = Mutex::new(Cache {
+/// On cache lines of its own: the driver writes it with every command, and what the linker put beside it would be slow to read for JavaScript's
+/// thread.
+static CACHE: Padded<Mutex<Cache>> = Padded(Mutex::new(Cache {
     free: [const { Vec::new() }; CLASSES],
     stats: MemoryStats { live: 0, cached: 0, peak: 0 },
     limit: usize::MAX,
-});
+}));
 
 fn lock() -> MutexGuard<'static, Cache> {
-    CACHE.lock().unwrap_or_else(|e| e.into_inner())
+    CACHE.0.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// A block of at least the bytes asked for, given back to the cache when dropped.
