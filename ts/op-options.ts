@@ -60,6 +60,7 @@ const TABLE: Table = {
   crossEntropy: [2, { weight: true, ignoreIndex: true, labelSmoothing: true, reduction: true }],
   batchNorm: [1, {
     weight: true, bias: true, runningMean: true, runningVar: true, numBatches: true, training: true, momentum: true, eps: true,
+    residual: true, activation: true,
   }],
   layerNorm: [2, affine],
   rmsNorm: [2, { weight: true, eps: true }],

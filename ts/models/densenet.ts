@@ -8,6 +8,7 @@ import { kaimingNormal, zeros } from '../nn/init.js'
 import { Linear } from '../nn/linear.js'
 import { Module } from '../nn/module.js'
 import { BatchNorm2d } from '../nn/norm.js'
+import { normRelu } from '../nn/norm-relu.js'
 import { AvgPool2d, MaxPool2d } from '../nn/pool.js'
 import { concat } from '../ops/concat.js'
 import { settle } from '../options.js'
@@ -60,12 +61,12 @@ class DenseLayer extends Module {
 
   forward(features: readonly Tensor[], memoryEfficient: boolean): Tensor {
     const narrow = memoryEfficient ? checkpoint((...again) => this.#bottleneck(again), ...features) : this.#bottleneck(features)
-    const added = this.conv2.forward(this.norm2.forward(narrow).relu())
+    const added = this.conv2.forward(normRelu(this.norm2, narrow))
     return this.dropout?.forward(added) ?? added
   }
 
   #bottleneck(features: readonly Tensor[]): Tensor {
-    return this.conv1.forward(this.norm1.forward(joined(features)).relu())
+    return this.conv1.forward(normRelu(this.norm1, joined(features)))
   }
 }
 
@@ -112,7 +113,7 @@ class Transition extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.pool.forward(this.conv.forward(this.norm.forward(x).relu()))
+    return this.pool.forward(this.conv.forward(normRelu(this.norm, x)))
   }
 }
 
@@ -165,8 +166,8 @@ export class DenseNet extends Module {
 
   forward(images: Tensor): Tensor {
     let x = images
-    for (const [, layer] of this.features) x = layer.forward(x)
-    return this.classifier.forward(x.relu().mean([1, 2]))         // [N, C] -> [N, classes]
+    for (const [name, layer] of this.features) x = name === 'norm5' ? normRelu(layer, x) : layer.forward(x)
+    return this.classifier.forward(x.mean([1, 2]))                // [N, C] -> [N, classes]
   }
 }
 

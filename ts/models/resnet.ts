@@ -5,6 +5,7 @@ import { kaimingNormal, zeros } from '../nn/init.js'
 import { Linear } from '../nn/linear.js'
 import { Module } from '../nn/module.js'
 import { BatchNorm2d } from '../nn/norm.js'
+import { normRelu } from '../nn/norm-relu.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
@@ -59,9 +60,8 @@ export class BasicBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = this.bn1.forward(this.conv1.forward(x)).relu()
-    const residual = this.bn2.forward(this.conv2.forward(inner))
-    return residual.add(this.downsample?.forward(x) ?? x).relu()
+    const inner = normRelu(this.bn1, this.conv1.forward(x))
+    return normRelu(this.bn2, this.conv2.forward(inner), this.downsample?.forward(x) ?? x)
   }
 
   /** The factors of the residual's last normalisation. */
@@ -105,10 +105,9 @@ export class Bottleneck extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const narrow = this.bn1.forward(this.conv1.forward(x)).relu()
-    const inner = this.bn2.forward(this.conv2.forward(narrow)).relu()
-    const residual = this.bn3.forward(this.conv3.forward(inner))
-    return residual.add(this.downsample?.forward(x) ?? x).relu()
+    const narrow = normRelu(this.bn1, this.conv1.forward(x))
+    const inner = normRelu(this.bn2, this.conv2.forward(narrow))
+    return normRelu(this.bn3, this.conv3.forward(inner), this.downsample?.forward(x) ?? x)
   }
 
   /** The factors of the residual's last normalisation. */
@@ -227,7 +226,7 @@ export class ResNet extends Module {
 
   /** The stages' output, [N, h, w, C]: what a head of another kind stands on. */
   features(images: Tensor): Tensor {
-    let x = this.bn1.forward(this.conv1.forward(images)).relu()   // [N, H, W, width], or half the size
+    let x = normRelu(this.bn1, this.conv1.forward(images))        // [N, H, W, width], or half the size
     if (this.maxpool !== null) x = this.maxpool.forward(x)
     for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) if (layer !== null) x = layer.forward(x)
     return x

@@ -3,12 +3,13 @@ import type { Tensor } from '../tensor.js'
 import { ReLU } from './activation.js'
 import { Conv2d } from './conv.js'
 import { Linear, wrongFeatures } from './linear.js'
-import { Module, running } from './module.js'
+import { Module, plain, running } from './module.js'
+import { BatchNorm1d, BatchNorm2d } from './norm.js'
 import { MaxPool2d } from './pool.js'
 
 /**
  * Layers one after the other, each given the output of the one before; state keys are `0.weight`, `1.bias` ... PyTorch: `nn.Sequential`.
- * A Linear or Conv2d followed by a ReLU runs as one op (same bits), and so does a Conv2d followed by a ReLU and a MaxPool2d whose windows lie
+ * A Linear, Conv2d, BatchNorm1d or BatchNorm2d followed by a ReLU runs as one op (same bits), and so does a Conv2d followed by a ReLU and a MaxPool2d whose windows lie
  * side by side (same values), unless one of them has a hook.
  */
 export class Sequential extends Module {
@@ -62,12 +63,8 @@ function fusion(layer: Module, next: Module | undefined, third: Module | undefin
     const window = third.sideBySide
     if (window !== null) return [2, (x) => layer.forwardReluPool(x, window)]
   }
-  return plain(layer, Linear) || plain(layer, Conv2d) ? [1, (x) => layer.forwardRelu(x)] : none
-}
-
-/** A layer of `kind` that does what that does: without hooks, and without a `forward` of its own, of a subclass or put in its place. */
-function plain<M extends Module>(layer: Module | undefined, kind: Function & { readonly prototype: M }): layer is M {
-  return layer instanceof kind && !layer.hasHooks && layer.forward === kind.prototype.forward
+  const fuses = plain(layer, Linear) || plain(layer, Conv2d) || plain(layer, BatchNorm2d) || plain(layer, BatchNorm1d)
+  return fuses ? [1, (x) => layer.forwardRelu(x)] : none
 }
 
 /** The array's modules in a field of their own kind; it has no `forward`: call the layers. PyTorch: `nn.ModuleList`. */

@@ -279,6 +279,11 @@ export function running<T>(module: Module, call: () => T): T {
   }
 }
 
+/** A layer of `kind` that does what that does: without hooks, and without a `forward` of its own, of a subclass or put in its place. */
+export function plain<M extends Module>(layer: Module | undefined, kind: Function & { readonly prototype: M }): layer is M {
+  return layer instanceof kind && !layer.hasHooks && layer.forward === kind.prototype.forward
+}
+
 function callWithHooks(module: Module, hooks: Hooks, forward: Forward, inputs: unknown[]): unknown {
   if (captureContext() !== null) {
     throw new CaptureError(

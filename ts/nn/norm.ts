@@ -1,5 +1,6 @@
 import { full, zeros } from '../create.js'
 import { ShapeError, ValueError } from '../errors.js'
+import type { Activation } from '../ops/activation-code.js'
 import { batchNorm } from '../ops/batch-norm.js'
 import { groupNorm } from '../ops/group-norm.js'
 import { layerNorm } from '../ops/layer-norm.js'
@@ -56,7 +57,19 @@ abstract class BatchNorm extends Module {
   protected abstract readonly ranks: readonly number[]
 
   forward(x: Tensor): Tensor {
-    const { weight, bias, runningMean, runningVar, numBatchesTracked, momentum, eps } = this
+    return this.#normalise(x, null, 'none')
+  }
+
+  /**
+   * ReLU of `forward`, to which `residual` is added first where there is one, in the same pass over memory; the same bits. `Sequential` calls
+   * it where a ReLU follows.
+   */
+  forwardRelu(x: Tensor, residual: Tensor | null = null): Tensor {
+    return this.#normalise(x, residual, 'relu')
+  }
+
+  #normalise(x: Tensor, residual: Tensor | null, activation: Activation): Tensor {
+    const { weight, bias, runningMean, runningVar, numBatchesTracked: numBatches, momentum, eps } = this
     if (!this.ranks.includes(x.ndim) || x.shape[x.ndim - 1] !== this.numFeatures) {
       const { name } = this.constructor
       const second = x.shape[1] === this.numFeatures
@@ -68,7 +81,7 @@ abstract class BatchNorm extends Module {
       )
     }
     const training = this.training || runningMean === null
-    return batchNorm(x, { weight, bias, runningMean, runningVar, numBatches: numBatchesTracked, training, momentum, eps })
+    return batchNorm(x, { weight, bias, runningMean, runningVar, numBatches, training, momentum, eps, residual, activation })
   }
 
   override flops(inputs: readonly Tensor[]): number {

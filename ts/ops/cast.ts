@@ -55,17 +55,16 @@ export function bool(x: Tensor): Tensor<'bool'> {
   return cast(x, 'bool')
 }
 
-/** x in row-major memory of its own; x itself where it is so already. PyTorch: `x.contiguous()`. */
+/** x in row-major memory: a copy, or, where it lies so already, the same memory. PyTorch: `x.contiguous()`. */
 export function contiguous(x: Tensor): Tensor {
-  return copied('contiguous', x)
+  return recorded('contiguous', x, run.dense(x))
 }
 
 /** A copy of x, through which gradients flow. PyTorch: `x.clone()`. */
 export function clone(x: Tensor): Tensor {
-  return copied('clone', x)
+  return recorded('clone', x, run.contiguous(x))
 }
 
-function copied(op: string, x: Tensor): Tensor {
-  const y = run.contiguous(x)
+function recorded(op: string, x: Tensor, y: Tensor): Tensor {
   return tracked(x) ? record(y, { op, inputs: [x], saved: [], backward: (dy) => [() => dy] }) : y
 }

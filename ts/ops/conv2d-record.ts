@@ -26,7 +26,8 @@ export function convolve(x: Tensor, weight: Tensor, bias: Tensor | null, g: Geom
     inputs: bias ? [x, weight, bias] : [x, weight],
     saved: activation === 'none' ? [x, weight] : [x, weight, y],
     backward: (dy, x, weight, y) => {
-      const d = activationGradient(activation, y!, dy)
+      // Once for both gradients: what comes back through a concat is a part of something wider.
+      const d = activationGradient(activation, y!, dy).contiguous()
       return [() => inputGradient(d, weight!, height, width, g), () => weightGradient(x!, d, kernel, g), () => d.sum([0, 1, 2])]
     },
   })

@@ -31,7 +31,7 @@ export function groupNorm(x: Tensor, groups: number, { weight = null, bias = nul
     results,
     spread: (t) => t.reshape(shape),
     dims: [1, 3],
-    fused: (dy, x, mean, rstd, weight) => run.groupNormGrad(dy, x, mean, rstd, weight, groups),
+    fused: (dy, { x, first, second, weight }) => run.groupNormGrad(dy, x, first, second, weight, groups),
   })
 }
 

@@ -37,7 +37,7 @@ export function layerNorm(x: Tensor, shape?: number | Shape, { weight = null, bi
     eps,
     results: run.layerNorm(x, weight, bias, wanted.length, eps),
     dims: wanted.map((_, i) => lead + i),
-    fused: (dy, x, mean, rstd, weight) => run.layerNormGrad(dy, x, mean, rstd, weight, wanted.length),
+    fused: (dy, { x, first, second, weight }) => run.layerNormGrad(dy, x, first, second, weight, wanted.length),
   })
 }
 

@@ -1,16 +1,29 @@
 import { isGradEnabled, record } from '../autograd.js'
 import type { Tensor } from '../tensor.js'
+import { type Activation, activationGradient } from './activation-code.js'
 import { shapeOf, sumBack } from './pointwise-table.js'
 import { tracked } from './support.js'
 
-/** The fused gradient of a normalisation: dx, dweight, dbias. */
-export type FusedGradient = (dy: Tensor, x: Tensor, first: Tensor, second: Tensor, weight: Tensor | null) => readonly Tensor[]
+/** What the fused gradient of a normalisation is computed from. */
+export interface Kept {
+  x: Tensor
+  first: Tensor
+  second: Tensor
+  weight: Tensor | null
+  bias: Tensor | null
+}
+/** The fused gradient of a normalisation: dx, dweight, dbias. `relu`: dy is what stands behind a ReLU. */
+export type FusedGradient = (dy: Tensor, kept: Kept, relu: boolean) => readonly Tensor[]
 
 interface Norm {
   op: string
   x: Tensor
   weight: Tensor | null
   bias: Tensor | null
+  /** What the kernel added to the result. */
+  residual?: Tensor | null
+  /** What it applied to the sum. */
+  activation?: Activation
   /** What the kernel answered: the result and two statistics. */
   results: readonly [Tensor, Tensor, Tensor]
   fused: FusedGradient
@@ -34,24 +47,31 @@ export function recordNorm(norm: Norm): Tensor {
   return y
 }
 
-function recordTracked({ op, x, weight, bias, results, fused, spread = (t) => t, dims, eps }: Norm): void {
+function recordTracked({ op, x, weight, bias, residual = null, activation = 'none', results, fused, spread = (t) => t, dims, eps }: Norm): void {
   const [y, first, second] = results
-  if (!tracked(x) && !(weight && tracked(weight)) && !(bias && tracked(bias))) return
   // A bias without a weight still stands in the third place: the thunks go by what was given.
-  const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])]
-  const [likeX, likeWeight, likeBias] = [shapeOf(x), weight && shapeOf(weight), bias && shapeOf(bias)]
+  const inputs = [x, weight, bias, residual].filter((input) => input !== null)
+  if (!inputs.some(tracked)) return
+  const relu = activation === 'relu'
+  const likes = { x: shapeOf(x), weight: weight && shapeOf(weight), bias: bias && shapeOf(bias) }
+  // Behind a ReLU the gradient asks where y was cut off, or, to read one tensor less, computes that from x and the bias.
+  const kept = Object.entries({ x, first, second, weight, bias: relu ? bias : null, y: relu ? y : null }).filter(([, t]) => t !== null)
   record(y, {
     op,
     inputs,
-    saved: weight ? [x, first, second, weight] : [x, first, second],
-    backward: (dy, x, first, second, weight) => {
-      const [dx, dweight, dbias] = isGradEnabled()
-        ? composed(dy, x!, weight ?? null, spread, dims, eps)
-        : fused(dy, x!, first!, second!, weight ?? null)
+    saved: kept.map(([, tensor]) => tensor as Tensor),
+    backward: (dy, ...tensors) => {
+      const { y, ...saved } = { weight: null, bias: null, ...Object.fromEntries(kept.map(([name], i) => [name, tensors[i]])) } as Kept & { y: Tensor }
+      const again = isGradEnabled()
+      // The residual's gradient is dy behind the activation: where there is one, it is computed anyway.
+      const inside = relu && residual === null && !again
+      const d = inside ? dy : activationGradient(activation, y, dy)
+      const [dx, dweight, dbias] = again ? composed(d, saved.x, saved.weight, spread, dims, eps) : fused(d, saved, inside)
       return [
-        () => sumBack(dx!, likeX),
-        ...(likeWeight ? [() => sumBack(dweight!, likeWeight)] : []),
-        ...(likeBias ? [() => sumBack(dbias!, likeBias)] : []),
+        () => sumBack(dx!, likes.x),
+        ...(likes.weight ? [() => sumBack(dweight!, likes.weight!)] : []),
+        ...(likes.bias ? [() => sumBack(dbias!, likes.bias!)] : []),
+        ...(residual ? [() => d] : []),
       ]
     },
   })

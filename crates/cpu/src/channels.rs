@@ -1,7 +1,8 @@
-//! What the normalisations share: two sums a channel over many rows, and a pass that gives every element its channel's coefficients.
+//! What the normalisations share: two sums a channel over many rows. (What is then done to every element: `affine.rs`.)
 //!
 //! Tensors are [outer, rows, channels]. Sums run in float64 over chunks of rows of a constant size, joined in order.
-use crate::strided::{GRAIN, put, streams};
+use crate::affine::Relu;
+use crate::strided::GRAIN;
 use ferrograd_simd::{Kernel, Scalar, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, SyncPtr, View, ViewMut, with_element};
 
@@ -10,7 +11,7 @@ const WIDTH: usize = 1024;
 /// Fewest rows in a chunk.
 const SHORT: usize = 64;
 /// Narrow rows are taken together up to this many columns.
-const FOLDED: usize = 64;
+const FOLDED: usize = 256;
 
 /// [outer, rows, channels].
 #[derive(Clone, Copy)]
@@ -63,8 +64,8 @@ pub(crate) trait Sums: Sync {
     fn coefficient(&self, outer: usize, channel: usize) -> f64;
     /// The numbers of the row that starts at flat place `at`.
     fn row(&self, at: usize) -> Self::Row;
-    /// What the element at flat place `at` adds to the two sums.
-    fn of(&self, at: usize, coefficient: f64, row: Self::Row) -> (f64, f64);
+    /// What the element at flat place `at` adds to the two sums; `place` is its place in the period of the coefficients.
+    fn of(&self, at: usize, place: usize, coefficient: f64, row: Self::Row) -> (f64, f64);
 }
 
 /// Fills `partial` ([outer, chunk, sum 1 | sum 2, channel]).
@@ -141,10 +142,10 @@ impl<P: Sums> Kernel for Part<'_, P> {
             let at = [0, 1, 2, 3].map(|k| base + (row + k * repeat) * channels);
             let own = at.map(|at| p.row(at));
             for (i, ((a, b), &m)) in a.iter_mut().zip(&mut b).zip(&coefficient[..wide]).enumerate() {
-                let (p0, q0) = p.of(at[0] + i, m, own[0]);
-                let (p1, q1) = p.of(at[1] + i, m, own[1]);
-                let (p2, q2) = p.of(at[2] + i, m, own[2]);
-                let (p3, q3) = p.of(at[3] + i, m, own[3]);
+                let (p0, q0) = p.of(at[0] + i, first + i, m, own[0]);
+                let (p1, q1) = p.of(at[1] + i, first + i, m, own[1]);
+                let (p2, q2) = p.of(at[2] + i, first + i, m, own[2]);
+                let (p3, q3) = p.of(at[3] + i, first + i, m, own[3]);
                 *a += (p0 + p1) + (p2 + p3);
                 *b += (q0 + q1) + (q2 + q3);
             }
@@ -155,7 +156,7 @@ impl<P: Sums> Kernel for Part<'_, P> {
             let at = base + row * channels;
             let own = p.row(at);
             for (i, ((a, b), &m)) in a.iter_mut().zip(&mut b).zip(&coefficient[..w * together]).enumerate() {
-                let (p0, q0) = p.of(at + i, m, own);
+                let (p0, q0) = p.of(at + i, first + i, m, own);
                 *a += p0;
                 *b += q0;
             }
@@ -185,11 +186,41 @@ impl<T: Float> Sums for Moments<'_, T> {
     #[inline(always)]
     fn row(&self, _: usize) {}
     #[inline(always)]
-    fn of(&self, at: usize, shift: f64, _: ()) -> (f64, f64) {
+    fn of(&self, at: usize, _: usize, shift: f64, _: ()) -> (f64, f64) {
         debug_assert!(at < self.x.len());
         // SAFETY: `column_sums` passes places below outer * rows * channels, the length of x.
         let d = unsafe { *self.x.get_unchecked(at) }.to_f64() - shift;
         (d, d * d)
+    }
+}
+
+/// As [`GradSums`], of dy where the ReLU that followed let it pass.
+pub(crate) struct ReluGradSums<'a, T: Float, M> {
+    pub sums: GradSums<'a, T, M>,
+    pub relu: Relu<'a, T>,
+}
+
+impl<T: Float, M: Fn(usize, usize) -> f64 + Sync> Sums for ReluGradSums<'_, T, M> {
+    const FAST: bool = matches!(T::DTYPE, DType::F32);
+    type Row = ();
+    #[inline(always)]
+    fn coefficient(&self, outer: usize, channel: usize) -> f64 {
+        self.sums.coefficient(outer, channel)
+    }
+    #[inline(always)]
+    fn row(&self, _: usize) {}
+    #[inline(always)]
+    fn of(&self, at: usize, place: usize, mean: f64, _: ()) -> (f64, f64) {
+        let GradSums { dy, x, .. } = self.sums;
+        debug_assert!(at < x.len() && at < dy.len());
+        // SAFETY: `column_sums` passes places below outer * rows * channels, the length of dy and x, and below the period.
+        let (dy, x, cut) = unsafe {
+            let (dy, x) = (*dy.get_unchecked(at), *x.get_unchecked(at));
+            (dy.to_f64(), x.to_f64(), self.relu.cuts(place, x))
+        };
+        let product = dy * (x - mean);
+        // Chosen last: a choice between dy and 0 becomes a load under a mask, which waits for x.
+        if cut { (0.0, 0.0) } else { (dy, product) }
     }
 }
 
@@ -210,155 +241,12 @@ impl<T: Float, M: Fn(usize, usize) -> f64 + Sync> Sums for GradSums<'_, T, M> {
     #[inline(always)]
     fn row(&self, _: usize) {}
     #[inline(always)]
-    fn of(&self, at: usize, mean: f64, _: ()) -> (f64, f64) {
+    fn of(&self, at: usize, _: usize, mean: f64, _: ()) -> (f64, f64) {
         debug_assert!(at < self.x.len() && at < self.dy.len());
         // SAFETY: `column_sums` passes places below outer * rows * channels, the length of dy and x.
         let (dy, x) = unsafe { ((*self.dy.get_unchecked(at)).to_f64(), (*self.x.get_unchecked(at)).to_f64()) };
         (dy, dy * (x - mean))
     }
-}
-
-/// Coefficients of [`affine`] and [`affine_grad`]: five for each place in a period, for each `outer`.
-pub(crate) struct Coefficients<'a, A> {
-    pub size: Size,
-    pub all: &'a mut [A],
-}
-
-impl<'a, A: Float> Coefficients<'a, A> {
-    pub fn len(size: Size) -> usize {
-        5 * size.outer * size.period()
-    }
-    /// Sets the coefficients of a channel of `outer`, at each of its places in the period.
-    pub fn set(&mut self, outer: usize, channel: usize, values: [f64; 5]) {
-        let period = self.size.period();
-        for r in 0..self.size.repeat() {
-            for (k, v) in values.into_iter().enumerate() {
-                self.all[(outer * 5 + k) * period + r * self.size.channels + channel] = A::from_f64(v);
-            }
-        }
-    }
-    fn of(&self, outer: usize) -> [&[A]; 5] {
-        let period = self.size.period();
-        std::array::from_fn(|k| &self.all[(outer * 5 + k) * period..][..period])
-    }
-}
-
-/// y = (x - c0) * c1 + c2, coefficients by channel.
-pub(crate) fn affine<T: Float>(cx: &Cx, x: &[T], c: &Coefficients<T::Acc>, y: &mut [T]) {
-    let stream = streams(size_of_val(y));
-    each_run(cx, c, y, |[c0, c1, c2, ..], start, y| {
-        let run = Affine { x: &x[start..start + y.len()], c0, c1, c2, y, stream };
-        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
-    });
-}
-
-struct Affine<'a, T: Float> {
-    x: &'a [T],
-    c0: &'a [T::Acc],
-    c1: &'a [T::Acc],
-    c2: &'a [T::Acc],
-    y: &'a mut [T],
-    stream: bool,
-}
-
-impl<T: Float> Kernel for Affine<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let period = self.c0.len();
-        for (x, y) in self.x.chunks(period).zip(self.y.chunks_mut(period)) {
-            if T::DTYPE == DType::F32 {
-                let f32s = |p: &[T::Acc]| p.as_ptr().cast::<f32>();
-                let c = [f32s(self.c0), f32s(self.c1), f32s(self.c2)];
-                // SAFETY: x and y are float32, all have at least y's length.
-                unsafe { normalise(s, x.as_ptr().cast(), c, y.as_mut_ptr().cast(), y.len(), self.stream) };
-                continue;
-            }
-            for ((((&x, y), &c0), &c1), &c2) in x.iter().zip(y).zip(self.c0).zip(self.c1).zip(self.c2) {
-                *y = T::from_acc((x.acc() - c0) * c1 + c2);
-            }
-        }
-        if self.stream {
-            s.fence();
-        }
-    }
-}
-
-/// y = (x - c0) * c1 + c2 over `len` float32; where `stream`, past the caches as far as `y` is aligned (the caller fences).
-///
-/// # Safety
-/// `x` and `c` must be readable, `y` writable for `len` elements.
-#[inline(always)]
-unsafe fn normalise<S: Simd>(s: S, x: *const f32, c: [*const f32; 3], y: *mut f32, len: usize, stream: bool) {
-    let whole = len / S::LANES * S::LANES;
-    // SAFETY: by the caller's promise.
-    unsafe {
-        macro_rules! run {
-            ($stream:literal) => {
-                for i in (0..whole).step_by(S::LANES) {
-                    let v = s.mul(s.sub(s.load(x.add(i)), s.load(c[0].add(i))), s.load(c[1].add(i)));
-                    put::<S, $stream>(s, y.add(i), s.add(v, s.load(c[2].add(i))));
-                }
-            };
-        }
-        if stream && y.addr().is_multiple_of(4 * S::LANES) { run!(true) } else { run!(false) }
-        let (i, n) = (whole, len - whole);
-        if n > 0 {
-            let v = s.mul(s.sub(s.load_partial(x.add(i), n), s.load_partial(c[0].add(i), n)), s.load_partial(c[1].add(i), n));
-            s.store_partial(y.add(i), n, s.add(v, s.load_partial(c[2].add(i), n)));
-        }
-    }
-}
-
-/// dx = c4 * (c1 * dy - c2 * (x - c0) - c3), coefficients by channel: the large factor last, so that what cancels does so exactly.
-pub(crate) fn affine_grad<T: Float>(cx: &Cx, dy: &[T], x: &[T], c: &Coefficients<T::Acc>, dx: &mut [T]) {
-    each_run(cx, c, dx, |c, start, dx| {
-        let run = AffineGrad { dy: &dy[start..start + dx.len()], x: &x[start..start + dx.len()], c, dx };
-        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
-    });
-}
-
-struct AffineGrad<'a, T: Float> {
-    dy: &'a [T],
-    x: &'a [T],
-    c: [&'a [T::Acc]; 5],
-    dx: &'a mut [T],
-}
-
-impl<T: Float> Kernel for AffineGrad<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let [c0, c1, c2, c3, c4] = self.c;
-        let period = c0.len();
-        for ((dy, x), dx) in self.dy.chunks(period).zip(self.x.chunks(period)).zip(self.dx.chunks_mut(period)) {
-            for (((((((&dy, &x), dx), &c0), &c1), &c2), &c3), &c4) in dy.iter().zip(x).zip(dx).zip(c0).zip(c1).zip(c2).zip(c3).zip(c4) {
-                *dx = T::from_acc(c4 * (c1 * dy.acc() - c2 * (x.acc() - c0) - c3));
-            }
-        }
-    }
-}
-
-/// Hands runs of `y`, starting at whole periods, to `f(coefficients, first place, run)`.
-fn each_run<T: Float>(cx: &Cx, c: &Coefficients<T::Acc>, y: &mut [T], f: impl Fn([&[T::Acc]; 5], usize, &mut [T]) + Sync) {
-    let plane = c.size.rows * c.size.channels;
-    if y.is_empty() {
-        return;
-    }
-    let period = c.size.period();
-    let run = (GRAIN / period).max(1) * period;
-    let runs = plane.div_ceil(run);
-    let to = SyncPtr(y.as_mut_ptr());
-    // Short planes go several to a task.
-    cx.par_ranges(c.size.outer * runs, (GRAIN / plane).max(1), |range| {
-        for unit in range {
-            let (o, start) = (unit / runs, unit % runs * run);
-            let len = run.min(plane - start);
-            // SAFETY: runs of planes are disjoint parts of y.
-            let part = unsafe { std::slice::from_raw_parts_mut(to.get().add(o * plane + start), len) };
-            f(c.of(o), o * plane + start, part);
-        }
-    });
 }
 
 /// Weight or bias, of any float dtype, read as float64; `default` where there is none.

@@ -1,5 +1,6 @@
 //! group_norm: x [N, ..., C]; the channels of one group, at all positions of one n, normalised together; its gradient.
-use crate::channels::{Coefficients, GradSums, Moments, Param, Size, affine, affine_grad, column_sums, joined, set_stats, stat};
+use crate::affine::{Coefficients, Then, affine, affine_grad};
+use crate::channels::{GradSums, Moments, Param, Size, column_sums, joined, set_stats, stat};
 use ferrograd_tensor::{Cx, Element, Float, Meta, Result, View, ViewMut, with_float};
 
 fn scratch(x: &Meta) -> usize {
@@ -57,11 +58,11 @@ pub fn group_norm(
                 set_one(mean, o * groups + g, m);
                 set_one(rstd, o * groups + g, r);
                 for c in g * each..(g + 1) * each {
-                    coefficients.set(o, c, [m, r * weight.at(c), bias.at(c), 0.0, 0.0]);
+                    coefficients.set(o, c, [m, r * weight.at(c), bias.at(c), 0.0, 0.0, 0.0]);
                 }
             }
         }
-        affine(&cx, data, &coefficients, y.slice_mut::<T>());
+        affine(&cx, data, &coefficients, Then::NOTHING, y.slice_mut::<T>());
         Ok(())
     })
 }
@@ -110,11 +111,11 @@ pub fn group_norm_grad(
                     b += weight.at(c) * sums.1;
                 }
                 for c in g * each..(g + 1) * each {
-                    coefficients.set(o, c, [m, weight.at(c), r * r * b / n, a / n, r]);
+                    coefficients.set(o, c, [m, weight.at(c), r * r * b / n, a / n, r, 0.0]);
                 }
             }
         }
-        affine_grad(&cx, grad, data, &coefficients, dx.slice_mut::<T>());
+        affine_grad(&cx, grad, data, &coefficients, false, dx.slice_mut::<T>());
         Ok(())
     })
 }

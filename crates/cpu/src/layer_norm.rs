@@ -236,7 +236,9 @@ impl<T: Float> Kernel for Rows<'_, T> {
             if T::DTYPE == DType::F32 {
                 let (w, b) = (self.w.as_ptr().cast(), self.b.as_ptr().cast());
                 // SAFETY: x and y are float32, and all have n elements.
-                unsafe { scaled(s, x.as_ptr().cast(), [m.to_f64() as f32, rstd.to_f64() as f32], [w, b], y.as_mut_ptr().cast(), n, self.stream) };
+                unsafe {
+                    scaled(s, x.as_ptr().cast(), [m.to_f64() as f32, rstd.to_f64() as f32], [w, b], y.as_mut_ptr().cast(), n, self.stream)
+                };
                 continue;
             }
             for (((&x, y), &w), &b) in x.iter().zip(y).zip(self.w).zip(self.b) {
@@ -267,7 +269,11 @@ unsafe fn scaled<S: Simd>(s: S, x: *const f32, stats: [f32; 2], [w, b]: [*const 
                 }
             };
         }
-        if stream && y.addr().is_multiple_of(4 * S::LANES) { run!(true) } else { run!(false) }
+        if stream && y.addr().is_multiple_of(4 * S::LANES) {
+            run!(true)
+        } else {
+            run!(false)
+        }
         let (i, n) = (whole, len - whole);
         if n > 0 {
             let v = s.mul(s.mul(s.sub(s.load_partial(x.add(i), n), mean), rstd), s.load_partial(w.add(i), n));
@@ -402,7 +408,7 @@ impl<T: Float> Sums for ParamSums<'_, T> {
         (self.mean.at(row), self.rstd.at(row))
     }
     #[inline(always)]
-    fn of(&self, at: usize, _: f64, (mean, rstd): (f64, f64)) -> (f64, f64) {
+    fn of(&self, at: usize, _: usize, _: f64, (mean, rstd): (f64, f64)) -> (f64, f64) {
         debug_assert!(at < self.x.len() && at < self.dy.len());
         // SAFETY: `column_sums` passes places below rows * features, the length of dy and x.
         let (dy, x) = unsafe { ((*self.dy.get_unchecked(at)).to_f64(), (*self.x.get_unchecked(at)).to_f64()) };

@@ -6,28 +6,29 @@
 #[doc(hidden)]
 pub mod testing;
 
-mod conv2d;
-mod gemm;
-mod linear;
-mod matmul;
-mod pool2d;
+mod affine;
 mod argmax;
 mod augment;
 mod batch_norm;
 mod channels;
 mod concat;
+mod conv2d;
 mod copy;
 mod create;
 mod cumulative;
 mod flip;
 mod fold;
+mod gemm;
 mod group_norm;
 mod half_bits;
 mod index;
 mod layer_norm;
+mod linear;
+mod matmul;
 mod nonzero;
 mod orthogonal;
 mod pad;
+mod pool2d;
 mod reduce;
 mod resize;
 mod scatter;
@@ -38,7 +39,7 @@ mod where_;
 
 pub use argmax::{argmax, argmin};
 pub use augment::augment;
-pub use batch_norm::{batch_norm, batch_norm_grad, batch_norm_scratch, batch_norm_update};
+pub use batch_norm::{batch_norm, batch_norm_fixed, batch_norm_grad, batch_norm_scratch, batch_norm_update};
 pub use concat::concat;
 pub use copy::{assign, cast, contiguous, fill};
 pub use create::{arange, eye, full};
@@ -58,14 +59,13 @@ pub use tril::{tril, triu};
 pub use where_::where_;
 
 mod pointwise;
-pub use pointwise::*;
 pub use conv2d::{
     conv2d, conv2d_input_grad, conv2d_input_grad_local, conv2d_input_grad_scratch, conv2d_local, conv2d_pool, conv2d_pool_local,
-    conv2d_pool_scratch, conv2d_scratch, conv2d_weight_grad, conv2d_weight_grad_local,
-    conv2d_weight_grad_scratch, pool_pick, pool_spread,
+    conv2d_pool_scratch, conv2d_scratch, conv2d_weight_grad, conv2d_weight_grad_local, conv2d_weight_grad_scratch, pool_pick, pool_spread,
 };
 pub use linear::{linear, linear_scratch};
 pub use matmul::{matmul, matmul_scratch};
+pub use pointwise::*;
 pub use pool2d::{
     adaptive_avg_pool2d, adaptive_avg_pool2d_grad, adaptive_max_pool2d, avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad,
     max_pool2d_grad_scratch,

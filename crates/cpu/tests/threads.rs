@@ -75,10 +75,23 @@ fn normalisations() {
             // SAFETY: the vectors outlive the calls below.
             unsafe { ViewMut::new(v.as_mut_ptr().cast(), meta) }
         };
-        cpu::batch_norm(cx, &x, Some(&w), Some(&w), 1e-5, &mut out(&mut y), &mut out(&mut m), &mut out(&mut v)).unwrap();
+        cpu::batch_norm(cx, &x, Some(&w), Some(&w), Some(&dy), 1e-5, 1, &mut out(&mut y), &mut out(&mut m), &mut out(&mut v)).unwrap();
         let (mean, variance) = (View::of(&m, &stats), View::of(&v, &stats));
-        cpu::batch_norm_grad(cx, &dy, &x, &mean, &variance, Some(&w), 1e-5, &mut out(&mut dx), &mut out(&mut dw), &mut out(&mut db))
-            .unwrap();
+        cpu::batch_norm_grad(
+            cx,
+            &dy,
+            &x,
+            &mean,
+            &variance,
+            Some(&w),
+            Some(&w),
+            1e-5,
+            1,
+            &mut out(&mut dx),
+            &mut out(&mut dw),
+            &mut out(&mut db),
+        )
+        .unwrap();
         [y, m, v, dx, dw, db].concat()
     });
     let (mean, rstd) = (numbers(4, 6000), numbers(5, 6000));

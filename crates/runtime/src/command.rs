@@ -169,7 +169,9 @@ impl<'p> Executor<'p> {
         let started = profile::begin();
         match catch_unwind(AssertUnwindSafe(|| execute_cpu(call.op, &mut cx, views, attrs))) {
             Ok(result) => result?,
-            Err(panic) => return Err(Error::internal(format!("the kernel panicked: {}. This is a fault of the library.", panic_text(&panic))).into()),
+            Err(panic) => {
+                return Err(Error::internal(format!("the kernel panicked: {}. This is a fault of the library.", panic_text(&panic))).into());
+            }
         }
         if let Some(started) = started {
             let views = || reads.iter().map(View::meta).chain(writes.iter().chain(&targets).map(ViewMut::meta));
@@ -243,7 +245,10 @@ fn check_finite(view: &View) -> Result<(), Error> {
         None => Ok(()),
         Some((index, value)) => Err(Error::new(
             ErrorKind::NonFinite,
-            format!("gave {value} at element {index} of {:?}. Look at this layer's inputs and learning rate; clip gradients or lower the rate.", view.dims()),
+            format!(
+                "gave {value} at element {index} of {:?}. Look at this layer's inputs and learning rate; clip gradients or lower the rate.",
+                view.dims()
+            ),
         )),
     }
 }

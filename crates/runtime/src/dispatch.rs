@@ -43,25 +43,51 @@ pub struct Operands<'a, 'v> {
 }
 
 macro_rules! attr_kind {
-    (i64) => { AttrKind::I64 };
-    (f64) => { AttrKind::F64 };
-    (bool) => { AttrKind::Bool };
-    (Dims) => { AttrKind::Dims };
+    (i64) => {
+        AttrKind::I64
+    };
+    (f64) => {
+        AttrKind::F64
+    };
+    (bool) => {
+        AttrKind::Bool
+    };
+    (Dims) => {
+        AttrKind::Dims
+    };
 }
 
 macro_rules! attr {
-    ($r:ident, i64) => { $r.i64() };
-    ($r:ident, f64) => { $r.f64() };
-    ($r:ident, bool) => { $r.i64() != 0 };
-    ($r:ident, Dims) => { $r.dims() };
+    ($r:ident, i64) => {
+        $r.i64()
+    };
+    ($r:ident, f64) => {
+        $r.f64()
+    };
+    ($r:ident, bool) => {
+        $r.i64() != 0
+    };
+    ($r:ident, Dims) => {
+        $r.dims()
+    };
 }
 
 macro_rules! category {
-    (float) => { Category::Float };
-    (same) => { Category::Same };
-    (number) => { Category::Number };
-    (logic) => { Category::Logic };
-    (grad) => { Category::Grad };
+    (float) => {
+        Category::Float
+    };
+    (same) => {
+        Category::Same
+    };
+    (number) => {
+        Category::Number
+    };
+    (logic) => {
+        Category::Logic
+    };
+    (grad) => {
+        Category::Grad
+    };
 }
 
 /// The next operand's metas, in the form its kind has in a shape rule.
@@ -81,15 +107,21 @@ macro_rules! meta_of {
 
 /// The next operand's views, in the form its kind has in a kernel.
 macro_rules! view_of {
-    ($reads:ident, $writes:ident, $arity:ident, Mut) => { &mut view_of!($reads, $writes, $arity, MutList)[0] };
+    ($reads:ident, $writes:ident, $arity:ident, Mut) => {
+        &mut view_of!($reads, $writes, $arity, MutList)[0]
+    };
     ($reads:ident, $writes:ident, $arity:ident, MutList) => {{
         let count = $arity.next().copied().unwrap_or(0) as usize;
         let (taken, rest) = std::mem::take(&mut $writes).split_at_mut(count);
         $writes = rest;
         taken
     }};
-    ($reads:ident, $writes:ident, $arity:ident, In) => { &view_of!($reads, $writes, $arity, List)[0] };
-    ($reads:ident, $writes:ident, $arity:ident, Opt) => { view_of!($reads, $writes, $arity, List).first() };
+    ($reads:ident, $writes:ident, $arity:ident, In) => {
+        &view_of!($reads, $writes, $arity, List)[0]
+    };
+    ($reads:ident, $writes:ident, $arity:ident, Opt) => {
+        view_of!($reads, $writes, $arity, List).first()
+    };
     ($reads:ident, $writes:ident, $arity:ident, List) => {{
         let count = $arity.next().copied().unwrap_or(0) as usize;
         let (taken, rest) = $reads.split_at(count);

@@ -31,7 +31,12 @@ pub(crate) struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Shared { streams: Mutex::default(), generation: AtomicU64::new(0), parked: Padded(AtomicBool::new(false)), stop: AtomicBool::new(false) }
+        Shared {
+            streams: Mutex::default(),
+            generation: AtomicU64::new(0),
+            parked: Padded(AtomicBool::new(false)),
+            stop: AtomicBool::new(false),
+        }
     }
 }
 

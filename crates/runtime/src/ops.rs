@@ -41,6 +41,7 @@ macro_rules! op_table {
             }
             // Another layout of the same storage; no command runs.
             views {
+                dense (x) {} -> rules::dense(x)?;
                 reshape (x) { dims: Dims } -> rules::reshape(x, dims)?;
                 expand (x) { dims: Dims } -> rules::expand(x, dims)?;
                 permute (x) { dims: Dims } -> rules::permute(x, dims)?;
@@ -151,10 +152,15 @@ macro_rules! op_table {
                     -> (y: rules::adaptive_pool2d(x, height, width)?, index: rules::adaptive_pool2d_index(x, height, width)?);
 
                 // -- normalisation: statistics in float32 (float64 for float64); variance is the biased one
-                [] batch_norm (x: In, weight: Opt, bias: Opt) { eps: f64 }
-                    -> (y: rules::batch_norm(x, weight, bias)?, mean: rules::channel_stats(x), variance: rules::channel_stats(x))
+                // `activation`: 0 none, 1 ReLU, after the residual is added
+                [] batch_norm (x: In, weight: Opt, bias: Opt, residual: Opt) { eps: f64, activation: i64 }
+                    -> (y: rules::batch_norm(x, weight, bias, residual)?, mean: rules::channel_stats(x), variance: rules::channel_stats(x))
                     scratch(cpu::batch_norm_scratch(x));
-                [] batch_norm_grad (dy: In, x: In, mean: In, variance: In, weight: Opt) { eps: f64 }
+                // by statistics that are given
+                [] batch_norm_fixed (x: In, mean: In, variance: In, weight: Opt, bias: Opt, residual: Opt) { eps: f64, activation: i64 }
+                    -> (y: rules::batch_norm_fixed(x, mean, variance, weight, bias, residual)?)
+                    scratch(cpu::batch_norm_scratch(x));
+                [] batch_norm_grad (dy: In, x: In, mean: In, variance: In, weight: Opt, bias: Opt) { eps: f64, activation: i64 }
                     -> (dx: rules::like(x), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
                     scratch(cpu::batch_norm_scratch(x));
                 // running += momentum * (batch - running), with the unbiased variance; momentum < 0: cumulative average; count += 1

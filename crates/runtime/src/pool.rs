@@ -244,9 +244,11 @@ mod tests {
     fn a_fork_inside_a_task_runs_in_place() {
         let pool = Pool::new(2);
         let sum = AtomicUsize::new(0);
-        pool.run(4, &|_, _| pool.run(4, &|i, _| {
-            sum.fetch_add(i, Ordering::Relaxed);
-        }));
+        pool.run(4, &|_, _| {
+            pool.run(4, &|i, _| {
+                sum.fetch_add(i, Ordering::Relaxed);
+            })
+        });
         assert_eq!(sum.load(Ordering::Relaxed), 24);
     }
 }

@@ -30,7 +30,9 @@ pub struct Captured {
 
 enum Slot {
     Argument(usize),
-    Temporary { bytes: usize },
+    Temporary {
+        bytes: usize,
+    },
     /// Number `.0` of the storages that the session's side holds.
     Persistent(usize),
 }
@@ -145,23 +147,37 @@ impl Captured {
     }
 
     /// Binds arguments and makes, by `planned` (of so many bytes), the storages that this replay will fill.
-    pub fn bind(&self, arguments: &[Rc<Tensor>], mut planned: impl FnMut(usize) -> Result<Rc<Tensor>>) -> Result<(Replay, Vec<Rc<Tensor>>)> {
+    pub fn bind(
+        &self,
+        arguments: &[Rc<Tensor>],
+        mut planned: impl FnMut(usize) -> Result<Rc<Tensor>>,
+    ) -> Result<(Replay, Vec<Rc<Tensor>>)> {
         let program = &self.program;
         if arguments.len() != program.arguments.len() {
-            return Err(Error::internal(format!("the program was recorded with {} arguments, got {}", program.arguments.len(), arguments.len())));
+            return Err(Error::internal(format!(
+                "the program was recorded with {} arguments, got {}",
+                program.arguments.len(),
+                arguments.len()
+            )));
         }
         for (argument, recorded) in arguments.iter().zip(&program.arguments) {
-            if argument.meta.dtype != recorded.dtype || argument.meta.shape() != recorded.shape() || !argument.meta.layout.is_contiguous()
+            if argument.meta.dtype != recorded.dtype
+                || argument.meta.shape() != recorded.shape()
+                || !argument.meta.layout.is_contiguous()
                 || argument.meta.layout.offset != 0
             {
                 return Err(Error::internal("an argument differs from the recorded one"));
             }
         }
-        let mut bound: Vec<Option<Rc<Tensor>>> = program.slots.iter().map(|slot| match *slot {
-            Slot::Argument(i) => Some(arguments[i].clone()),
-            Slot::Persistent(i) => Some(self.persistent[i].clone()),
-            Slot::Temporary { .. } => None,
-        }).collect();
+        let mut bound: Vec<Option<Rc<Tensor>>> = program
+            .slots
+            .iter()
+            .map(|slot| match *slot {
+                Slot::Argument(i) => Some(arguments[i].clone()),
+                Slot::Persistent(i) => Some(self.persistent[i].clone()),
+                Slot::Temporary { .. } => None,
+            })
+            .collect();
         let mut outputs = Vec::with_capacity(program.outputs.len());
         for &(meta, slot) in &program.outputs {
             let slot = slot as usize;
@@ -198,7 +214,8 @@ impl Program {
                 for ((_, kind), &count) in step.op.spec().operands.iter().zip(&step.arity) {
                     if kind.is_written() {
                         let targets = &step.operands[position..position + count as usize];
-                        let outliving = targets.iter().map(|&(_, slot)| slot).filter(|&s| !matches!(self.slots[s as usize], Slot::Temporary { .. }));
+                        let outliving =
+                            targets.iter().map(|&(_, slot)| slot).filter(|&s| !matches!(self.slots[s as usize], Slot::Temporary { .. }));
                         step.guarded.extend(outliving);
                     }
                     position += count as usize;
@@ -211,11 +228,17 @@ impl Program {
     fn describe(&self) -> String {
         let mut text = String::new();
         for (i, step) in self.steps.iter().enumerate() {
-            let name = |tensors: &[(Meta, u32)]| tensors.iter().map(|&(_, s)| match self.slots[s as usize] {
-                Slot::Argument(i) => format!("arg{i}"),
-                Slot::Temporary { .. } => format!("t{s}"),
-                Slot::Persistent(_) => format!("p{s}"),
-            }).collect::<Vec<_>>().join(", ");
+            let name = |tensors: &[(Meta, u32)]| {
+                tensors
+                    .iter()
+                    .map(|&(_, s)| match self.slots[s as usize] {
+                        Slot::Argument(i) => format!("arg{i}"),
+                        Slot::Temporary { .. } => format!("t{s}"),
+                        Slot::Persistent(_) => format!("p{s}"),
+                    })
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
             let shapes = step.outputs.iter().map(|(meta, _)| format!("{} {}", meta.dtype, meta.shape())).collect::<Vec<_>>().join(", ");
             text += &format!("{i:4}  {} ({}) -> ({}) {shapes}\n", step.op.spec().name, name(&step.operands), name(&step.outputs));
         }

@@ -91,7 +91,11 @@ impl Session {
     pub fn use_stream(&mut self, id: u32) -> Result<u32> {
         self.start();
         let before = if self.current == 0 { 0 } else { self.streams[self.current].id };
-        let next = if id == 0 { 0 } else { self.streams.iter().position(|s| s.id == id).ok_or_else(|| Error::value(format!("there is no stream {id}")))? };
+        let next = if id == 0 {
+            0
+        } else {
+            self.streams.iter().position(|s| s.id == id).ok_or_else(|| Error::value(format!("there is no stream {id}")))?
+        };
         if next != self.current {
             self.flush_releases();
             self.current = next;
@@ -287,8 +291,16 @@ impl Session {
         }
         self.start();
         let result = self.planned(output.0, &output.1, Device::Cpu);
-        let call =
-            Call { op, anomaly: self.anomaly, module: self.module, scratch: 0, local: 0, arity: &[1, 1][..operands.len()], ints: &[], floats: &floats };
+        let call = Call {
+            op,
+            anomaly: self.anomaly,
+            module: self.module,
+            scratch: 0,
+            local: 0,
+            arity: &[1, 1][..operands.len()],
+            ints: &[],
+            floats: &floats,
+        };
         self.send(call, operands, std::slice::from_ref(&result));
         Ok(Some(result))
     }
@@ -371,7 +383,8 @@ impl Session {
             None => {
                 let copy = self.contiguous(x)?;
                 self.copies += 1;
-                let layout = infer_view(op, &copy.meta, attrs.slices())?.ok_or_else(|| Error::internal("a contiguous tensor takes any shape"))?;
+                let layout =
+                    infer_view(op, &copy.meta, attrs.slices())?.ok_or_else(|| Error::internal("a contiguous tensor takes any shape"))?;
                 (copy, layout)
             }
         };
@@ -418,10 +431,15 @@ impl Session {
         for ((name, kind), i) in expand(spec.operands, arity).filter(|((_, kind), _)| kind.is_written()) {
             let target = &operands[i];
             if !spec.strided && !target.meta.layout.is_contiguous() {
-                return Err(Error::shape(format!("{name} is written in place and must be contiguous, got strides {:?}", target.meta.layout.strides())));
+                return Err(Error::shape(format!(
+                    "{name} is written in place and must be contiguous, got strides {:?}",
+                    target.meta.layout.strides()
+                )));
             }
             if target.meta.layout.strides().iter().zip(target.meta.dims()).any(|(&s, &d)| s == 0 && d > 1) {
-                return Err(Error::shape(format!("{name} repeats its elements (a broadcast view): writing it in place has no single meaning. Copy it with .clone() first.")));
+                return Err(Error::shape(format!(
+                    "{name} repeats its elements (a broadcast view): writing it in place has no single meaning. Copy it with .clone() first."
+                )));
             }
             let _ = kind;
             if operands.iter().enumerate().any(|(j, other)| j != i && Rc::ptr_eq(other.root(), target.root())) {
@@ -452,7 +470,11 @@ impl Session {
 
     /// Runs `task` on the driver thread when all before it in the stream has run, with the tensor's bytes or its failure; what it gives is called
     /// when that is over. The tensor must be contiguous.
-    pub fn read(&mut self, tensor: &Rc<Tensor>, task: impl FnOnce(std::result::Result<&[u8], Arc<Failure>>) -> Notice + Send + 'static) -> Result<u64> {
+    pub fn read(
+        &mut self,
+        tensor: &Rc<Tensor>,
+        task: impl FnOnce(std::result::Result<&[u8], Arc<Failure>>) -> Notice + Send + 'static,
+    ) -> Result<u64> {
         if let Some(recorder) = &self.recorder
             && (recorder.has_made(tensor) || tensor.device == Device::Cpu)
         {
@@ -504,7 +526,12 @@ impl Session {
 
     /// Failures that wait for a `sync` and that nobody has seen, as text. They count as seen from then on.
     pub fn untold_failures(&self) -> Vec<String> {
-        self.streams.iter().filter_map(|stream| stream.take_failure()).filter(|failure| failure.mark_seen()).map(|failure| failure.describe()).collect()
+        self.streams
+            .iter()
+            .filter_map(|stream| stream.take_failure())
+            .filter(|failure| failure.mark_seen())
+            .map(|failure| failure.describe())
+            .collect()
     }
 
     /// Holds the stream until the event is set.
@@ -550,7 +577,10 @@ impl Session {
         if self.recorder.is_none() && self.suspended.is_none() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Capture, "a compiled function was called while another is being recorded. Call the plain function inside."))
+        Err(Error::new(
+            ErrorKind::Capture,
+            "a compiled function was called while another is being recorded. Call the plain function inside.",
+        ))
     }
     pub fn replay(&mut self, captured: &Captured, arguments: Vec<Rc<Tensor>>) -> Result<Vec<Rc<Tensor>>> {
         self.refuse_inside_capture()?;
@@ -595,7 +625,12 @@ impl Drop for Session {
 }
 
 fn capture_refusal(what: &str) -> Error {
-    Error::new(ErrorKind::Capture, format!("{what} is not possible inside a compiled function: it is recorded once and has no values then. Return the tensor and read it outside."))
+    Error::new(
+        ErrorKind::Capture,
+        format!(
+            "{what} is not possible inside a compiled function: it is recorded once and has no values then. Return the tensor and read it outside."
+        ),
+    )
 }
 
 /// The row's operand that tensor `position` belongs to.
@@ -611,10 +646,7 @@ fn kind_at(spec: &OpSpec, arity: &[u16], position: usize) -> (&'static str, Kind
 }
 
 /// The row's operands, each tensor with its position.
-fn expand<'a>(
-    operands: &'static [(&'static str, Kind)],
-    arity: &'a [u16],
-) -> impl Iterator<Item = ((&'static str, Kind), usize)> + 'a {
+fn expand<'a>(operands: &'static [(&'static str, Kind)], arity: &'a [u16]) -> impl Iterator<Item = ((&'static str, Kind), usize)> + 'a {
     let mut position = 0;
     operands.iter().zip(arity).flat_map(move |(&operand, &count)| {
         let start = position;

@@ -159,7 +159,14 @@ impl Runtime {
     ///
     /// # Safety
     /// One thread at a time pushes to a stream.
-    pub unsafe fn push_command(&self, stream: &Stream, call: Call, operands: &[Rc<Tensor>], outputs: &[Rc<Tensor>], releases: &mut Vec<Arc<Buffer>>) {
+    pub unsafe fn push_command(
+        &self,
+        stream: &Stream,
+        call: Call,
+        operands: &[Rc<Tensor>],
+        outputs: &[Rc<Tensor>],
+        releases: &mut Vec<Arc<Buffer>>,
+    ) {
         let mut bytes = 0;
         for output in outputs {
             bytes += output.storage().bytes();

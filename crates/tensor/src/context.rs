@@ -98,7 +98,13 @@ impl<'a> Cx<'a> {
         Some(SyncPtr(room.cast()))
     }
     /// As [`Cx::kept`]; what is not worth keeping is made in the scratch.
-    pub fn packed<T: Element>(&mut self, source: *const T, key: &PackKey, len: usize, fill: impl FnOnce(&Cx, SyncPtr<T>)) -> (SyncPtr<T>, Cx<'_>) {
+    pub fn packed<T: Element>(
+        &mut self,
+        source: *const T,
+        key: &PackKey,
+        len: usize,
+        fill: impl FnOnce(&Cx, SyncPtr<T>),
+    ) -> (SyncPtr<T>, Cx<'_>) {
         let mut fill = Some(fill);
         if let Some(kept) = self.kept(source, key, len, |room| fill.take().expect("the first use")(self, room)) {
             return (kept, Cx { scratch: &mut *self.scratch, ..*self });

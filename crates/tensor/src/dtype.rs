@@ -17,11 +17,13 @@ pub enum DType {
 }
 
 impl DType {
-    pub const ALL: [DType; 9] = [
-        DType::F32, DType::F64, DType::BF16, DType::F16, DType::I64, DType::I32, DType::U8, DType::I8, DType::Bool,
-    ];
+    pub const ALL: [DType; 9] =
+        [DType::F32, DType::F64, DType::BF16, DType::F16, DType::I64, DType::I32, DType::U8, DType::I8, DType::Bool];
     pub fn from_code(code: i64) -> Result<DType> {
-        usize::try_from(code).ok().and_then(|i| Self::ALL.get(i).copied()).ok_or_else(|| Error::dtype(format!("no dtype has the code {code}")))
+        usize::try_from(code)
+            .ok()
+            .and_then(|i| Self::ALL.get(i).copied())
+            .ok_or_else(|| Error::dtype(format!("no dtype has the code {code}")))
     }
     #[inline]
     pub fn size(self) -> usize {
@@ -188,8 +190,14 @@ unsafe impl Element for B8 {
 
 /// A floating dtype with the type its kernels compute in: float32 for the half types, itself otherwise.
 pub trait Float: Element {
-    type Acc: Float<Acc = Self::Acc> + std::ops::Add<Output = Self::Acc> + std::ops::Sub<Output = Self::Acc> + std::ops::Mul<Output = Self::Acc>
-        + std::ops::Div<Output = Self::Acc> + std::ops::Neg<Output = Self::Acc> + std::ops::AddAssign + PartialOrd;
+    type Acc: Float<Acc = Self::Acc>
+        + std::ops::Add<Output = Self::Acc>
+        + std::ops::Sub<Output = Self::Acc>
+        + std::ops::Mul<Output = Self::Acc>
+        + std::ops::Div<Output = Self::Acc>
+        + std::ops::Neg<Output = Self::Acc>
+        + std::ops::AddAssign
+        + PartialOrd;
     fn acc(self) -> Self::Acc;
     fn from_acc(value: Self::Acc) -> Self;
 }
@@ -244,15 +252,42 @@ impl Float for f16 {
 macro_rules! with_element {
     ($dtype:expr, $t:ident => $body:expr) => {
         match $dtype {
-            $crate::DType::F32 => { type $t = f32; $body }
-            $crate::DType::F64 => { type $t = f64; $body }
-            $crate::DType::BF16 => { type $t = $crate::bf16; $body }
-            $crate::DType::F16 => { type $t = $crate::f16; $body }
-            $crate::DType::I64 => { type $t = i64; $body }
-            $crate::DType::I32 => { type $t = i32; $body }
-            $crate::DType::U8 => { type $t = u8; $body }
-            $crate::DType::I8 => { type $t = i8; $body }
-            $crate::DType::Bool => { type $t = $crate::B8; $body }
+            $crate::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            $crate::DType::BF16 => {
+                type $t = $crate::bf16;
+                $body
+            }
+            $crate::DType::F16 => {
+                type $t = $crate::f16;
+                $body
+            }
+            $crate::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            $crate::DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            $crate::DType::I8 => {
+                type $t = i8;
+                $body
+            }
+            $crate::DType::Bool => {
+                type $t = $crate::B8;
+                $body
+            }
         }
     };
 }
@@ -262,10 +297,22 @@ macro_rules! with_element {
 macro_rules! with_float {
     ($dtype:expr, $t:ident => $body:expr) => {
         match $dtype {
-            $crate::DType::F32 => { type $t = f32; $body }
-            $crate::DType::F64 => { type $t = f64; $body }
-            $crate::DType::BF16 => { type $t = $crate::bf16; $body }
-            $crate::DType::F16 => { type $t = $crate::f16; $body }
+            $crate::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            $crate::DType::BF16 => {
+                type $t = $crate::bf16;
+                $body
+            }
+            $crate::DType::F16 => {
+                type $t = $crate::f16;
+                $body
+            }
             other => Err($crate::Error::dtype(format!("needs a floating dtype, got {other}"))),
         }
     };

@@ -272,7 +272,11 @@ impl Correlation<'_> {
                 for first_o in (0..self.out_c).step_by(nr) {
                     // Each panel of the first pass asks for its share.
                     let share = next_len / panels;
-                    let ahead = if from > 0 || share == 0 { Ahead::NONE } else { Ahead::over(next.wrapping_add(first_o / nr * share), share, some * k) };
+                    let ahead = if from > 0 || share == 0 {
+                        Ahead::NONE
+                    } else {
+                        Ahead::over(next.wrapping_add(first_o / nr * share), share, some * k)
+                    };
                     // SAFETY: output tile and panel lie inside their memory; pointers plus taps inside plane or strip.
                     unsafe {
                         let job = Job {

@@ -42,7 +42,9 @@ pub fn conv2d(
     }
     let relu = activation == 1;
     match x.dtype() {
-        DType::F32 => float(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, SyncPtr(y.slice_mut::<f32>().as_mut_ptr()), None),
+        DType::F32 => {
+            float(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, SyncPtr(y.slice_mut::<f32>().as_mut_ptr()), None)
+        }
         DType::F64 => plain::forward::<f64>(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), relu, y.slice_mut()),
         _ => {
             let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());

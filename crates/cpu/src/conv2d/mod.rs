@@ -16,6 +16,6 @@ mod weight_grad;
 mod winograd;
 
 pub use forward::{conv2d, conv2d_local, conv2d_scratch};
-pub use pooled::{conv2d_pool, conv2d_pool_local, conv2d_pool_scratch, pool_pick, pool_spread};
 pub use input_grad::{conv2d_input_grad, conv2d_input_grad_local, conv2d_input_grad_scratch};
+pub use pooled::{conv2d_pool, conv2d_pool_local, conv2d_pool_scratch, pool_pick, pool_spread};
 pub use weight_grad::{conv2d_weight_grad, conv2d_weight_grad_local, conv2d_weight_grad_scratch};

@@ -160,15 +160,7 @@ fn cropped(mut g: Geometry, pool: &[i64]) -> Geometry {
 }
 
 /// Bytes that [`conv2d_pool`] wants.
-pub fn conv2d_pool_scratch(
-    x: &Meta,
-    weight: &Meta,
-    stride: &[i64],
-    padding: &[i64],
-    dilation: &[i64],
-    groups: i64,
-    pool: &[i64],
-) -> usize {
+pub fn conv2d_pool_scratch(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64, pool: &[i64]) -> usize {
     let g = cropped(Geometry::forward(x, weight, stride, padding, dilation, groups), pool);
     let dense_len = g.n * g.oh * g.ow * g.o;
     match x.dtype {
@@ -182,15 +174,7 @@ pub fn conv2d_pool_scratch(
 }
 
 /// Bytes for each thread that [`conv2d_pool`] wants.
-pub fn conv2d_pool_local(
-    x: &Meta,
-    weight: &Meta,
-    stride: &[i64],
-    padding: &[i64],
-    dilation: &[i64],
-    groups: i64,
-    pool: &[i64],
-) -> usize {
+pub fn conv2d_pool_local(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64, pool: &[i64]) -> usize {
     4 * room(&cropped(Geometry::forward(x, weight, stride, padding, dilation, groups), pool), Some(pool)).local
 }
 

@@ -280,7 +280,8 @@ fn pooling_in_the_same_pass_gives_the_same_bits() {
 fn spreading_puts_each_gradient_in_its_place_and_picking_finds_it_there() {
     let (dims, pool) = ([2usize, 3, 2, 5], [2i64, 3]);
     let len: usize = dims.iter().product();
-    let (dy, code): (Vec<f32>, Vec<u8>) = (0..len).map(|i| (i as f32 + 1.0, if i % 7 == 3 { rules::NO_PLACE } else { (i % 6) as u8 })).unzip();
+    let (dy, code): (Vec<f32>, Vec<u8>) =
+        (0..len).map(|i| (i as f32 + 1.0, if i % 7 == 3 { rules::NO_PLACE } else { (i % 6) as u8 })).unzip();
     let large = [2, 6, 6, 5];
     let (mut dx, mut back) = (vec![f32::NAN; 2 * 6 * 6 * 5], vec![f32::NAN; len]);
     on_threads(3, 0, |cx| {
@@ -318,7 +319,8 @@ fn gradients_of_which_rows_and_columns_are_left_out_count_them_as_zeros() {
             let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]);
             let local = conv2d_input_grad_local(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups);
             on_lanes(2, conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, wide, stride, padding, dilation, groups), local, |cx| {
-                conv2d_input_grad(cx, &dyv, &wv, h, wide, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dx, &case.x)).unwrap()
+                conv2d_input_grad(cx, &dyv, &wv, h, wide, stride, padding, dilation, groups, true, &mut ViewMut::of(&mut dx, &case.x))
+                    .unwrap()
             });
             let local = conv2d_weight_grad_local(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups);
             on_lanes(2, conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, stride, padding, dilation, groups), local, |cx| {

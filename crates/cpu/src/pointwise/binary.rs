@@ -1,4 +1,4 @@
-use super::drive::{aligned, Operand, drive};
+use super::drive::{Operand, aligned, drive};
 use super::unary::{gelu_argument, integer_remainder, pow32, remainder32, remainder64, sigmoid64};
 use super::{Compiled, FRAC_1_SQRT_TAU, GELU_CUBIC, GELU_SCALE, Row, double, integer, single, table, truth};
 use ferrograd_simd::{Simd, math, reference};

@@ -1,4 +1,4 @@
-use super::drive::{aligned, Operand, drive};
+use super::drive::{Operand, aligned, drive};
 use super::{Compiled, GELU_CUBIC, GELU_SCALE, Row, double, integer, single, table, truth};
 use ferrograd_simd::{Simd, math, reference};
 use ferrograd_tensor::{Cx, Element, Error, Result, View, ViewMut, bf16, f16};

@@ -2,8 +2,8 @@
 use super::max::plane;
 use super::window::Axis;
 use super::{BLOCK, rows_of_task};
-use ferrograd_simd::{Kernel, Simd, vectorize};
 use crate::strided::{load, store};
+use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Result, View, ViewMut, with_float};
 
 /// y [N, OH, OW, C] = the sum over each window of x [N, H, W, C] divided by its size, counting padding only where `count_include_pad`
@@ -105,9 +105,8 @@ impl<T: Float, const SPREAD: bool> Kernel for Row<'_, T, SPREAD> {
         let mut list = [(0usize, one); LISTED];
         for (x, out) in out.chunks_exact_mut(self.c).enumerate() {
             let wide = if SPREAD { cols.seen_by(x) } else { cols.window(x).first..cols.window(x).end };
-            let tap = |sy: usize, sx: usize| {
-                (((image * others[0] + sy) * others[1] + sx) * self.c, if SPREAD { self.size(sy, sx) } else { one })
-            };
+            let tap =
+                |sy: usize, sx: usize| (((image * others[0] + sy) * others[1] + sx) * self.c, if SPREAD { self.size(sy, sx) } else { one });
             let listed = high.len() * wide.len() <= LISTED;
             let mut taps = 0;
             if listed {

@@ -287,7 +287,6 @@ pub fn pool_pick(x: &Meta, code: &Meta, pool: &[i64]) -> Result<Meta> {
 mod tests {
     use super::*;
 
-
     fn meta(dims: &[usize]) -> Meta {
         Meta::new(DType::F32, dims).unwrap()
     }

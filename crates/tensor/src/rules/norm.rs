@@ -30,8 +30,38 @@ fn need_params(x: &Meta, what: &str, params: [(&str, Option<&Meta>); 2], dims: &
     Ok(())
 }
 
+/// What is added to a result must have its shape and dtype.
+fn need_residual(x: &Meta, residual: Option<&Meta>) -> Result {
+    match residual {
+        Some(r) if r.dims() != x.dims() || r.dtype != x.dtype => Err(Error::shape(format!(
+            "the residual must have x's shape and dtype.\n  {}, {}\n  Add another with y.add(residual), which broadcasts.",
+            show("x", x),
+            show("residual", r)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// x [..., C] with weight, bias and statistics [C].
+pub fn batch_norm_fixed(
+    x: &Meta,
+    mean: &Meta,
+    variance: &Meta,
+    weight: Option<&Meta>,
+    bias: Option<&Meta>,
+    residual: Option<&Meta>,
+) -> Result<Meta> {
+    need_float("x", x)?;
+    let channels = &x.dims()[x.rank().saturating_sub(1)..];
+    let what = "one a channel, the last dimension of x";
+    need_params(x, what, [("mean", Some(mean)), ("variance", Some(variance))], channels)?;
+    need_params(x, what, [("weight", weight), ("bias", bias)], channels)?;
+    need_residual(x, residual)?;
+    Ok(like(x))
+}
+
 /// x [..., C] with weight and bias [C].
-pub fn batch_norm(x: &Meta, weight: Option<&Meta>, bias: Option<&Meta>) -> Result<Meta> {
+pub fn batch_norm(x: &Meta, weight: Option<&Meta>, bias: Option<&Meta>, residual: Option<&Meta>) -> Result<Meta> {
     need_float("x", x)?;
     if x.rank() < 2 {
         return Err(Error::shape(format!(
@@ -43,6 +73,7 @@ pub fn batch_norm(x: &Meta, weight: Option<&Meta>, bias: Option<&Meta>) -> Resul
         return Err(Error::shape(format!("no rows have no statistics.\n  {} (N ... C)\n  Leave out empty batches.", show("x", x))));
     }
     need_params(x, "one a channel, the last dimension of x", [("weight", weight), ("bias", bias)], &x.dims()[x.rank() - 1..])?;
+    need_residual(x, residual)?;
     Ok(like(x))
 }
 
@@ -116,13 +147,16 @@ mod tests {
     #[test]
     fn parameters_must_match_the_normalised_dimensions() {
         let x = meta(&[8, 4, 4, 6]);
-        assert!(batch_norm(&x, Some(&meta(&[6])), None).is_ok());
+        assert!(batch_norm(&x, Some(&meta(&[6])), None, None).is_ok());
         assert_eq!(
-            batch_norm(&x, Some(&meta(&[5])), None).unwrap_err().message,
+            batch_norm(&x, Some(&meta(&[5])), None, None).unwrap_err().message,
             "weight must have the shape [6], one a channel, the last dimension of x.\n  x [8, 4, 4, 6] float32, weight [5] float32\n  \
              Make the layer for this many features."
         );
-        assert!(batch_norm(&meta(&[6]), None, None).is_err() && batch_norm(&meta(&[0, 6]), None, None).is_err());
+        assert!(batch_norm(&meta(&[6]), None, None, None).is_err() && batch_norm(&meta(&[0, 6]), None, None, None).is_err());
+        let half = Meta::new(DType::BF16, &[8, 4, 4, 6]).unwrap();
+        assert!(batch_norm(&x, None, None, Some(&x)).is_ok() && batch_norm(&x, None, None, Some(&half)).is_err());
+        assert!(batch_norm_fixed(&x, &meta(&[6]), &meta(&[6]), None, None, Some(&meta(&[6]))).is_err());
         assert!(layer_norm(&x, Some(&meta(&[4, 6])), None, 2).is_ok() && layer_norm(&x, None, None, 5).is_err());
         assert_eq!(layer_stats(&x, 2).unwrap().dims(), [8, 4]);
         assert_eq!(layer_params(&x, 1).unwrap().dims(), [6]);

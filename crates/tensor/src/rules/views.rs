@@ -2,6 +2,11 @@
 use super::{axis, show, size};
 use crate::{Error, Layout, MAX_RANK, Meta, Result, Shape};
 
+/// `x` itself where it lies in row-major order; `None` where that takes a copy.
+pub fn dense(x: &Meta) -> Result<Option<Layout>> {
+    Ok(x.layout.is_contiguous().then_some(x.layout))
+}
+
 /// `x` read as `dims` in row-major order; one of `dims` may be -1 and takes what is left.
 /// `None` where `x`'s strides do not allow it: of a contiguous copy it always succeeds.
 pub fn reshape(x: &Meta, dims: &[i64]) -> Result<Option<Layout>> {
@@ -265,6 +270,9 @@ mod tests {
             with(expand(&meta(&[1, 3, 1]), &[2, 3, 4]).unwrap().unwrap()),
             with(expand(&meta(&[2, 1, 1, 4]), &[2, 1, 3, 4]).unwrap().unwrap()),
         ];
+        for v in &views {
+            assert_eq!(dense(v).unwrap(), v.layout.is_contiguous().then_some(v.layout));
+        }
         let mut kept = 0;
         for v in views {
             let n = v.numel() as i64;

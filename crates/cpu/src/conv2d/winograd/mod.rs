@@ -153,7 +153,8 @@ impl Kernel for Weights<'_> {
                 // SAFETY: the block's columns, and rows of one panel that are this task's.
                 unsafe {
                     let dst = packed.get().add(((place * panels + o.start / nr) * g.c + first) * nr);
-                    Panel { src: columns.as_ptr().cast(), len: lanes, width: o.len(), k_stride: 1, stride: WIDEST as isize, dst, ld: nr }.pack();
+                    Panel { src: columns.as_ptr().cast(), len: lanes, width: o.len(), k_stride: 1, stride: WIDEST as isize, dst, ld: nr }
+                        .pack();
                 }
             }
         }
@@ -249,11 +250,7 @@ impl<F> Gather<'_, F> {
                         let p = self.source.as_ptr().add(at + c);
                         if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
                     };
-                    let d = if whole {
-                        pixels.map(|at| load(at.unwrap_unchecked()))
-                    } else {
-                        pixels.map(|at| at.map_or(s.zero(), load))
-                    };
+                    let d = if whole { pixels.map(|at| load(at.unwrap_unchecked())) } else { pixels.map(|at| at.map_or(s.zero(), load)) };
                     let v = transform(s, d);
                     let to = self.to.add(t * spacing + c);
                     for k in 0..PLACES {

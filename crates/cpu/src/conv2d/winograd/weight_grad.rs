@@ -148,7 +148,9 @@ const CORNER: usize = 16;
 
 /// Adds the parts' sums [part][place][c][o] in order and transforms them to dw [o][tap][c].
 fn finish(cx: &Cx, g: &Geometry, parts: usize, sums: &[f32], dw: SyncPtr<f32>) {
-    cx.par(g.o.div_ceil(CORNER), |task| vectorize(Finish { g, parts, sums, first: task * CORNER, len: CORNER.min(g.o - task * CORNER), dw }));
+    cx.par(g.o.div_ceil(CORNER), |task| {
+        vectorize(Finish { g, parts, sums, first: task * CORNER, len: CORNER.min(g.o - task * CORNER), dw })
+    });
 }
 
 struct Finish<'a> {
@@ -195,7 +197,8 @@ impl Kernel for Finish<'_> {
                 // SAFETY: the corner, and output channels that are this task's.
                 unsafe {
                     let dst = self.dw.get().add((self.first * 9 + tap) * c + first_row);
-                    Panel { src: block.as_ptr().cast(), len: self.len, width: rows, k_stride: 1, stride: CORNER as isize, dst, ld: 9 * c }.pack();
+                    Panel { src: block.as_ptr().cast(), len: self.len, width: rows, k_stride: 1, stride: CORNER as isize, dst, ld: 9 * c }
+                        .pack();
                 }
             }
         }
