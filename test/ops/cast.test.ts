@@ -13,8 +13,15 @@ checkOp('cast', {
   gradient: false,
 })
 checkOp('castWide', { op: ([x]) => ops.cast(x!, 'float64'), ...same, rows: [], integers: [...INTEGERS, 'bool'] })
-checkUnary('contiguous', ops.contiguous, (x) => x, { integers: [...INTEGERS, 'bool'] })
+checkUnary('contiguous', ops.contiguous, (x) => x, { rows: ['dense'], integers: [...INTEGERS, 'bool'] })
 checkUnary('clone', ops.clone, (x) => x, { rows: ['contiguous'] })
+
+test('contiguous shares memory that lies in order, and copies what does not', () => {
+  const x = tensor([[1, 2], [3, 4]])
+  const [same, turned, copy] = [x.contiguous(), x.t().contiguous(), x.clone()]
+  x.fill_(9)
+  expect([same, turned, copy].map(numbers)).toEqual([[9, 9, 9, 9], [1, 3, 2, 4], [1, 2, 3, 4]])
+})
 
 test('gradients come back in the dtype that was cast', () => {
   for (const dtype of ['float32', 'bfloat16', 'float16'] as const) {
