@@ -13,7 +13,7 @@ checkOp('cast', {
   gradient: false,
 })
 checkOp('castWide', { op: ([x]) => ops.cast(x!, 'float64'), ...same, rows: [], integers: [...INTEGERS, 'bool'] })
-checkUnary('contiguous', ops.contiguous, (x) => x, { rows: ['dense'], integers: [...INTEGERS, 'bool'] })
+checkUnary('dense', ops.contiguous, (x) => x, { integers: [...INTEGERS, 'bool'] })
 checkUnary('clone', ops.clone, (x) => x, { rows: ['contiguous'] })
 
 test('contiguous shares memory that lies in order, and copies what does not', () => {
