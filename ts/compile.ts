@@ -19,8 +19,13 @@ export interface Compiled<A extends unknown[], R> {
   (...args: A): R
   /** Programs recorded so far and still kept. */
   readonly programs: number
-  /** The commands of the last program used, one a line. */
+  /**
+   * The last program used, as text: its commands one a line (what was fused into one op shows by its name and attributes), with shapes and the bytes
+   * that each reads and writes; then how many there are, what was left out, and the memory of the temporaries.
+   */
   describe(): string
+  /** Writes {@link describe} to the console. */
+  print(): void
   /** Frees the programs. */
   dispose(): void
 }
@@ -94,6 +99,7 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
   }
   Object.defineProperty(handle, 'programs', { get: () => entries.length })
   handle.describe = () => (last === null ? '' : native.describeProgram(last.program) ?? '')
+  handle.print = () => console.log(handle.describe())
   handle.dispose = drop
   return handle
 }

@@ -60,6 +60,8 @@ pub struct CallError {
 }
 
 pub struct Environment {
+    /// How often JavaScript has called.
+    pub calls: usize,
     pub session: Session,
     pub handles: Handles,
     pub commands: SharedArray<i32>,
@@ -95,8 +97,9 @@ pub fn with<R>(f: impl FnOnce(&mut Environment) -> R) -> Option<R> {
     }
     let borrowed = Borrowed(environment);
     // SAFETY: the pointer came from a box that `close` alone takes back; while it is out of `CURRENT`, nobody else can reach it.
-    let result = f(unsafe { &mut *borrowed.0 });
-    Some(result)
+    let environment = unsafe { &mut *borrowed.0 };
+    environment.calls += 1;
+    Some(f(environment))
 }
 
 /// As [`with`], with an error for napi where there is no environment.
@@ -110,6 +113,7 @@ impl Environment {
     pub unsafe fn install(env: sys::napi_env, commands: SharedArray<i32>, floats: SharedArray<f64>, frees: SharedArray<i32>, completions: Completions) {
         let environment = Environment {
             session: Session::new(),
+            calls: 0,
             handles: Handles::new(),
             commands,
             floats,

@@ -15,6 +15,8 @@ pub struct MemoryStats {
     pub live: usize,
     pub cached: usize,
     pub peak: usize,
+    /// Blocks handed out so far.
+    pub blocks: usize,
 }
 
 struct Free(NonNull<u8>);
@@ -32,7 +34,7 @@ struct Cache {
 /// thread.
 static CACHE: Padded<Mutex<Cache>> = Padded(Mutex::new(Cache {
     free: [const { Vec::new() }; CLASSES],
-    stats: MemoryStats { live: 0, cached: 0, peak: 0 },
+    stats: MemoryStats { live: 0, cached: 0, peak: 0, blocks: 0 },
     limit: usize::MAX,
 }));
 
@@ -51,30 +53,36 @@ unsafe impl Send for Block {}
 // SAFETY: a shared reference gives only the address.
 unsafe impl Sync for Block {}
 
-/// Sizes are rounded to four steps a power of two: at most a quarter is wasted, and steps of a training loop find each other's blocks.
+/// Sizes are rounded to four steps a power of two: at most a quarter is wasted, and steps of a training loop find each other's blocks. Blocks above
+/// 64 MB, of which there are few, come in sixteen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Class(u8);
+struct Class(u16);
 
-/// Those up to 256 bytes, and four for each power of two below what an address can hold.
-const CLASSES: usize = 4 + 4 * (usize::BITS as usize - 8);
+/// log2 of the size from which there are sixteen steps.
+const FINE: usize = 26;
+/// Classes up to that size: those up to 256 bytes, and four for each power of two.
+const COARSE: usize = 4 + 4 * (FINE - 8);
+const CLASSES: usize = COARSE + 16 * (usize::BITS as usize - FINE);
 
 impl Class {
     fn of(bytes: usize) -> Class {
         if bytes <= 256 {
-            return Class((bytes.max(1).div_ceil(ALIGN) - 1) as u8);
+            return Class((bytes.max(1).div_ceil(ALIGN) - 1) as u16);
         }
-        // 2^k < bytes <= 2^(k + 1), in steps of 2^(k - 2)
+        // 2^k < bytes <= 2^(k + 1)
         let k = (bytes - 1).ilog2() as usize;
-        let step = (bytes - (1 << k)).div_ceil(1 << (k - 2));
-        Class((4 + 4 * (k - 8) + step - 1) as u8)
+        let (first, steps) = if k < FINE { (4 + 4 * (k - 8), 4) } else { (COARSE + 16 * (k - FINE), 16) };
+        let step = (bytes - (1 << k)).div_ceil((1 << k) / steps);
+        Class((first + step - 1) as u16)
     }
     fn bytes(self) -> usize {
         let class = self.0 as usize;
         if class < 4 {
             return ALIGN * (class + 1);
         }
-        let (k, step) = ((class - 4) / 4 + 8, (class - 4) % 4 + 1);
-        (1 << k) + step * (1 << (k - 2))
+        let (first, k, steps) = if class < COARSE { (4, 8, 4) } else { (COARSE, FINE, 16) };
+        let (k, step) = ((class - first) / steps + k, (class - first) % steps + 1);
+        (1 << k) + step * ((1 << k) / steps)
     }
     fn layout(self) -> Layout {
         let align = if self.bytes() >= HUGE { HUGE } else { ALIGN };
@@ -95,6 +103,7 @@ impl Block {
         }
         let kept = cache.free[class.0 as usize].pop();
         cache.stats.live += class.bytes();
+        cache.stats.blocks += 1;
         cache.stats.peak = cache.stats.peak.max(cache.stats.live);
         if kept.is_some() {
             cache.stats.cached -= class.bytes();
@@ -153,7 +162,7 @@ fn fresh(class: Class) -> Option<NonNull<u8>> {
 
 /// Gives every cached block back to the system.
 pub fn trim() {
-    for class in (0..CLASSES).map(|i| Class(i as u8)) {
+    for class in (0..CLASSES).map(|i| Class(i as u16)) {
         let mut cache = lock();
         let blocks = std::mem::take(&mut cache.free[class.0 as usize]);
         cache.stats.cached -= blocks.len() * if blocks.is_empty() { 0 } else { class.bytes() };
@@ -180,11 +189,14 @@ mod tests {
 
     #[test]
     fn classes_waste_at_most_a_quarter() {
-        for bytes in [1usize, 63, 64, 65, 256, 257, 1000, 4096, 5000, 1 << 20, (1 << 21) + 1, 123_456_789] {
+        for bytes in
+            [1usize, 63, 64, 65, 256, 257, 1000, 4096, 5000, 1 << 20, (1 << 21) + 1, 1 << 26, (1 << 26) + 1, 123_456_789, 2_400_000_000]
+        {
             let class = Class::of(bytes);
             let size = class.bytes();
             assert!(size >= bytes && size % ALIGN == 0, "{bytes} -> {size}");
-            assert!(bytes < 256 || size <= bytes + bytes / 4 + ALIGN, "{bytes} -> {size}");
+            let wasted = if bytes > 1 << FINE { bytes / 16 } else { bytes / 4 };
+            assert!(bytes < 256 || size <= bytes + wasted + ALIGN, "{bytes} -> {size}");
             assert_eq!(Class::of(size), class);
         }
     }

@@ -552,7 +552,7 @@ impl Session {
     }
     pub fn end_capture(&mut self, outputs: &[Rc<Tensor>]) -> Result<Captured> {
         let recorder = self.recorder.take().ok_or_else(|| Error::internal("no recording is under way"))?;
-        recorder.finish(outputs)
+        Ok(recorder.finish(outputs))
     }
     pub fn abort_capture(&mut self) {
         self.recorder = None;

@@ -30,8 +30,26 @@ pub struct Buffer {
 
 #[derive(Default)]
 struct Memory {
-    block: Option<Block>,
+    home: Option<Home>,
     bytes: usize,
+}
+
+/// Where a buffer's elements lie.
+enum Home {
+    /// In a block of its own.
+    Own(Block),
+    /// So many bytes behind the start of a block that others lie in too.
+    Within(Arc<Block>, usize),
+}
+
+impl Home {
+    #[inline]
+    fn as_ptr(&self) -> *mut u8 {
+        match self {
+            Home::Own(block) => block.as_ptr(),
+            Home::Within(block, place) => block.as_ptr().wrapping_add(*place),
+        }
+    }
 }
 
 /// A copy that kernels read instead of the contents. Without memory where it was asked for only once since the last write.
@@ -59,7 +77,11 @@ impl Buffer {
         let block = Block::new(bytes)?;
         // SAFETY: the block is ours and at least `bytes` long; `fill` writes every byte of it (uninitialised u8 are never read before).
         fill(unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), bytes) });
-        Ok(Arc::new(Buffer { memory: UnsafeCell::new(Memory { block: Some(block), bytes }), ..Buffer::default() }))
+        Ok(Arc::new(Buffer { memory: UnsafeCell::new(Memory { home: Some(Home::Own(block)), bytes }), ..Buffer::default() }))
+    }
+    /// A buffer of `bytes` at `place` in a block that is large enough, where nobody else has anything while this one lives.
+    pub fn within(block: Arc<Block>, place: usize, bytes: usize) -> Buffer {
+        Buffer { memory: UnsafeCell::new(Memory { home: Some(Home::Within(block, place)), bytes }), ..Buffer::default() }
     }
     /// The memory, allocated on first use.
     ///
@@ -68,12 +90,12 @@ impl Buffer {
     pub unsafe fn ensure(&self, bytes: usize) -> Result<*mut u8> {
         // SAFETY: one thread, by the caller's promise.
         let memory = unsafe { &mut *self.memory.get() };
-        match &memory.block {
-            Some(block) => Ok(block.as_ptr()),
+        match &memory.home {
+            Some(home) => Ok(home.as_ptr()),
             None => {
-                let block = memory.block.insert(Block::new(bytes)?);
+                let home = memory.home.insert(Home::Own(Block::new(bytes)?));
                 memory.bytes = bytes;
-                Ok(block.as_ptr())
+                Ok(home.as_ptr())
             }
         }
     }
@@ -84,7 +106,7 @@ impl Buffer {
     pub unsafe fn memory(&self) -> Option<(*mut u8, usize)> {
         // SAFETY: nobody writes `memory` now, by the caller's promise.
         let memory = unsafe { &*self.memory.get() };
-        memory.block.as_ref().map(|block| (block.as_ptr(), memory.bytes))
+        memory.home.as_ref().map(|home| (home.as_ptr(), memory.bytes))
     }
     /// As `memory`, for a command that reads it.
     ///
@@ -138,7 +160,7 @@ impl Buffer {
     /// Empties a buffer that nobody else holds, for the next storage. `None` where somebody does.
     pub fn recycle(mut buffer: Arc<Buffer>) -> Option<Arc<Buffer>> {
         let inner = Arc::get_mut(&mut buffer)?;
-        inner.memory.get_mut().block = None;
+        inner.memory.get_mut().home = None;
         inner.packs.get_mut().clear();
         if inner.poison.get_mut().is_some() {
             inner.poison = OnceLock::new();

@@ -102,16 +102,16 @@ pub fn read_sync(slot: i32, generation: i32, mut target: Uint8Array) -> napi::Re
     })
 }
 
-/// [live bytes, cached bytes, peak bytes, live handles, handles' bytes, commands, copies]
+/// [live bytes, cached bytes, peak bytes, live handles, handles' bytes, commands, copies, calls from JavaScript, blocks handed out]
 #[napi(catch_unwind)]
 pub fn memory() -> napi::Result<Vec<f64>> {
     expect(|e| {
         let _ = e.drain_frees();
         e.session.flush_releases();
         let stats = memory_stats();
-        [stats.live, stats.cached, stats.peak, e.handles.live(), e.handles.bytes(), e.session.commands as usize, e.session.copies as usize]
-            .map(|n| n as f64)
-            .to_vec()
+        let (live, bytes) = (e.handles.live(), e.handles.bytes());
+        let (commands, copies) = (e.session.commands as usize, e.session.copies as usize);
+        [stats.live, stats.cached, stats.peak, live, bytes, commands, copies, e.calls, stats.blocks].map(|n| n as f64).to_vec()
     })
 }
 

@@ -3,6 +3,9 @@
 //! Recording runs shapes only. Each buffer the commands touch becomes a slot: an argument, a temporary of the program, or a persistent buffer
 //! (parameters, optimizer state, running statistics, generators), which keeps its identity. A replay is all or nothing: what a failed step had
 //! already written in place is restored.
+mod plan;
+mod print;
+
 use crate::allocator::Block;
 use crate::command::{Bound, Call, Command, Executor};
 use crate::dispatch::Op;
@@ -32,6 +35,8 @@ enum Slot {
     Argument(usize),
     Temporary {
         bytes: usize,
+        /// Where it lies in the room for temporaries; `None` for what leaves the program.
+        place: Option<usize>,
     },
     /// Number `.0` of the storages that the session's side holds.
     Persistent(usize),
@@ -74,6 +79,10 @@ pub struct Program {
     steps: Vec<Step>,
     arguments: Vec<Meta>,
     outputs: Vec<(Meta, u32)>,
+    /// Bytes of the block in which temporaries lie.
+    room: usize,
+    /// Recorded commands that nobody needed.
+    left_out: usize,
 }
 
 impl Recorder {
@@ -92,7 +101,14 @@ impl Recorder {
     pub fn has_made(&self, tensor: &Rc<Tensor>) -> bool {
         self.made.contains(&Rc::as_ptr(tensor.root()))
     }
-    pub fn finish(self, outputs: &[Rc<Tensor>]) -> Result<Captured> {
+    pub fn finish(self, outputs: &[Rc<Tensor>]) -> Captured {
+        let (program, persistent) = self.plan(outputs);
+        Captured { program: Arc::new(program), persistent }
+    }
+    fn plan(self, outputs: &[Rc<Tensor>]) -> (Program, Vec<Rc<Tensor>>) {
+        let recorded = self.commands.len();
+        let commands = plan::needed(self.commands, outputs, &self.made);
+        let left_out = recorded - commands.len();
         let mut slots: Vec<Slot> = Vec::new();
         let mut persistent: Vec<Rc<Tensor>> = Vec::new();
         let mut index: HashMap<*const Tensor, u32> = HashMap::new();
@@ -106,7 +122,7 @@ impl Recorder {
         let mut slot_of = |tensor: &Rc<Tensor>| -> (Meta, u32) {
             let slot = *index.entry(Rc::as_ptr(tensor.root())).or_insert_with(|| {
                 slots.push(if self.made.contains(&Rc::as_ptr(tensor.root())) {
-                    Slot::Temporary { bytes: tensor.storage().bytes() }
+                    Slot::Temporary { bytes: tensor.storage().bytes(), place: None }
                 } else {
                     persistent.push(tensor.root().clone());
                     Slot::Persistent(persistent.len() - 1)
@@ -115,7 +131,7 @@ impl Recorder {
             });
             (tensor.meta, slot)
         };
-        let steps = self.commands.into_iter().map(|command| Step {
+        let steps = commands.into_iter().map(|command| Step {
             operands: command.operands.iter().map(&mut slot_of).collect(),
             outputs: command.outputs.iter().map(&mut slot_of).collect(),
             op: command.op,
@@ -130,10 +146,12 @@ impl Recorder {
         });
         let steps = steps.collect();
         let outputs = outputs.iter().map(slot_of).collect();
-        let mut program = Program { slots, steps, arguments: self.arguments.iter().map(|t| t.meta).collect(), outputs };
+        let arguments = self.arguments.iter().map(|t| t.meta).collect();
+        let mut program = Program { slots, steps, arguments, outputs, room: 0, left_out };
         program.plan_frees();
+        program.plan_places();
         program.plan_guards();
-        Ok(Captured { program: Arc::new(program), persistent })
+        (program, persistent)
     }
 }
 
@@ -181,68 +199,14 @@ impl Captured {
         let mut outputs = Vec::with_capacity(program.outputs.len());
         for &(meta, slot) in &program.outputs {
             let slot = slot as usize;
-            if let (None, &Slot::Temporary { bytes }) = (&bound[slot], &program.slots[slot]) {
+            if let (None, &Slot::Temporary { bytes, .. }) = (&bound[slot], &program.slots[slot]) {
                 // Views of one result share its storage, which is as large as the whole.
                 bound[slot] = Some(planned(bytes)?);
             }
             outputs.push(Tensor::view(bound[slot].as_ref().expect("bound just now, or before"), &meta));
         }
         let bindings = bound.iter().map(|t| t.as_ref().map(|t| t.storage().buffer().clone())).collect();
-        Ok((Replay { program: program.clone(), bindings, cursor: 0, undo: Vec::new() }, outputs))
-    }
-}
-
-impl Program {
-    /// Each temporary is let go after the last command that names it, unless it leaves the program.
-    fn plan_frees(&mut self) {
-        let mut live: HashSet<u32> = self.outputs.iter().map(|&(_, slot)| slot).collect();
-        for step in self.steps.iter_mut().rev() {
-            for &(_, slot) in step.operands.iter().chain(&step.outputs) {
-                if live.insert(slot) && matches!(self.slots[slot as usize], Slot::Temporary { .. }) {
-                    step.frees.push(slot);
-                }
-            }
-        }
-    }
-
-    /// An in-place write to a persistent buffer is copied beforehand only where something after it may still fail: for want of memory, or on a value.
-    fn plan_guards(&mut self) {
-        let mut may_fail = false;
-        for step in self.steps.iter_mut().rev() {
-            if may_fail {
-                let mut position = 0;
-                for ((_, kind), &count) in step.op.spec().operands.iter().zip(&step.arity) {
-                    if kind.is_written() {
-                        let targets = &step.operands[position..position + count as usize];
-                        let outliving =
-                            targets.iter().map(|&(_, slot)| slot).filter(|&s| !matches!(self.slots[s as usize], Slot::Temporary { .. }));
-                        step.guarded.extend(outliving);
-                    }
-                    position += count as usize;
-                }
-            }
-            may_fail |= !step.outputs.is_empty() || step.anomaly || step.op.spec().fallible;
-        }
-    }
-
-    fn describe(&self) -> String {
-        let mut text = String::new();
-        for (i, step) in self.steps.iter().enumerate() {
-            let name = |tensors: &[(Meta, u32)]| {
-                tensors
-                    .iter()
-                    .map(|&(_, s)| match self.slots[s as usize] {
-                        Slot::Argument(i) => format!("arg{i}"),
-                        Slot::Temporary { .. } => format!("t{s}"),
-                        Slot::Persistent(_) => format!("p{s}"),
-                    })
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let shapes = step.outputs.iter().map(|(meta, _)| format!("{} {}", meta.dtype, meta.shape())).collect::<Vec<_>>().join(", ");
-            text += &format!("{i:4}  {} ({}) -> ({}) {shapes}\n", step.op.spec().name, name(&step.operands), name(&step.outputs));
-        }
-        text
+        Ok((Replay { program: program.clone(), bindings, cursor: 0, undo: Vec::new(), room: None }, outputs))
     }
 }
 
@@ -252,6 +216,8 @@ pub struct Replay {
     bindings: Vec<Option<Arc<Buffer>>>,
     cursor: usize,
     undo: Vec<(u32, Block)>,
+    /// The memory of all temporaries.
+    room: Option<Arc<Block>>,
 }
 
 impl Replay {
@@ -260,10 +226,7 @@ impl Replay {
         let program = self.program.clone();
         let Some(step) = program.steps.get(self.cursor) else { return Ok(true) };
         self.cursor += 1;
-        for &(_, slot) in &step.outputs {
-            self.bindings[slot as usize].get_or_insert_default();
-        }
-        let result = self.guard(step).and_then(|()| {
+        let result = self.place(step).and_then(|()| self.guard(step)).and_then(|()| {
             let bound = |&(meta, slot): &(Meta, u32)| -> Bound { (meta, self.bindings[slot as usize].as_ref().expect("bound before use")) };
             // SAFETY: this is the driver thread; metas and slots were checked when the program was recorded and bound.
             unsafe { executor.execute(step.call(), step.operands.iter().map(bound), step.outputs.iter().map(bound), sequence) }
@@ -289,6 +252,27 @@ impl Replay {
                 buffer.set_poison(failure.clone());
             }
         }
+    }
+
+    /// Gives the command's results their memory: temporaries theirs in the block that the first of them takes for all.
+    fn place(&mut self, step: &Step) -> std::result::Result<(), Arc<Failure>> {
+        let program = &self.program;
+        for &(_, slot) in &step.outputs {
+            let Slot::Temporary { bytes, place: Some(place) } = program.slots[slot as usize] else { continue };
+            if self.bindings[slot as usize].is_some() {
+                continue;
+            }
+            let room = match &self.room {
+                Some(room) => room.clone(),
+                None => {
+                    let room = Block::new(program.room);
+                    let room = room.map_err(|e| Arc::new(Failure::new(e.kind, step.op.spec().name, e.message, step.module, 0)))?;
+                    self.room.insert(Arc::new(room)).clone()
+                }
+            };
+            self.bindings[slot as usize] = Some(Arc::new(Buffer::within(room, place, bytes)));
+        }
+        Ok(())
     }
 
     fn guard(&mut self, step: &Step) -> std::result::Result<(), Arc<Failure>> {
