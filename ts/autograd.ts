@@ -1,3 +1,4 @@
+import { autocasting, setAutocasting, withAutocast } from './autocast.js'
 import { captureContext, currentModule } from './context.js'
 import { isFloat } from './dtype.js'
 import { CaptureError, NoGradientError, ScopeError, ShapeError, ValueError } from './errors.js'
@@ -71,6 +72,8 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
     } else sink(target, runHooks(target._hooks, gradient))
   }
   const gradBefore = setGradEnabled(createGraph)
+  // Gradients run in the dtypes that their ops had; what the mode would change was cast by a node of the graph.
+  const castBefore = setAutocasting(false)
   const sinkBefore = activeSink
   activeSink = sink
   // Gradients on their way die with this scope; with createGraph they belong to the caller's, as results of ops do.
@@ -95,6 +98,7 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
     }
   } finally {
     setGradEnabled(gradBefore)
+    setAutocasting(castBefore)
     activeSink = sinkBefore
     inner?.abandon()
   }
@@ -254,6 +258,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
   const call = (...given: Tensor[]): Tensor => oneTensor(fn(...given))
   if (!isGradEnabled()) return call(...inputs)
   const state = randomState.save()
+  const mixed = autocasting
   const inner = new Scope()
   let output: Tensor
   const before = setGradEnabled(false)
@@ -275,7 +280,8 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
         return copy
       })
       if (isGradEnabled()) throw new NoGradientError('checkpoint: has no second derivative. Call the function directly where createGraph is used.', { op: 'checkpoint' })
-      const recomputed = enableGrad(() => randomState.replay(saved[saved.length - 1]!, () => secondTime(() => call(...again))))
+      const recompute = (): Tensor => randomState.replay(saved[saved.length - 1]!, () => secondTime(() => call(...again)))
+      const recomputed = enableGrad(() => withAutocast(mixed, recompute))
       const sink = activeSink ?? accumulate
       const own = new Map<Tensor, Tensor>()
       const members = new Set(again)

@@ -1,3 +1,4 @@
+import { autocasting, forgetCasts, withAutocast } from './autocast.js'
 import { type Capture, captureContext, observeModules, setCapture } from './context.js'
 import { CaptureError } from './errors.js'
 import { debug } from './log.js'
@@ -59,7 +60,7 @@ class Place {
 
 /**
  * Records the ops that `fn` calls, once, and then replays them in one native call, with the same bits as the plain function. A new recording is made for
- * other shapes, dtypes, plain arguments, train/eval modes, frozen parameters, or gradients that exist or not; the last 8 are kept.
+ * other shapes, dtypes, plain arguments, train/eval modes, `noGrad`, `autocast`, frozen parameters, or gradients that exist or not; the last 8 are kept.
  *
  * The JavaScript body runs only while recording: it must not read values, await, or depend on anything but its arguments, modules and optimizers.
  * What a module's fields hold counts (layers, rates, modes), as long as the body does not change them itself; variables around the function do not.
@@ -77,11 +78,11 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
   const compiled = (...args: A): R => {
     if (captureContext() !== null) throw new CaptureError('compile: a compiled function was called inside another. Call the plain function there.')
     const tensors: Tensor[] = []
-    const key = describeArgument(args, tensors) + (isGradEnabled() ? '' : ' noGrad')
+    const key = describeArgument(args, tensors) + (isGradEnabled() ? '' : ' noGrad') + (autocasting ? ' autocast' : '')
     let entry = entries.find((candidate) => candidate.key === key && fits(candidate))
     if (entry === undefined) {
       const begun = performance.now()
-      entry = recordProgram(fn, args, tensors, key)
+      entry = withAutocast(autocasting, () => recordProgram(fn, args, tensors, key), true)
       const { program } = entry
       debug(() => `compile: recorded ${fn.name || 'a function'} for (${key}), ${native.describeProgram(program)?.trim().split('\n').length ?? 0} commands in ${(performance.now() - begun).toFixed(1)} ms`)
     }
@@ -316,6 +317,8 @@ function fill(shape: unknown, outputs: readonly Tensor[]): unknown {
 }
 
 function replay(entry: Entry, tensors: readonly Tensor[]): unknown {
+  // It may write parameters, and raises no versions.
+  forgetCasts()
   for (const prepare of entry.prepare) prepare()
   list([...tensors, ...entry.gradients.filter(({ existed }) => existed).map(({ leaf }) => leaf.grad!)])
   native.replay(entry.program)

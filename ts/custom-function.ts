@@ -21,7 +21,7 @@ const PARTS: { readonly [Name in keyof CustomFunction]-?: true } = { name: true,
 
 /**
  * Makes an op of a forward and a backward function. `backward` gives one gradient an input, of the input's shape (another floating dtype is
- * cast to the input's), or null for none. PyTorch: `torch.autograd.Function`.
+ * cast to the input's), or null for none. Under `autocast` the ops of `forward` follow it, those of `backward` do not. PyTorch: `torch.autograd.Function`.
  * @throws ValueError for functions that answer with a promise or with what is no tensor, and for as many gradients as there are not inputs
  * @throws ShapeError for a gradient of another shape than its input
  * @example const double = customFunction({ name: 'double', forward: (x) => x.mul(2), backward: (dy) => dy.mul(2) })

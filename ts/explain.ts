@@ -1,3 +1,4 @@
+import { autocasting, policyOf, underPolicy } from './autocast.js'
 import { FerrogradError, ValueError } from './errors.js'
 import { checkArguments, looksLikeOptions, optionsPlace } from './op-options.js'
 import { Tensor } from './tensor.js'
@@ -21,8 +22,10 @@ export function noTensor(op: string, argument: string, value: unknown): ValueErr
 /** The function `op` for those who call it with anything; ops call each other without. `first` is its first argument's name. */
 export function guard<F extends (...args: any[]) => unknown>(name: string, first: string, op: F): F {
   const place = optionsPlace(name)
+  const policy = policyOf(name)
   // No rest parameters: they would cost an array a call.
   const guarded = function (x: unknown, a?: unknown, b?: unknown, c?: unknown): unknown {
+    if (autocasting && policy !== undefined) return underPolicy(policy, guarded, arguments)
     if (!(x instanceof Tensor)) throw noTensor(name, first, x)
     if (arguments.length > place || looksLikeOptions(a) || looksLikeOptions(b) || looksLikeOptions(c)) checkArguments(name, op, arguments, 0)
     try {

@@ -1,6 +1,7 @@
 /** Ferrograd: training and inference of neural networks inside Node. */
 import './attach.js'
 
+export { autocast, type AutocastOptions, isAutocastEnabled } from './autocast.js'
 export { checkpoint, enableGrad, grad, type GradOptions, isGradEnabled, noGrad, record, type Recorded } from './autograd.js'
 export { compile, type Compiled, type CompileOptions } from './compile.js'
 export * from './create.js'

@@ -221,18 +221,21 @@ export function setGradEnabled(enabled: boolean): boolean {
 }
 
 function withGrad<T>(enabled: boolean, fn: () => T, name: string): T {
-  refuseAsync(fn, name)
   const before = setGradEnabled(enabled)
   try {
-    const result = fn()
-    if (isPromise(result) && !ownPromises.has(result)) {
-      quiet(result)
-      throw new ScopeError(`${name}: the function returned a promise. The mode ends with the synchronous part: await outside.`)
-    }
-    return result
+    return synchronous(name, fn)
   } finally {
     setGradEnabled(before)
   }
+}
+
+/** @internal What `fn`, which runs in the mode `name`, answers with. @throws ScopeError where it does not end with its synchronous part */
+export function synchronous<T>(name: string, fn: () => T): T {
+  refuseAsync(fn, name)
+  const result = fn()
+  if (!isPromise(result) || ownPromises.has(result)) return result
+  quiet(result)
+  throw new ScopeError(`${name}: the function returned a promise. The mode ends with the synchronous part: await outside.`)
 }
 
 /** Runs `fn` without recording gradients. PyTorch: `torch.no_grad`. @throws ScopeError for an async function */

@@ -17,6 +17,7 @@ export interface RunOptions {
   optimizer: string
   validation: number
   augment: boolean
+  autocast?: boolean
   size: number
   seed: number
 }

@@ -21,6 +21,7 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
     optimizer: { type: 'string' },
     validation: { type: 'string' },
     augment: { type: 'boolean' },
+    autocast: { type: 'boolean' },
     size: { type: 'string' },
     seed: { type: 'string' },
     resume: { type: 'boolean' },
@@ -102,6 +103,7 @@ const defaults: RunOptions = {
   optimizer: 'adam',
   validation: 0.1,
   augment: false,
+  autocast: false,
   size: 32,
   seed: 0,
 }
@@ -124,6 +126,7 @@ function options(values: Values, { least }: Classifier): Partial<RunOptions> {
   take('seed', 'seed', { whole: true })
   if (typeof values.data === 'string') given.data = values.data
   if (values.augment === true) given.augment = true
+  if (values.autocast === true) given.autocast = true
   if (typeof values.optimizer === 'string') {
     if (!optimizers.includes(values.optimizer))
       throw new UsageError(`train: --optimizer is ${optimizers.join(', ')}, not '${values.optimizer}'.`, 'train')

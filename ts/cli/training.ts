@@ -37,7 +37,7 @@ export interface TrainingResult {
  * @throws CancelledError when `signal` aborts; a checkpoint was saved then, and the model too where training had ended
  */
 export async function runTraining({ images, options, out, signal, resume, schedule }: TrainingJob): Promise<TrainingResult> {
-  const { epochs, batchSize, seed, lr, optimizer, validation, augment } = options
+  const { epochs, batchSize, seed, lr, optimizer, validation, augment, autocast } = options
   await makeFolder('--out', out)
   const [side, , channels] = images.train.inputShape as readonly number[] as [number, number, number]
   const parts: { train: data.Dataset; validation?: data.Dataset } =
@@ -68,7 +68,7 @@ export async function runTraining({ images, options, out, signal, resume, schedu
     seed,
     ...(augment ? { augment: augmentation(side, channels) } : {}),
   })
-  const history = await trainerFor(model, { optimizer, lr }).fit(loader, {
+  const history = await trainerFor(model, { optimizer, lr, ...(autocast ? { autocast: 'bfloat16' } : {}) }).fit(loader, {
     epochs,
     ...(normalised.validation === undefined ? {} : { validation: normalised.validation }),
     seed,

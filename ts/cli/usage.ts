@@ -119,6 +119,7 @@ const train = `Trains a model on images and writes everything to a folder.
   --optimizer NAME     adam, adamw, sgd, rmsprop, adagrad (adam)
   --validation X       share of the training data, below 1, held out to watch training; 0 for none (0.1)
   --augment            shifts images at random, and mirrors colour images
+  --autocast           trains in mixed precision: products in bfloat16, weights in float32
   --size N             height and width of images from a folder (32); cnn takes 18 and more, lenet 16, vgg 8
   --seed S             same seed, same weights to the last bit (0)
   --resume             goes on from the newest checkpoint in --out

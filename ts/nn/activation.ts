@@ -1,12 +1,12 @@
 import {
-  elu, gelu, hardsigmoid, hardswish, leakyRelu, logSigmoid, mish, relu, selu, sigmoid, silu, softplus, softsign,
+  elu, gelu, hardsigmoid, hardswish, leakyRelu, logSigmoid, mish, relu, selu, sigmoid, silu, softsign,
 } from '../ops/activation.js'
 import { tanh } from '../ops/pointwise.js'
-import { logSoftmax, softmax } from '../ops/softmax.js'
 import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
 import { aboveZero, integers, numbers, wrong } from './arguments.js'
 import { Module } from './module.js'
+import { logSoftmax, softmax, softplus } from './ops.js'
 
 // Each layer is its function: formulas and sources stand in ts/ops/activation.ts.
 

@@ -1,4 +1,5 @@
 // What the constructors of layers take: checked where a layer is made, so that a mistake does not wait for the first batch.
+import { autocasting, castable } from '../autocast.js'
 import { isFloat } from '../dtype.js'
 import { DTypeError, ValueError } from '../errors.js'
 import { kindOf } from '../explain.js'
@@ -69,7 +70,7 @@ function integerOf(least: number): string {
  * not what should change.
  */
 export function sameDType(layer: string, x: Tensor, weight: Tensor): void {
-  if (x.dtype === weight.dtype) return
+  if (x.dtype === weight.dtype || (autocasting && castable(x) && castable(weight))) return
   const model = isFloat(x.dtype) ? `, or the layer with layer.to('${x.dtype}')` : ''
   throw new DTypeError(`${layer}: the input [${x.shape.join(', ')}] is ${x.dtype}, the weights are ${weight.dtype}.\n  Convert the input with x.to('${weight.dtype}')${model}.`, {
     op: layer, shapes: [x.shape],

@@ -1,11 +1,10 @@
 import { ShapeError, ValueError } from '../errors.js'
-import { conv1d, conv2d, convTranspose2d } from '../ops/conv2d.js'
-import { conv2dPool } from '../ops/conv2d-pool.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
 import { border, type Pair, pair, positive, sameDType, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
+import { conv1d, conv2d, conv2dPool, convTranspose2d } from './ops.js'
 
 /** One number for all sides, [height, width], [top, bottom, left, right], 'same' (size of the input, stride 1), or 'valid' (none). */
 export type Padding2d = number | readonly [number, number] | readonly [number, number, number, number] | 'same' | 'valid'

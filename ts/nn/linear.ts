@@ -1,11 +1,12 @@
+import { autocasting, castable } from '../autocast.js'
 import { type FloatDType, isFloat } from '../dtype.js'
 import { ShapeError } from '../errors.js'
-import { linear } from '../ops/linear.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
 import { positive, sameDType, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
+import { linear } from './ops.js'
 import { persistent } from '../persistent.js'
 
 /** Options of `Linear`. */
@@ -112,7 +113,8 @@ export class LazyLinear extends Module {
   forward(x: Tensor): Tensor {
     const inFeatures = x.shape[x.shape.length - 1] as number
     if (this.weight === null) {
-      this.#create(inFeatures, isFloat(x.dtype) ? x.dtype : 'float32')
+      // Under autocast a bfloat16 input says nothing about the weights, which are float32 there.
+      this.#create(inFeatures, isFloat(x.dtype) && !(autocasting && castable(x)) ? x.dtype : 'float32')
     } else if (this.weight.shape[1] !== inFeatures) {
       throw new ShapeError(`LazyLinear: the first input had ${this.weight.shape[1]} features, this one has ${inFeatures}`, {
         op: 'linear', shapes: [x.shape, this.weight.shape],

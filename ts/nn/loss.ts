@@ -1,4 +1,5 @@
 // What every loss shares: its declared task, reductions, and the checks of its target.
+import { autocasting, underPolicy } from '../autocast.js'
 import { enterModule, leaveModule } from '../context.js'
 import { ShapeError, ValueError } from '../errors.js'
 import { explain } from '../explain.js'
@@ -50,6 +51,8 @@ export function declareLoss<Options extends object, const D extends Defaults<Opt
 ): Loss<Options> {
   const place = { constructor: { name: fn.name } }
   const loss = (output: Tensor, target: Tensor, options?: Options): Tensor => {
+    // Every loss runs in float32: targets would else be cast to the outputs' bfloat16.
+    if (autocasting) return underPolicy('float32', loss, [output, target, options])
     const before = enterModule(place)
     try {
       return fn(output, target, settle<Options, D>(fn.name, options, defaults))

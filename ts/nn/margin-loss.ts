@@ -1,6 +1,5 @@
 import { ShapeError, ValueError } from '../errors.js'
 import { noTensor } from '../explain.js'
-import { cosineSimilarity } from '../ops/composed.js'
 import { settle } from '../options.js'
 import { scope } from '../scope.js'
 import { Tensor } from '../tensor.js'
@@ -9,6 +8,7 @@ import {
   declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights, weightsLike,
 } from './loss.js'
 import { Module } from './module.js'
+import { cosineSimilarity } from './ops.js'
 
 const scores = { task: 'binary', fromLogits: true } as const
 

@@ -1,14 +1,12 @@
 import { full, zeros } from '../create.js'
 import { ShapeError, ValueError } from '../errors.js'
 import type { Activation } from '../ops/activation-code.js'
-import { batchNorm } from '../ops/batch-norm.js'
-import { groupNorm } from '../ops/group-norm.js'
-import { layerNorm } from '../ops/layer-norm.js'
 import { settle } from '../options.js'
 import { buffer, type Parameter, type Tensor } from '../tensor.js'
 import { numbers, positive, switches } from './arguments.js'
 import { constantParameter } from './init.js'
 import { Module } from './module.js'
+import { batchNorm, groupNorm, layerNorm } from './ops.js'
 
 /** Options of batch normalisation. */
 export interface BatchNormOptions {

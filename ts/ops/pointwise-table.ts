@@ -1,3 +1,4 @@
+import { autocasting, policyOf, underPolicy } from '../autocast.js'
 import { isGradEnabled, record } from '../autograd.js'
 import { NoGradientError } from '../errors.js'
 import { run } from '../native/run.js'
@@ -33,8 +34,10 @@ export function unary(
   gradient: (dy: Tensor, saved: Tensor) => Tensor,
   fused?: (saved: Tensor, dy: Tensor) => Tensor,
 ): Unary {
+  const policy = policyOf(name)
   const row: Unary = function (x) {
     if (arguments.length > 1) checkArguments(name, row, arguments, 0)
+    if (autocasting && policy !== undefined) return underPolicy(policy, row, [x])
     return pointwise(name, x, run[name](x), saves, gradient, fused)
   }
   return row

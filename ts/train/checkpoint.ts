@@ -6,6 +6,7 @@ import type { EpochLog } from './history.js'
 import type { Metric } from './metrics/index.js'
 import { loadSafetensors, saveSafetensors } from './safetensors.js'
 import type { Batches } from './source.js'
+import type { Precision } from './step.js'
 
 /** Where a run stands. */
 export interface Position {
@@ -26,6 +27,7 @@ export interface FitState {
   model: nn.Module
   optimizer: optim.Optimizer
   schedule: optim.Schedule | null
+  precision: Precision
   generator: Generator
   batches: Batches
   /** Where its loader stands. */
@@ -42,6 +44,8 @@ interface Plain {
   position: Position
   optimizer: Omit<optim.OptimizerState, 'tensors'>
   schedule: optim.ScheduleState | null
+  /** Left out for none. */
+  autocast?: Precision
   loader: data.LoaderState
   callbacks: unknown[]
   model: { class: string; [field: string]: unknown }
@@ -52,7 +56,7 @@ interface Plain {
  * `optimizer.*`, `gradients.*` (accumulated so far), `random`, `metrics.*`, `callbacks.*`; the rest is JSON in the metadata.
  */
 export function writeCheckpoint(path: string, state: FitState, metadata: Record<string, unknown> = {}): Promise<void> {
-  const { model, optimizer, schedule, generator, place, metrics, callbacks, position } = state
+  const { model, optimizer, schedule, precision, generator, place, metrics, callbacks, position } = state
   const { tensors: slots, ...plain } = optimizer.stateDict()
   const tensors: Record<string, Tensor> = { random: generator.state }
   const put = (prefix: string, part: Record<string, Tensor>): void => {
@@ -69,6 +73,7 @@ export function writeCheckpoint(path: string, state: FitState, metadata: Record<
     position,
     optimizer: plain,
     schedule: schedule?.stateDict() ?? null,
+    ...(precision ? { autocast: precision } : {}),
     loader: place,
     callbacks: callbacks.map((callback) => callback.stateDict?.() ?? null),
     model: { class: model.constructor.name, ...metadata },
@@ -98,8 +103,15 @@ export async function readCheckpoint(path: string, state: FitState): Promise<Pos
           .filter(([key]) => key.startsWith(`${prefix}.`))
           .map(([key, value]) => [key.slice(prefix.length + 1), value]),
       )
-    const { model, optimizer, schedule, generator, batches, metrics, callbacks } = state
+    const { model, optimizer, schedule, precision, generator, batches, metrics, callbacks } = state
     compareKeys(path, model, part('model'), plain.model.class)
+    if ((plain.autocast ?? null) !== (precision ?? null)) {
+      const named = (autocast: Precision): string => (autocast ? `autocast: '${autocast}'` : 'no autocast')
+      throw new CheckpointError(
+        `resume: ${path} was written with ${named(plain.autocast)}, the trainer has ${named(precision)}.\n` +
+          `  Resume with the options the run began with.`,
+      )
+    }
     if ((plain.schedule === null) !== (schedule === null)) {
       throw new CheckpointError(
         `resume: ${path} was written ${plain.schedule === null ? 'without' : 'with'} a schedule, ` +

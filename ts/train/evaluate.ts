@@ -1,9 +1,9 @@
 import { CancelledError, type nn, type Tensor, ValueError } from '../index.js'
 import type { Stream } from '../internal.js'
-import { logitsOf, type ResolvedLoss } from './loss.js'
+import type { ResolvedLoss } from './loss.js'
 import { Mean, type Metric, type MetricValue } from './metrics/index.js'
 import { type Batches, batchSizeOf } from './source.js'
-import { inference } from './step.js'
+import { inference, inPrecision, type Precision, readable } from './step.js'
 
 /** Batches that may be under way before the oldest is waited for. */
 const ahead = 2
@@ -14,7 +14,7 @@ export async function evaluateBatches(
   batches: Batches,
   loss: ResolvedLoss,
   metrics: readonly Metric[],
-  { signal, stream }: { signal?: AbortSignal | undefined; stream?: Stream } = {},
+  { signal, stream, precision }: { signal?: AbortSignal | undefined; stream?: Stream; precision?: Precision } = {},
 ): Promise<Record<string, MetricValue>> {
   const mean = new Mean()
   const modules = model.modules()
@@ -25,10 +25,13 @@ export async function evaluateBatches(
       if (signal?.aborted) throw new CancelledError('evaluate: cancelled.', { cause: signal.reason })
       const begin = (): Promise<number> =>
         inference(modules, () => {
-          const output: unknown = model.forward(batch.inputs)
-          const value = loss.call(output, batch.labels)
+          const { output, value } = inPrecision(precision, () => {
+            const output: unknown = model.forward(batch.inputs)
+            return { output, value: loss.call(output, batch.labels) }
+          })
+          const figures = readable(output, precision)
           mean.gather(value, batchSizeOf(batch))
-          for (const metric of metrics) metric.update(logitsOf(output), batch.labels as Tensor, loss.task)
+          for (const metric of metrics) metric.update(figures, batch.labels as Tensor, loss.task)
           return value.item()
         })
       const value = stream === undefined ? begin() : stream.run(begin)

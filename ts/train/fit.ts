@@ -12,7 +12,7 @@ import { Flight } from './flight.js'
 import type { FitOptions } from './options.js'
 import { Progress, type ProgressState } from './progress.js'
 import { type Batch, batchSizeOf, type Batches, retain } from './source.js'
-import { TrainStep } from './step.js'
+import { type Precision, TrainStep } from './step.js'
 
 /** A `fit` with all its choices made. */
 export interface FitSettings {
@@ -20,6 +20,7 @@ export interface FitSettings {
   optimizer: optim.Optimizer
   loss: ResolvedLoss
   metrics: Metric[]
+  precision: Precision
   batches: Batches
   validation: Batches | null
   schedule: optim.Schedule | null
@@ -61,7 +62,7 @@ export class FitRun implements FitContext {
   #warned = false
 
   constructor(settings: FitSettings) {
-    const { model, optimizer, loss, options, epochs } = settings
+    const { model, optimizer, loss, precision, options, epochs } = settings
     this.#settings = settings
     this.model = model
     this.optimizer = optimizer
@@ -70,7 +71,7 @@ export class FitRun implements FitContext {
     this.#generator = new Generator(options.seed ?? 0)
     const guard = this.#callbacks.some(({ guardNonFinite }) => guardNonFinite)
     const clip = { clipNorm: options.clipNorm, clipValue: options.clipValue, refuseNonFinite: guard }
-    this.#train = new TrainStep({ model, optimizer, loss, clip, generator: this.#generator, compiled: options.compile ?? true })
+    this.#train = new TrainStep({ model, optimizer, loss, clip, generator: this.#generator, compiled: options.compile ?? true, precision })
     this.#flight = new Flight(model, this.#train)
     // A stream of the program's own is not the library's to silence.
     const said = (level: 'warn' | 'info'): boolean => options.verbose !== false && (options.stream !== undefined || says(level))
@@ -235,12 +236,13 @@ export class FitRun implements FitContext {
     const {
       loss,
       metrics,
+      precision,
       options: { signal },
     } = this.#settings
     // The metrics begin anew; what they have gathered in the epoch belongs into the checkpoint.
     const gathered = this.#folder === null || signal === undefined ? [] : metrics.map((metric) => copies(metric.stateDict()))
     try {
-      return await evaluateBatches(this.model, validation, loss, metrics, { signal })
+      return await evaluateBatches(this.model, validation, loss, metrics, { signal, precision })
     } catch (error) {
       if (signal?.aborted !== true || !(error instanceof CancelledError)) throw error
       gathered.splice(0).forEach((sums, i) => metrics[i]?.loadStateDict(sums))
@@ -327,7 +329,7 @@ export class FitRun implements FitContext {
   }
 
   #state(): FitState {
-    const { batches, schedule, metrics } = this.#settings
+    const { batches, schedule, metrics, precision } = this.#settings
     const position = {
       epoch: this.epoch + (this.#between ? 1 : 0),
       step: this.step,
@@ -341,6 +343,7 @@ export class FitRun implements FitContext {
       model: this.model,
       optimizer: this.optimizer,
       schedule,
+      precision,
       generator: this.#generator,
       batches,
       place: this.#place ?? batches.state(),

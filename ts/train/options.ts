@@ -35,6 +35,11 @@ export interface TrainerOptions {
   task?: Task['kind']
   /** Figures beside the loss, by name or made. */
   metrics?: readonly (string | Metric | (() => Metric))[]
+  /**
+   * 'bfloat16' runs the model and the loss under `autocast`, in `evaluate` and `predict` too; parameters and outputs stay float32. Default: as the
+   * model is.
+   */
+  autocast?: 'bfloat16'
 }
 
 /** Options of `fit`. */
@@ -131,7 +136,7 @@ export function normaliseOptions<T extends object>(options: T, known: readonly s
 }
 
 /** Looks at values that would have no effect, or one much later, where they are not what they should be. */
-const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = { schedule: checkSchedule, callbacks: checkCallbacks }
+const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = { schedule: checkSchedule, callbacks: checkCallbacks, autocast: checkAutocast }
 
 const EXAMPLE = 'optim.stepLR({ stepSize: 10 })'
 
@@ -146,6 +151,13 @@ function checkSchedule(what: string, value: unknown): void {
   if (value.prototype instanceof optim.Schedule) throw wrong(`is the class ${value.name}`, `Give a schedule: new optim.${value.name}(optimizer, ...), or ${EXAMPLE}.`)
   const maker = makers().find(([, make]) => make === value)
   if (maker !== undefined) throw wrong(`is the function optim.${maker[0]} itself`, `Call it: optim.${maker[0]}(...).`)
+}
+
+/** Throws for another dtype than autocast's one. */
+function checkAutocast(what: string, value: unknown): void {
+  if (value === 'bfloat16' || value === null) return
+  const shown = typeof value === 'string' ? `'${value}'` : String(value)
+  throw new ValueError(`${what}: autocast is ${shown}; it must be 'bfloat16', or left out.\n  To compute in another dtype throughout, convert the model: model.to('float64').`)
 }
 
 /** The schedule of a `fit`, ready to steer; without one the optimizer gets back the rates that the user gave it. */
@@ -222,6 +234,7 @@ export const trainerOptionNames: readonly (keyof TrainerOptions)[] = [
   'fromLogits',
   'task',
   'metrics',
+  'autocast',
 ]
 /** @see trainerOptionNames */
 export const fitOptionNames: readonly (keyof FitOptions)[] = [

@@ -1,9 +1,8 @@
 import { CancelledError, concat, type data, type nn, noGrad, scope, ShapeError, type Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
-import { logitsOf } from './loss.js'
 import { predictedClasses, requireClasses, type Task } from './metrics/metric.js'
 import { type Inputs, inputBatches } from './source.js'
-import { inference } from './step.js'
+import { inference, inPrecision, type Precision, readable } from './step.js'
 
 /**
  * What can be predicted: a tensor of samples, a record of them, an array of single samples (tensors, or rows of numbers as in
@@ -27,6 +26,7 @@ export async function predictAll(
   model: nn.Module,
   inputs: PredictInputs,
   options: PredictOptions,
+  precision: Precision,
   read: (output: Tensor) => Tensor,
 ): Promise<Tensor> {
   const { batchSize, signal } = settle('predict', options, { batchSize: undefined, signal: undefined })
@@ -40,7 +40,7 @@ export async function predictAll(
       if (signal?.aborted) throw new CancelledError('predict: cancelled.', { cause: signal.reason })
       const { part, done } = stream.run(() =>
         inference(modules, () => {
-          const part = read(logitsOf(model.forward(batch)))
+          const part = read(readable(inPrecision(precision, () => model.forward(batch) as unknown), precision))
           return { part, done: pulse(part) }
         }),
       )

@@ -1,7 +1,8 @@
 // One training step: forward, loss, backward and, when the group of accumulated batches is full, the optimizer.
-import { compile, type Generator, nn, noGrad, type optim, scope, ShapeError, stack, type Tensor } from '../index.js'
+import { autocast, compile, type Generator, nn, noGrad, type optim, scope, ShapeError, stack, type Tensor } from '../index.js'
 import { run, withGenerator } from '../internal.js'
 import { logitsOf, type ResolvedLoss } from './loss.js'
+import type { TrainerOptions } from './options.js'
 import type { Inputs } from './source.js'
 
 /** What a step is made of. */
@@ -12,7 +13,11 @@ export interface StepSettings {
   clip: { clipNorm?: number | undefined; clipValue?: number | undefined; refuseNonFinite?: boolean | undefined }
   generator: Generator
   compiled: boolean
+  precision: Precision
 }
+
+/** What a trainer's products run in; undefined for the model's own dtype. */
+export type Precision = TrainerOptions['autocast'] | null
 
 /** How one call differs from another. */
 export interface StepPlan {
@@ -83,10 +88,10 @@ export class TrainStep {
   }
 
   #run(parameters: nn.Parameter[], inputs: Inputs, labels: unknown, divisor: number, apply: boolean, norms: boolean): Tensor[] {
-    const { optimizer, clip } = this.#settings
+    const { optimizer, clip, precision } = this.#settings
     const { loss, output } = this.forward(inputs, labels)
     ;(divisor === 1 ? loss : loss.div(divisor)).backward()
-    const results = [loss.detach(), logitsOf(output).detach()]
+    const results = [loss.detach(), readable(output, precision).detach()]
     // A parameter that took no part has no gradient; its norm counts as 0.
     if (norms)
       results.push(
@@ -113,9 +118,11 @@ export class TrainStep {
 
   /** Outputs and loss of a batch, in the model's present mode. */
   forward(inputs: Inputs, labels: unknown): { loss: Tensor; output: unknown } {
-    const { model, loss: objective } = this.#settings
-    const output: unknown = model.forward(inputs)
-    const loss = objective.call(output, labels)
+    const { model, loss: objective, precision } = this.#settings
+    const { loss, output } = inPrecision(precision, () => {
+      const output: unknown = model.forward(inputs)
+      return { loss: objective.call(output, labels), output }
+    })
     if (loss.size !== 1)
       throw new ShapeError(`fit: the loss is [${loss.shape.join(', ')}], not one number.\n  End it with .mean() or .sum().`)
     return { loss: loss.shape.length === 0 ? loss : loss.reshape([]), output }
@@ -139,6 +146,17 @@ export function inMode<T>(modules: readonly nn.Module[], training: boolean, body
       module.training = before[i] as boolean
     })
   }
+}
+
+/** Runs `body`, a model's forward pass and what belongs to it, in the trainer's precision. */
+export function inPrecision<T>(precision: Precision, body: () => T): T {
+  return precision === undefined || precision === null ? body() : autocast(body, { dtype: precision })
+}
+
+/** The outputs as metrics and callers get them: float32 where the last product was cast. */
+export function readable(output: unknown, precision: Precision): Tensor {
+  const logits = logitsOf(output)
+  return logits.dtype === precision ? logits.to('float32') : logits
 }
 
 /** Runs `body` without gradients, in evaluation mode; what it makes dies at its end, but for what it returns. */

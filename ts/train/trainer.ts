@@ -135,6 +135,7 @@ export class Trainer {
         optimizer: this.optimizer,
         loss: this.#loss(toClassWeights(options.classWeights, batches.classes)),
         metrics: this.#metrics,
+        precision: this.#options.autocast,
         batches,
         schedule,
         epochs,
@@ -166,7 +167,7 @@ export class Trainer {
     const own = toMetrics('evaluate', metrics ?? this.#options.metrics)
     const stream = new Stream()
     try {
-      return (await evaluateBatches(this.model, batches, this.#loss(), own, { signal, stream })) as Record<string, MetricValue> & {
+      return (await evaluateBatches(this.model, batches, this.#loss(), own, { signal, stream, precision: this.#options.autocast })) as Record<string, MetricValue> & {
         loss: number
       }
     } finally {
@@ -178,19 +179,19 @@ export class Trainer {
    * The raw outputs of all inputs, batch by batch, joined: a tensor, or a record of them where the model gives one. The caller owns them.
    */
   predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
-    return predictAll(this.model, inputs, options, (output) => output)
+    return predictAll(this.model, inputs, options, this.#options.autocast, (output) => output)
   }
 
   /** Probabilities by the loss's task: softmax of [N, K] logits, sigmoid of yes-or-no logits. */
   predictProbabilities(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     const { task } = this.#loss()
-    return predictAll(this.model, inputs, options, (output) => probabilitiesOf(output, task))
+    return predictAll(this.model, inputs, options, this.#options.autocast, (output) => probabilitiesOf(output, task))
   }
 
   /** Class numbers by the loss's task: the largest output, or 0 and 1 by threshold. */
   async predictClasses(inputs: PredictInputs, options: PredictOptions = {}): Promise<number[]> {
     const { task } = this.#loss()
-    const classes = await predictAll(this.model, inputs, options, (output) => classesOf(output, task))
+    const classes = await predictAll(this.model, inputs, options, this.#options.autocast, (output) => classesOf(output, task))
     try {
       return Array.from((await classes.data()) as Int32Array)
     } finally {
