@@ -206,8 +206,15 @@ impl Captured {
             outputs.push(Tensor::view(bound[slot].as_ref().expect("bound just now, or before"), &meta));
         }
         let bindings = bound.iter().map(|t| t.as_ref().map(|t| t.storage().buffer().clone())).collect();
-        Ok((Replay { program: program.clone(), bindings, cursor: 0, undo: Vec::new(), room: None }, outputs))
+        Ok((Replay { program: program.clone(), bindings, cursor: 0, undo: Vec::new(), copies: None, room: None }, outputs))
     }
+}
+
+/// A buffer as it was before a command wrote it: so many bytes at a place among the copies.
+struct Undo {
+    slot: u32,
+    place: usize,
+    bytes: usize,
 }
 
 /// A program under way. The driver runs one command at a time, so that other streams get their turns.
@@ -215,7 +222,9 @@ pub struct Replay {
     program: Arc<Program>,
     bindings: Vec<Option<Arc<Buffer>>>,
     cursor: usize,
-    undo: Vec<(u32, Block)>,
+    undo: Vec<Undo>,
+    /// Where the copies are.
+    copies: Option<Block>,
     /// The memory of all temporaries.
     room: Option<Arc<Block>>,
 }
@@ -275,28 +284,45 @@ impl Replay {
         Ok(())
     }
 
+    /// Copies what the command will write in place and a later failure would have to undo: all copies of a replay lie in one block.
     fn guard(&mut self, step: &Step) -> std::result::Result<(), Arc<Failure>> {
         for &slot in &step.guarded {
-            let Some(buffer) = &self.bindings[slot as usize] else { continue };
             // SAFETY: the driver thread, between commands.
-            let Some((memory, bytes)) = (unsafe { buffer.memory() }) else { continue };
-            let copy = Block::new(bytes).map_err(|e| Arc::new(Failure::new(e.kind, step.op.spec().name, e.message, step.module, 0)))?;
-            // SAFETY: both are `bytes` long and apart.
-            unsafe { std::ptr::copy_nonoverlapping(memory, copy.as_ptr(), bytes) };
-            self.undo.push((slot, copy));
+            let Some((memory, bytes)) = self.bindings[slot as usize].as_ref().and_then(|buffer| unsafe { buffer.memory() }) else {
+                continue;
+            };
+            let copies = match &self.copies {
+                Some(copies) => copies,
+                None => {
+                    let block = Block::new(self.guarded_bytes());
+                    let block = block.map_err(|e| Arc::new(Failure::new(e.kind, step.op.spec().name, e.message, step.module, 0)))?;
+                    self.copies.insert(block)
+                }
+            };
+            let place = self.undo.last().map_or(0, |last| last.place + last.bytes);
+            // SAFETY: the copies' block has room for every guarded buffer; both places are `bytes` long and apart.
+            unsafe { std::ptr::copy_nonoverlapping(memory, copies.as_ptr().add(place), bytes) };
+            self.undo.push(Undo { slot, place, bytes });
         }
         Ok(())
     }
 
+    /// Bytes of all that the program's commands guard.
+    fn guarded_bytes(&self) -> usize {
+        let guarded = self.program.steps.iter().flat_map(|step| &step.guarded);
+        // SAFETY: the driver thread, between commands.
+        guarded.filter_map(|&slot| unsafe { self.bindings[slot as usize].as_ref()?.memory() }).map(|(_, bytes)| bytes).sum()
+    }
+
     fn restore(&mut self) {
-        while let Some((slot, copy)) = self.undo.pop() {
-            let Some(buffer) = &self.bindings[slot as usize] else { continue };
+        while let Some(Undo { slot, place, bytes }) = self.undo.pop() {
+            let (Some(buffer), Some(copies)) = (&self.bindings[slot as usize], &self.copies) else { continue };
             // SAFETY: the driver thread, between commands; the memory existed when it was copied.
-            if let Some((memory, bytes)) = unsafe { buffer.memory() } {
+            if let Some((memory, _)) = unsafe { buffer.memory() } {
                 // SAFETY: both are `bytes` long and apart.
                 unsafe {
                     buffer.forget_packs();
-                    std::ptr::copy_nonoverlapping(copy.as_ptr(), memory, bytes);
+                    std::ptr::copy_nonoverlapping(copies.as_ptr().add(place), memory, bytes);
                 }
             }
         }
