@@ -49,6 +49,7 @@ interface Entry {
   gradients: GradientGuard[]
   generator: Generator
   prepare: (() => void)[]
+  conditions: (() => boolean)[]
   /** The result with each tensor replaced by its place among the outputs. */
   shape: unknown
 }
@@ -172,10 +173,11 @@ function identity(value: object): number {
   return id
 }
 
-function fits({ modules, gradients, generator }: Entry): boolean {
+function fits({ modules, gradients, generator, conditions }: Entry): boolean {
   return generator === defaultGenerator()
     && modules.every(({ module, hasHooks, holders }) => (module.hasHooks ?? false) === hasHooks && holders.every(unchanged))
     && gradients.every(({ leaf, existed }) => (leaf.grad !== null) === existed)
+    && conditions.every((holds) => holds())
 }
 
 function unchanged({ size, count, fields }: Holder): boolean {
@@ -205,10 +207,14 @@ class Recording implements Capture {
   readonly modules = new Map<object, ModuleGuard>()
   readonly gradients = new Map<Tensor, { before: Tensor | null; standIn: Tensor | null }>()
   readonly prepare: (() => void)[] = []
+  readonly conditions: (() => boolean)[] = []
   #busy = false
 
   beforeReplay(prepare: () => void): void {
     this.prepare.push(prepare)
+  }
+  fitsWhile(condition: () => boolean): void {
+    this.conditions.push(condition)
   }
   touchModule(module: Guarded): void {
     if (this.modules.has(module)) return
@@ -283,7 +289,7 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
     native.captureEnd()
     check()
     finished = true
-    return { program: commands[1]!, key, modules: [...recording.modules.values()].map(withoutOwnChanges), gradients, generator, prepare: recording.prepare, shape }
+    return { program: commands[1]!, key, modules: [...recording.modules.values()].map(withoutOwnChanges), gradients, generator, prepare: recording.prepare, conditions: recording.conditions, shape }
   } finally {
     setCapture(null)
     observeModules(null)

@@ -87,6 +87,8 @@ export function modulePathOf(id: number): string {
 export interface Capture {
   /** Has `prepare` run before each replay, the first one included: for what a program reads from JavaScript, such as a learning rate. */
   beforeReplay(prepare: () => void): void
+  /** The program is used while `condition` holds; once it does not, the step is recorded anew. */
+  fitsWhile(condition: () => boolean): void
   /** @internal A tensor's gradient is about to be read or replaced. */
   touchGradient(tensor: object): void
 }

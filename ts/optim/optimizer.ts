@@ -183,15 +183,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     if (context === null) return this.syncHyper()
     const fixed = (): string => JSON.stringify(this.groups.map((group, i) => [this.switches(group), this.#inner[i]?.layout]))
     const before = fixed()
-    context.beforeReplay(() => {
-      this.syncHyper()
-      if (fixed() === before) return
-      throw new ValueError(
-        `${this.constructor.name}: a switch (maximize, nesterov, amsgrad, centered), a momentum of 0, or the set of parameters ` +
-          'with gradients changed after the step was compiled.\n' +
-          '  Compile the step anew, or run it eagerly (fit: compile: false).',
-      )
-    })
+    context.beforeReplay(() => this.syncHyper())
+    // A switch (maximize, nesterov, amsgrad, centered), a momentum of 0, or other parameters with gradients: that is another program.
+    context.fitsWhile(() => fixed() === before)
   }
 
   /** The parameters to update, by group and age. */
