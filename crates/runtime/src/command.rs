@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::profile;
 use crate::spec::{AttrSlices, Attrs};
 use crate::storage::{Buffer, Tensor};
+use ferrograd_cpu::{Link, chain};
 use ferrograd_tensor::{Cx, Error, ErrorKind, Meta, PackKey, Packs, Parallel, View, ViewMut, with_float};
 use smallvec::SmallVec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +51,7 @@ impl Command {
             arity: &self.arity,
             ints: &self.attrs.ints,
             floats: &self.attrs.floats,
+            links: &[],
         }
     }
 }
@@ -65,6 +67,8 @@ pub struct Call<'a> {
     pub arity: &'a [u16],
     pub ints: &'a [i64],
     pub floats: &'a [f64],
+    /// The functions of a chain, which run in the op's place.
+    pub links: &'a [Link],
 }
 
 /// An operand or output with the buffer that stands for it in this run (a captured program binds others than it recorded).
@@ -167,7 +171,11 @@ impl<'p> Executor<'p> {
         let views = Operands { reads: &reads, writes: &mut writes, outputs: &mut targets, arity: call.arity };
         let attrs = AttrSlices { ints: call.ints, floats: call.floats };
         let started = profile::begin();
-        match catch_unwind(AssertUnwindSafe(|| execute_cpu(call.op, &mut cx, views, attrs))) {
+        let run = || match call.links {
+            [] => execute_cpu(call.op, &mut cx, views, attrs),
+            links => chain(&mut cx, links, views.reads, views.outputs),
+        };
+        match catch_unwind(AssertUnwindSafe(run)) {
             Ok(result) => result?,
             Err(panic) => {
                 return Err(Error::internal(format!("the kernel panicked: {}. This is a fault of the library.", panic_text(&panic))).into());

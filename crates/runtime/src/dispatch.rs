@@ -215,6 +215,15 @@ macro_rules! expand {
             }
         }
 
+        /// The op as a function of each element by itself, if it is one.
+        pub fn pointwise(op: Op) -> Option<cpu::Function> {
+            match op {
+                $($(Op::$u => Some(cpu::Function::Unary(cpu::Unary::$u)),)*)*
+                $($(Op::$b => Some(cpu::Function::Binary(cpu::Binary::$b)),)*)*
+                _ => None,
+            }
+        }
+
         /// Runs the op's CPU kernel.
         pub fn execute_cpu(op: Op, cx: &mut Cx, operands: Operands, attrs: AttrSlices) -> Result {
             let Operands { reads, writes, outputs, arity } = operands;

@@ -206,6 +206,7 @@ impl<'a> CommandPacket<'a> {
             ints: unsafe { std::slice::from_raw_parts(ints.as_ptr().cast::<i64>(), ints.len()) },
             // SAFETY: as above, for f64.
             floats: unsafe { std::slice::from_raw_parts(floats.as_ptr().cast::<f64>(), floats.len()) },
+            links: &[],
         };
         CommandPacket { call, released: Released(releases), tensors, operands, outputs }
     }

@@ -300,6 +300,7 @@ impl Session {
             arity: &[1, 1][..operands.len()],
             ints: &[],
             floats: &floats,
+            links: &[],
         };
         self.send(call, operands, std::slice::from_ref(&result));
         Ok(Some(result))

@@ -120,6 +120,10 @@ impl Layout {
     pub fn numel(&self) -> usize {
         self.shape.numel()
     }
+    /// Whether there is one element, read again and again where the sizes are above 1.
+    pub fn is_single(&self) -> bool {
+        self.dims().iter().zip(self.strides()).all(|(&d, &s)| d == 1 || s == 0)
+    }
     /// True where the elements follow each other in row-major order (sizes of 1 and empty tensors do not count).
     #[inline]
     pub fn is_contiguous(&self) -> bool {

@@ -27,8 +27,7 @@ impl Operand {
         if self.layout.is_contiguous() {
             return Some(1);
         }
-        let single = self.layout.dims().iter().zip(self.layout.strides()).all(|(&d, &s)| d == 1 || s == 0);
-        single.then_some(0)
+        self.layout.is_single().then_some(0)
     }
 }
 

@@ -3,12 +3,14 @@
 //! A row gives a function as a formula over `f32` vectors, a `f64` formula (the reference, and what float64 runs) and, where integers have a
 //! meaning, one over `i64`, in which every integer dtype and bool is computed; results wrap as PyTorch's do. Half types go through `f32`.
 mod binary;
+mod chain;
 mod drive;
 #[cfg(test)]
 mod tests;
 mod unary;
 
 pub use binary::{Binary, binary};
+pub use chain::{Function, Link, Place, TILES, chain};
 pub use unary::{Unary, unary};
 
 use ferrograd_simd::{Kernel, Simd, vectorize};
@@ -156,7 +158,7 @@ macro_rules! table {
                     $($table::$name => stringify!($name),)*
                 }
             }
-            fn compiled(self) -> Compiled {
+            pub(super) fn compiled(self) -> Compiled {
                 match self {
                     $($table::$name => Compiled {
                         single: single::<rows::$name>,

@@ -178,6 +178,13 @@ fn order(x: i64, a: f64) -> Option<Ordering> {
     }
 }
 
+impl Unary {
+    /// The function that computes this one on floats: a plainer one for some powers.
+    pub(super) fn plain(self, a: f64) -> Unary {
+        if self == Unary::pow_scalar { plain_power(a).unwrap_or(self) } else { self }
+    }
+}
+
 /// The powers that a plainer function computes; chosen by the exponent alone, so the same in every run.
 fn plain_power(a: f64) -> Option<Unary> {
     match a {
@@ -192,8 +199,7 @@ fn plain_power(a: f64) -> Option<Unary> {
 /// y = op(x), element by element; `x` of any strides and of the dtype that the rule computes in, `y` of its shape.
 /// Fails (kind DType) where `op` has no meaning for integers.
 pub fn unary(cx: &mut Cx, op: Unary, x: &View, a: f64, b: f64, y: &mut ViewMut) -> Result {
-    let plain = if op == Unary::pow_scalar && x.dtype().is_float() { plain_power(a) } else { None };
-    let op = plain.unwrap_or(op);
+    let op = if x.dtype().is_float() { op.plain(a) } else { op };
     let compares =
         matches!(op, Unary::eq_scalar | Unary::ne_scalar | Unary::lt_scalar | Unary::le_scalar | Unary::gt_scalar | Unary::ge_scalar);
     // A scalar is compared in the tensor's dtype; f32 rounds it where it is used.

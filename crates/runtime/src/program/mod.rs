@@ -3,6 +3,7 @@
 //! Recording runs shapes only. Each buffer the commands touch becomes a slot: an argument, a temporary of the program, or a persistent buffer
 //! (parameters, optimizer state, running statistics, generators), which keeps its identity. A replay is all or nothing: what a failed step had
 //! already written in place is restored.
+mod fuse;
 mod plan;
 mod print;
 
@@ -12,6 +13,7 @@ use crate::dispatch::Op;
 use crate::failure::Failure;
 use crate::spec::Attrs;
 use crate::storage::{Buffer, Tensor};
+use ferrograd_cpu::Link;
 use ferrograd_tensor::{Error, Meta, Result};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -51,6 +53,8 @@ struct Step {
     local: usize,
     arity: Vec<u16>,
     attrs: Attrs,
+    /// Functions that run in the op's place: the op is the last of them.
+    links: Vec<Link>,
     operands: Vec<(Meta, u32)>,
     outputs: Vec<(Meta, u32)>,
     /// Temporaries whose last use this is.
@@ -70,6 +74,7 @@ impl Step {
             arity: &self.arity,
             ints: &self.attrs.ints,
             floats: &self.attrs.floats,
+            links: &self.links,
         }
     }
 }
@@ -141,6 +146,7 @@ impl Recorder {
             local: command.local,
             arity: command.arity,
             attrs: command.attrs,
+            links: Vec::new(),
             frees: Vec::new(),
             guarded: Vec::new(),
         });
@@ -148,6 +154,7 @@ impl Recorder {
         let outputs = outputs.iter().map(slot_of).collect();
         let arguments = self.arguments.iter().map(|t| t.meta).collect();
         let mut program = Program { slots, steps, arguments, outputs, room: 0, left_out };
+        program.plan_chains();
         program.plan_frees();
         program.plan_places();
         program.plan_guards();

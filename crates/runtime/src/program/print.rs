@@ -15,11 +15,11 @@ impl Program {
             let shapes = step.outputs.iter().map(|(meta, _)| format!("{} {}", meta.dtype, meta.shape())).collect::<Vec<_>>().join(", ");
             let bytes: usize = step.operands.iter().chain(&step.outputs).map(|(meta, _)| meta.numel() * meta.dtype.size()).sum();
             moved += bytes;
-            let (name, operands, outputs, attrs) = (step.op.spec().name, names(&step.operands), names(&step.outputs), attributes(step));
+            let (name, operands, outputs, attrs) = (title(step), names(&step.operands), names(&step.outputs), attributes(step));
             let _ = writeln!(text, "{i:4}  {name} ({operands}) -> ({outputs}) {shapes}{attrs}  {}", size(bytes));
         }
         let temporaries: Vec<usize> =
-            self.slots.iter().filter_map(|s| if let Slot::Temporary { bytes, .. } = s { Some(*bytes) } else { None }).collect();
+            self.slots.iter().filter_map(|s| if let Slot::Temporary { bytes, place: Some(_) } = s { Some(*bytes) } else { None }).collect();
         let persistent = self.slots.iter().filter(|s| matches!(s, Slot::Persistent(_))).count();
         let _ = writeln!(
             text,
@@ -44,6 +44,14 @@ impl Program {
             Slot::Temporary { .. } => format!("t{slot}"),
             Slot::Persistent(_) => format!("p{slot}"),
         }
+    }
+}
+
+/// The op's name, or those of the functions that run as one.
+fn title(step: &Step) -> String {
+    match &step.links[..] {
+        [] => step.op.spec().name.into(),
+        links => links.iter().map(|link| link.function.name()).collect::<Vec<_>>().join(" + "),
     }
 }
 
