@@ -29,6 +29,12 @@ const PLACES: usize = 16;
 const PANEL: usize = 32;
 const WIDEST: usize = 16;
 
+/// Rows of a panel of transformed weights that are multiplied at a time.
+const ROWS: usize = 256;
+
+/// Channel pairs from which on the transformed weights do not stay in L2: they are asked for a run ahead.
+const FAR: usize = 1 << 15;
+
 /// Fewer tiles save less than transforming the weights costs: some 20 cycles a pair of channels, which a tile pays back with 1.25.
 const FEWEST: usize = 24;
 
@@ -86,7 +92,11 @@ fn spacing(channels: usize) -> usize {
 
 /// Tiles of a block: rows of tile kernels (multiples of 14 and 6 waste least), and what L2 holds of the transformed tiles.
 fn block(c: usize, o: usize) -> usize {
-    if c + o <= 192 { 56 } else { 28 }
+    match c * o {
+        ..9217 => 56,
+        ..131072 => 28,
+        _ => 112,
+    }
 }
 
 /// U[place][panel of columns][row][PANEL], columns and rows being output and input channels (or, turned, the other way round).
@@ -172,27 +182,38 @@ unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *co
     for place in 0..PLACES {
         for panel in 0..panels {
             let n = nr.min(cols - panel * nr);
-            for t in 0..m_tiles {
-                let (first, len) = even_cut(count, m_tiles, t);
-                // SAFETY: the caller's promises.
-                unsafe {
-                    let a = v.add(place * v_pitch + first * spacing(rows));
-                    let mut pointers = [a; 16];
-                    pointers[..len].iter_mut().enumerate().for_each(|(i, p)| *p = a.add(i * spacing(rows)));
-                    let job = Job {
-                        taps: &[(0, 0)],
-                        k: rows,
-                        b: packed.add((place * panels + panel) * rows * nr),
-                        ldb: nr as isize,
-                        c: m.add(place * m_pitch + first * spacing(cols) + panel * nr),
-                        ldc: spacing(cols),
-                        n,
-                        add: false,
-                        bias: std::ptr::null(),
-                        relu: false,
-                        ahead: Ahead::NONE,
-                    };
-                    tiles.rows(&pointers[..len], &job);
+            // Runs of rows that L1 holds of a panel, while all tiles go by.
+            for from in (0..rows).step_by(ROWS) {
+                let k = ROWS.min(rows - from);
+                // The run that follows lies behind this one, in the next panel or place too; few weights are in the cache anyway.
+                let run = packed.wrapping_add(((place * panels + panel) * rows + from) * nr);
+                let share = k * nr / m_tiles;
+                for t in 0..m_tiles {
+                    let (first, len) = even_cut(count, m_tiles, t);
+                    // SAFETY: the caller's promises.
+                    unsafe {
+                        let a = v.add(place * v_pitch + first * spacing(rows) + from);
+                        let mut pointers = [a; 16];
+                        pointers[..len].iter_mut().enumerate().for_each(|(i, p)| *p = a.add(i * spacing(rows)));
+                        let job = Job {
+                            taps: &[(0, 0)],
+                            k,
+                            b: run,
+                            ldb: nr as isize,
+                            c: m.add(place * m_pitch + first * spacing(cols) + panel * nr),
+                            ldc: spacing(cols),
+                            n,
+                            add: from > 0,
+                            bias: std::ptr::null(),
+                            relu: false,
+                            ahead: if rows * cols >= FAR {
+                                Ahead::over(run.wrapping_add(k * nr + t * share), share, k)
+                            } else {
+                                Ahead::NONE
+                            },
+                        };
+                        tiles.rows(&pointers[..len], &job);
+                    }
                 }
             }
         }
