@@ -80,6 +80,7 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
   const inner = createGraph ? null : new Scope()
   try {
     const nodes = [...reachable(roots.flatMap(([root]) => (root._node === null ? [] : [root._node])))].sort((a, b) => b.id - a.id)
+    if (captureContext() !== null) guardHooks([...roots.map(([root]) => root), ...nodes.flatMap(({ next }) => next)])
     for (const [root, gradient] of roots) give(root._node ?? root, gradient)
     for (const node of nodes) {
       let dy = gradients.get(node)
@@ -102,6 +103,12 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
     activeSink = sinkBefore
     inner?.abandon()
   }
+}
+
+/** A hook that a leaf gets later has the step recorded anew, which then refuses it. */
+function guardHooks(reached: readonly (GraphNode | Tensor | null)[]): void {
+  const leaves = [...new Set(reached)].filter((item): item is Tensor => item instanceof Tensor && item._node === null)
+  captureContext()?.fitsWhile(() => leaves.every(({ _hooks }) => (_hooks?.length ?? 0) === 0))
 }
 
 function runHooks(hooks: readonly ((gradient: Tensor) => Tensor | void)[] | null, gradient: Tensor): Tensor {

@@ -120,7 +120,7 @@ function describeArgument(value: unknown, tensors: Tensor[]): string {
     // The same tensor twice is not two tensors of one shape.
     const earlier = tensors.indexOf(value)
     tensors.push(value)
-    return `${value.dtype}[${value.shape.join()}]${value.device}${value.requiresGrad ? 'g' : ''}${earlier < 0 ? '' : `=${earlier}`}`
+    return `${value.dtype}[${value.shape.join()}]${value.device}${value.requiresGrad ? 'g' : ''}${(value._hooks?.length ?? 0) > 0 ? 'h' : ''}${earlier < 0 ? '' : `=${earlier}`}`
   }
   const entries = entriesOf(value)
   if (entries !== null) return `${kindOf(value)}{${entries.map(([name, item]) => `${describeArgument(name, tensors)}:${describeArgument(item, tensors)}`).join(' ')}}`
@@ -263,7 +263,11 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
   const before = isGradEnabled()
   try {
     const stands = standIns(tensors, () => native.captureBegin())
-    stands.forEach((stand, i) => { if (tensors[i]!.requiresGrad) stand.requiresGrad = true })
+    stands.forEach((stand, i) => {
+      if (!tensors[i]!.requiresGrad) return
+      stand.requiresGrad = true
+      for (const hook of tensors[i]!._hooks ?? []) stand.registerHook(hook)
+    })
     setCapture(recording)
     observeModules((module) => recording.touchModule(module))
     let next = 0

@@ -135,6 +135,13 @@ export function publicName(op: string): string {
   return op.replace(/_scalar$/, '').replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
+/** The same error under the name of the op that was called, where it names one inside it. */
+export function calledAs(op: string, error: unknown): unknown {
+  if (!(error instanceof FerrogradError) || error.op === undefined || !error.message.startsWith(error.op)) return error
+  const Kind = error.constructor as new (message: string, details: ErrorDetails) => FerrogradError
+  return new Kind(op + error.message.slice(error.op.length), { ...(error as ErrorDetails), cause: error.cause, op })
+}
+
 /** The error that the addon described. */
 export function fromNative(code: string, op: string, message: string, details: ErrorDetails = {}): FerrogradError {
   const name = publicName(op)

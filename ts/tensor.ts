@@ -164,8 +164,8 @@ export class Tensor<D extends DType = DType> {
     }
   }
   /** @internal */
-  get _hooks(): ((gradient: Tensor) => Tensor | void)[] | null {
-    return this.#hooks
+  get _hooks(): readonly ((gradient: Tensor) => Tensor | void)[] | null {
+    return this._node === null ? this.#hooks : this._node.hooks
   }
   /** Keeps the gradient of a computed tensor in `.grad`, as for leaves. */
   retainGrad(): this {
@@ -434,14 +434,14 @@ function lookAtStrays(delay = 20): void {
   const meant = weight.all - weight.stray
   const bytes = Math.min(weight.stray, native.memory()[0]! - meant)
   if (bytes >= warnAt) return warnOfStrays(bytes)
-  // The device may be behind, and the loop over when it has done what was asked.
-  if (lookingLater || delay > 1000) return
+  // The device may be behind, for as long as the machine is busy, and the loop over when it has done what was asked.
+  if (lookingLater) return
   lookingLater = true
   const look = (): void => {
     lookingLater = false
     clearTimeout(timer)
     process.off('beforeExit', look)
-    lookAtStrays(4 * delay)
+    lookAtStrays(Math.min(4 * delay, 1000))
   }
   const timer = setTimeout(look, delay).unref()
   process.once('beforeExit', look)
