@@ -154,7 +154,11 @@ export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
  * dim 1).
  */
 export function prelu(x: Tensor, weight: Tensor): Tensor {
-  return x.maximum(0).add(x.minimum(0).mul(weight))
+  return scope(() => {
+    const above = x.gt(0)
+    // Not x itself times the weight: an infinity above 0 would make the weight's gradient NaN.
+    return above.where(x, above.where(0, x).mul(weight))
+  })
 }
 
 /** x bounded to [0, 6]. PyTorch: `F.relu6`. */
