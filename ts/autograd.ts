@@ -2,7 +2,7 @@ import { autocasting, setAutocasting, withAutocast } from './autocast.js'
 import { captureContext, currentModule } from './context.js'
 import { isFloat } from './dtype.js'
 import { CaptureError, NoGradientError, ScopeError, ShapeError, ValueError } from './errors.js'
-import { noTensor } from './explain.js'
+import { kindOf, noTensor } from './explain.js'
 import { type Backward, GraphNode, reachable } from './graph.js'
 import { run } from './native/run.js'
 import { checkOptions, settle } from './options.js'
@@ -114,8 +114,19 @@ function guardHooks(reached: readonly (GraphNode | Tensor | null)[]): void {
 function runHooks(hooks: readonly ((gradient: Tensor) => Tensor | void)[] | null, gradient: Tensor): Tensor {
   if (hooks === null || hooks.length === 0) return gradient
   if (captureContext() !== null) throw new CaptureError('registerHook: a hook cannot run inside a compiled function, whose JavaScript runs only once. Remove it, or call the plain function.')
-  for (const hook of hooks) gradient = hook(gradient) ?? gradient
+  for (const hook of hooks) gradient = replaced(gradient, hook(gradient))
   return gradient
+}
+
+/** What a hook returned, in the gradient's place, or the gradient where it returned nothing. */
+function replaced(gradient: Tensor, result: unknown): Tensor {
+  if (result === undefined || result === null) return gradient
+  if (!(result instanceof Tensor)) {
+    if (isPromise(result)) quiet(result)
+    throw new ValueError(`registerHook: a hook returns the tensor that takes the gradient's place, or nothing; got ${kindOf(result)}.\n  Compute with the gradient, as in (g) => g.mul(2). A hook cannot be async.`, { op: 'registerHook' })
+  }
+  if (result.shape.join() === gradient.shape.join()) return result
+  throw new ShapeError(`registerHook: a hook returned [${result.shape.join(', ')}] for a gradient [${gradient.shape.join(', ')}]. The shape must stay.`, { op: 'registerHook', shapes: [result.shape, gradient.shape] })
 }
 
 function seed(op: string, root: Tensor, gradient: Tensor | null | undefined): Tensor {

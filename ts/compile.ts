@@ -360,7 +360,7 @@ function replayChecked(entry: Entry, tensors: readonly Tensor[], plain: () => un
     ;[...captured, ...after].forEach((tensor, i) => {
       const other = [...eager, ...state][i]!
       const [a, b] = [tensor, other].map((t) => { const d = t.detach().dataSync(); return Buffer.from(d.buffer, d.byteOffset, d.byteLength) })
-      if (!a!.equals(b!)) throw new CaptureError(`compile: with check, ${i < captured.length ? `output ${i}` : `state ${i - captured.length}`} differs between the captured and the plain run.`)
+      if (!a!.equals(b!)) throw new CaptureError(`compile: with check, ${i < captured.length ? `output ${i}` : `state ${i - captured.length}`} differs between the captured and the plain run.\n  The function depends on what a recording cannot see, such as a counter or a variable around it: pass it as an argument, or hold it in a module's field.`)
     })
     return result
   })

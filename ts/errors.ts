@@ -135,11 +135,15 @@ export function publicName(op: string): string {
   return op.replace(/_scalar$/, '').replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
-/** The same error under the name of the op that was called, where it names one inside it. */
-export function calledAs(op: string, error: unknown): unknown {
-  if (!(error instanceof FerrogradError) || error.op === undefined || !error.message.startsWith(error.op)) return error
-  const Kind = error.constructor as new (message: string, details: ErrorDetails) => FerrogradError
-  return new Kind(op + error.message.slice(error.op.length), { ...(error as ErrorDetails), cause: error.cause, op })
+/** What `call` gives; errors that name the op `inner` name `op` instead, which is what was called. */
+export function calledAs<T>(op: string, inner: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    if (!(error instanceof FerrogradError) || !/^(:| \()/.test(error.message.slice(inner.length)) || !error.message.startsWith(inner)) throw error
+    const Kind = error.constructor as new (message: string, details: ErrorDetails) => FerrogradError
+    throw new Kind(op + error.message.slice(inner.length), { ...(error as ErrorDetails), cause: error.cause, op })
+  }
 }
 
 /** The error that the addon described. */

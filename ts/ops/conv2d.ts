@@ -73,18 +73,9 @@ export function convTranspose2d(x: Tensor, weight: Tensor, bias: Tensor | null =
   return scope(() => {
     // From the stride on, the convolution of so large an output has more rows than x, as if those of x that are not there were zeros.
     const partial = extra.some((size, i) => size >= g.stride[i]!)
-    const y = transposed(() => inputGradient(x, weight, height, width, g, partial))
+    const y = calledAs(op, 'conv2dInputGrad', () => inputGradient(x, weight, height, width, g, partial))
     return bias ? y.add(bias) : y
   })
-}
-
-/** The gradient that runs forward here is nothing that was called. */
-function transposed(gradient: () => Tensor): Tensor {
-  try {
-    return gradient()
-  } catch (error) {
-    throw calledAs('convTranspose2d', error)
-  }
 }
 
 /** {@link convTranspose2d} of sequences: x [N, T, C], weight [C, K, O / groups], bias [O]. PyTorch: `F.conv_transpose1d`. */
