@@ -114,7 +114,7 @@ describe('tensor', () => {
       `[DTypeError: tensor: a Uint16Array has no dtype here. Use Float32Array, Float64Array, Int32Array, BigInt64Array, Uint8Array or Int8Array.]`,
     )
     expect(() => tensor([1], { dtype: 'float' as 'float32' })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: tensor: no dtype is called float. The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
+      `[DTypeError: tensor: no dtype is called float. Did you mean 'float32'? The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
     )
     expect(() => tensor([1], { dtype: 'int32', requiresGrad: true })).toThrowErrorMatchingInlineSnapshot(
       `[DTypeError: requiresGrad: only floating dtypes have gradients, this is int32. Convert it with .to('float32').]`,
@@ -138,6 +138,16 @@ describe('what tensor does not take', () => {
     expect(wrong(null)).toThrow(/got null\.$/)
   })
 
+  test('an array that was given away has nothing left', () => {
+    const given = new Float32Array([1, 2])
+    structuredClone(given, { transfer: [given.buffer] })
+    expect(wrong(given)).toThrowErrorMatchingInlineSnapshot(`
+      [ValueError: tensor: the Float32Array has no memory any more: it was given away, to tensor(..., { transfer: true }) or to a worker.
+        Give a copy away instead: values.slice().]
+    `)
+    expect(tensor(new Float32Array(0)).shape).toEqual([0])
+  })
+
   test('a size that is too large is called that', () => {
     expect(() => zeros([2e11])).toThrow(/^zeros: the shape \[200000000000\] has a size above 2147483647, the largest there is/)
     expect(() => zeros([1.5])).toThrow(/no whole number of at least 0/)
@@ -155,6 +165,8 @@ describe('constants', () => {
       [3, 3],
       'float64',
     ])
+    expect([full([2], true).dtype, all(full([2], true)), full([1], false).dtype, full([1], true, { dtype: 'int32' }).dtype]).toEqual(['bool', [1, 1], 'bool', 'int32'])
+    expect(fullLike(x, true as never).dtype).toBe('int32')
     for (const dtype of ['float32', 'float64', 'bfloat16', 'float16', 'int64', 'int32', 'uint8', 'int8', 'bool'] as const)
       expect(all(ones([3], { dtype }))).toEqual([1, 1, 1])
   })
@@ -179,17 +191,20 @@ describe('constants', () => {
     expect([x.device, x.shape, x.exp().sum([0]).shape]).toEqual(['meta', [1000, 1000, 1000], [1000, 1000]])
     expect([randn([2], { device: 'meta' }).device, tensor([1], { device: 'meta' }).device]).toEqual(['meta', 'meta'])
     expect(() => x.dataSync()).toThrowErrorMatchingInlineSnapshot(
-      `[DeviceError: data: a tensor on the meta device has a shape but no values. Run the model on the cpu.]`,
+      `[DeviceError: dataSync: a tensor on the meta device has a shape but no values. Run the model on the cpu.]`,
     )
   })
   test('messages', () => {
     expect(() => zeros([-1])).toThrowErrorMatchingInlineSnapshot(`[ShapeError: zeros: the shape [-1] has a size that is no whole number of at least 0.]`)
+    for (const [name, make] of Object.entries({ zeros, ones, rand, randn })) {
+      expect(() => make(Array(9).fill(1))).toThrow(new RegExp(`^${name}: a tensor has at most 8 dimensions`))
+    }
     expect(() => arange(0, 1, 0)).toThrowErrorMatchingInlineSnapshot(
       `[ValueError: arange: start 0, stop 1 and step 0 must be finite, and the step not 0.]`,
     )
     expect(() => linspace(0, 1, -1)).toThrowErrorMatchingInlineSnapshot(`[ValueError: linspace: the count is a whole number, got -1.]`)
     expect(() => zeros([1], { dtype: 'float' as 'float32' })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: zeros: no dtype is called float. The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
+      `[DTypeError: zeros: no dtype is called float. Did you mean 'float32'? The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
     )
   })
 })

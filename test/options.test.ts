@@ -37,6 +37,11 @@ describe('settle', () => {
     expect(['bais', 'pading', 'paddingg', 'BIAS', 'dilatoin', 'strides', 'group'].map((word) => nearest(word, known))).toEqual([
       'bias', 'padding', 'padding', 'bias', 'dilation', 'stride', 'groups',
     ])
+    // What others call it.
+    const optimizer = ['lr', 'weightDecay', 'l1'], stopping = ['minDelta', 'patience', 'restoreBest']
+    expect(['l2', 'learning_rate', 'learningRate', 'weight_decay'].map((word) => nearest(word, optimizer))).toEqual(['weightDecay', 'lr', 'lr', 'weightDecay'])
+    expect(['restore_best_weights', 'min_delta'].map((word) => nearest(word, stopping))).toEqual(['restoreBest', 'minDelta'])
+    expect(nearest('learning_rate', known)).toBe(undefined)
     expect(['kernel', 'x', ''].map((word) => nearest(word, known))).toEqual([undefined, undefined, undefined])
   })
 })

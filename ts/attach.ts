@@ -28,7 +28,7 @@ for (const [name, op] of Object.entries(ops) as [string, (...args: unknown[]) =>
           return op(this, ...arguments)
       }
     } catch (error) {
-      throw explain(name, error, arguments)
+      throw explain(name, error, arguments, this)
     }
   }
   Object.defineProperty(Tensor.prototype, name, { value: fixed, writable: true, configurable: true, enumerable: false })

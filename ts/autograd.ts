@@ -2,7 +2,7 @@ import { autocasting, setAutocasting, withAutocast } from './autocast.js'
 import { captureContext, currentModule } from './context.js'
 import { isFloat } from './dtype.js'
 import { CaptureError, NoGradientError, ScopeError, ShapeError, ValueError } from './errors.js'
-import { noTensor } from './explain.js'
+import { kindOf, noTensor } from './explain.js'
 import { type Backward, GraphNode, reachable } from './graph.js'
 import { run } from './native/run.js'
 import { checkOptions, settle } from './options.js'
@@ -80,6 +80,7 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
   const inner = createGraph ? null : new Scope()
   try {
     const nodes = [...reachable(roots.flatMap(([root]) => (root._node === null ? [] : [root._node])))].sort((a, b) => b.id - a.id)
+    if (captureContext() !== null) guardHooks([...roots.map(([root]) => root), ...nodes.flatMap(({ next }) => next)])
     for (const [root, gradient] of roots) give(root._node ?? root, gradient)
     for (const node of nodes) {
       let dy = gradients.get(node)
@@ -104,11 +105,28 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
   }
 }
 
+/** A hook that a leaf gets later has the step recorded anew, which then refuses it. */
+function guardHooks(reached: readonly (GraphNode | Tensor | null)[]): void {
+  const leaves = [...new Set(reached)].filter((item): item is Tensor => item instanceof Tensor && item._node === null)
+  captureContext()?.fitsWhile(() => leaves.every(({ _hooks }) => (_hooks?.length ?? 0) === 0))
+}
+
 function runHooks(hooks: readonly ((gradient: Tensor) => Tensor | void)[] | null, gradient: Tensor): Tensor {
   if (hooks === null || hooks.length === 0) return gradient
   if (captureContext() !== null) throw new CaptureError('registerHook: a hook cannot run inside a compiled function, whose JavaScript runs only once. Remove it, or call the plain function.')
-  for (const hook of hooks) gradient = hook(gradient) ?? gradient
+  for (const hook of hooks) gradient = replaced(gradient, hook(gradient))
   return gradient
+}
+
+/** What a hook returned, in the gradient's place, or the gradient where it returned nothing. */
+function replaced(gradient: Tensor, result: unknown): Tensor {
+  if (result === undefined || result === null) return gradient
+  if (!(result instanceof Tensor)) {
+    if (isPromise(result)) quiet(result)
+    throw new ValueError(`registerHook: a hook returns the tensor that takes the gradient's place, or nothing; got ${kindOf(result)}.\n  Compute with the gradient, as in (g) => g.mul(2). A hook cannot be async.`, { op: 'registerHook' })
+  }
+  if (result.shape.join() === gradient.shape.join()) return result
+  throw new ShapeError(`registerHook: a hook returned [${result.shape.join(', ')}] for a gradient [${gradient.shape.join(', ')}]. The shape must stay.`, { op: 'registerHook', shapes: [result.shape, gradient.shape] })
 }
 
 function seed(op: string, root: Tensor, gradient: Tensor | null | undefined): Tensor {

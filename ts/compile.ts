@@ -120,7 +120,7 @@ function describeArgument(value: unknown, tensors: Tensor[]): string {
     // The same tensor twice is not two tensors of one shape.
     const earlier = tensors.indexOf(value)
     tensors.push(value)
-    return `${value.dtype}[${value.shape.join()}]${value.device}${value.requiresGrad ? 'g' : ''}${earlier < 0 ? '' : `=${earlier}`}`
+    return `${value.dtype}[${value.shape.join()}]${value.device}${value.requiresGrad ? 'g' : ''}${(value._hooks?.length ?? 0) > 0 ? 'h' : ''}${earlier < 0 ? '' : `=${earlier}`}`
   }
   const entries = entriesOf(value)
   if (entries !== null) return `${kindOf(value)}{${entries.map(([name, item]) => `${describeArgument(name, tensors)}:${describeArgument(item, tensors)}`).join(' ')}}`
@@ -263,7 +263,11 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
   const before = isGradEnabled()
   try {
     const stands = standIns(tensors, () => native.captureBegin())
-    stands.forEach((stand, i) => { if (tensors[i]!.requiresGrad) stand.requiresGrad = true })
+    stands.forEach((stand, i) => {
+      if (!tensors[i]!.requiresGrad) return
+      stand.requiresGrad = true
+      for (const hook of tensors[i]!._hooks ?? []) stand.registerHook(hook)
+    })
     setCapture(recording)
     observeModules((module) => recording.touchModule(module))
     let next = 0
@@ -356,7 +360,7 @@ function replayChecked(entry: Entry, tensors: readonly Tensor[], plain: () => un
     ;[...captured, ...after].forEach((tensor, i) => {
       const other = [...eager, ...state][i]!
       const [a, b] = [tensor, other].map((t) => { const d = t.detach().dataSync(); return Buffer.from(d.buffer, d.byteOffset, d.byteLength) })
-      if (!a!.equals(b!)) throw new CaptureError(`compile: with check, ${i < captured.length ? `output ${i}` : `state ${i - captured.length}`} differs between the captured and the plain run.`)
+      if (!a!.equals(b!)) throw new CaptureError(`compile: with check, ${i < captured.length ? `output ${i}` : `state ${i - captured.length}`} differs between the captured and the plain run.\n  The function depends on what a recording cannot see, such as a counter or a variable around it: pass it as an argument, or hold it in a module's field.`)
     })
     return result
   })

@@ -51,6 +51,7 @@ export function tensor<D extends DType = DType>(data: Source | Nested | NestedNu
   checkOptions('tensor', options, TENSOR_OPTIONS)
   const { dtype, device = 'cpu', requiresGrad = false } = options
   if (dtype !== undefined) dtypeCode(dtype, 'tensor')
+  if (device !== 'cpu') deviceCode(device)
   const { values, shape, own } = ArrayBuffer.isView(data) ? typed(data as Source, dtype) : nested(data as Nested, dtype)
   const sizes = options.shape ?? shape
   if (sizes.some((size) => !Number.isInteger(size) || size < 0) || sizes.reduce((a, b) => a * b, 1) !== values.length) {
@@ -95,8 +96,25 @@ function typed(values: Source, dtype: DType | undefined): { values: Source; shap
     )
   }
   const [, own] = kind
+  if (values.length === 0 && isDetached(values.buffer)) {
+    throw new ValueError(
+      `tensor: the ${kind[0].name} has no memory any more: it was given away, to tensor(..., { transfer: true }) or to a worker.\n`
+        + '  Give a copy away instead: values.slice().',
+      { op: 'tensor' },
+    )
+  }
   if (dtype !== undefined && dtype !== own) checkFit('tensor', values, dtype, [values.length])
   return { values, shape: [values.length], own }
+}
+
+/** `ArrayBuffer.detached` came with Node 22. */
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    void new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Nested arrays, flattened, in a typed array from which their dtype can be made without loss. */
@@ -152,6 +170,8 @@ function placeOf(position: number, shape: readonly number[]): number[] {
 
 /** Sizes travel as int32. */
 const LARGEST_SIZE = 0x7fffffff
+/** As in `crates/tensor`. */
+const MOST_DIMENSIONS = 8
 
 /** Throws unless `shape` is a list of sizes: what the user called is named, not the op underneath. */
 function checkShape(op: string, shape: readonly number[]): void {
@@ -160,6 +180,9 @@ function checkShape(op: string, shape: readonly number[]): void {
   }
   if (shape.some((size) => !Number.isInteger(size) || size < 0)) {
     throw new ShapeError(`${op}: the shape [${shape.join(', ')}] has a size that is no whole number of at least 0.`, { op, shapes: [shape] })
+  }
+  if (shape.length > MOST_DIMENSIONS) {
+    throw new ShapeError(`${op}: a tensor has at most ${MOST_DIMENSIONS} dimensions, got [${shape.join(', ')}]. Merge some of them.`, { op, shapes: [shape] })
   }
   if (shape.some((size) => size > LARGEST_SIZE)) {
     throw new ShapeError(`${op}: the shape [${shape.join(', ')}] has a size above ${LARGEST_SIZE}, the largest there is.`, { op, shapes: [shape] })
@@ -200,9 +223,16 @@ function finished<T extends Tensor>(made: T, requiresGrad: boolean | undefined):
   return made
 }
 
-/** A tensor of one value. PyTorch: `torch.full`. @throws ShapeError, DTypeError, ValueError for a value that an integer dtype does not hold */
-export function full<D extends DType = 'float32'>(shape: readonly number[], value: number, options: CreateOptions<D> = {}): Tensor<D> {
-  return filled('full', shape, value, options)
+/**
+ * A tensor of one value: float32 for a number and bool for true or false, unless `dtype` says otherwise. PyTorch: `torch.full`, whose whole
+ * numbers are int64.
+ * @throws ShapeError, DTypeError, ValueError for a value that an integer dtype does not hold
+ */
+export function full<D extends DType = 'float32'>(shape: readonly number[], value: number, options?: CreateOptions<D>): Tensor<D>
+/** True or false everywhere; bool. @see full */
+export function full<D extends DType = 'bool'>(shape: readonly number[], value: boolean, options?: CreateOptions<D>): Tensor<D>
+export function full(shape: readonly number[], value: number | boolean, options: CreateOptions = {}): Tensor {
+  return filled('full', shape, value, options, typeof value === 'boolean' ? 'bool' : 'float32')
 }
 
 /** Zeros. PyTorch: `torch.zeros`. @throws ShapeError, DTypeError */
@@ -238,13 +268,13 @@ function like(op: string, x: Tensor, value: number, options: CreateOptions): Ten
   return filled(op, x.shape, value, { dtype: x.dtype, device: x.device, ...options })
 }
 
-function filled<D extends DType>(op: string, shape: readonly number[], value: number, options: CreateOptions<D>): Tensor<D> {
+function filled<D extends DType>(op: string, shape: readonly number[], value: number | boolean, options: CreateOptions<D>, usual: DType = 'float32'): Tensor<D> {
   checkShape(op, shape)
   if (typeof value !== 'number' && typeof value !== 'boolean') throw new ValueError(`${op}: the value is a number, got ${kindOf(value)}.`, { op })
   checkOptions(op, options, CREATE_OPTIONS)
-  const { dtype = 'float32' as D, device = 'cpu', requiresGrad } = options
+  const { dtype = usual, device = 'cpu', requiresGrad } = options
   const code = dtypeCode(dtype, op)
-  if (value !== 0 && value !== 1) checkValue(op, value, dtype)
+  if (typeof value === 'number' && value !== 0 && value !== 1) checkValue(op, value, dtype)
   return finished(run.full(shape, code, Number(value), deviceCode(device)), requiresGrad) as Tensor<D>
 }
 

@@ -1,7 +1,9 @@
 import { DeviceError, ValueError } from './errors.js'
+import { kindOf } from './explain.js'
 import { completion, native, type MachineInfo, warnOfUnseen } from './native.js'
 import { run } from './native/run.js'
-import { dtypeCode } from './dtype.js'
+import { DTYPES, dtypeCode, OTHER_NAMES } from './dtype.js'
+import { nearest } from './options.js'
 import { record } from './autograd.js'
 import { DEVICES, late, type Tensor } from './tensor.js'
 
@@ -35,15 +37,22 @@ export interface ProfileRow {
 
 let profiling = false
 
+const DEVICES_TEXT = `${DEVICES.join(', ')} and cuda:0`
+
 /** Code of a device's name. @throws DeviceError */
 export function deviceCode(name: string): number {
   const code = DEVICES.indexOf(name)
   if (code >= 0) return code
-  if (name.startsWith('cuda')) throw new DeviceError(`${name} is not available: ${native.machine().cudaNote}.`)
-  throw new DeviceError(`there is no device ${JSON.stringify(name)}. The devices are ${DEVICES.join(', ')} and cuda:0.`)
+  if (/^cuda(:\d+)?$/.test(name)) throw new DeviceError(`${name} is not available: ${native.machine().cudaNote.replace(/\.$/, '')}.`)
+  throw new DeviceError(`there is no device ${kindOf(name)}. The devices are ${DEVICES_TEXT}.`)
 }
 
 late.move = (x: Tensor, name: string): Tensor => {
+  // `to` takes either: whoever misspells one may have meant the other.
+  if (!DEVICES.includes(name) && !/^cuda/.test(name)) {
+    const near = typeof name === 'string' ? OTHER_NAMES[name] ?? nearest(name, DTYPES) : undefined
+    throw new DeviceError(`to: ${kindOf(name)} is neither a dtype nor a device.${near === undefined ? '' : ` Did you mean '${near}'?`}\n  The dtypes are ${DTYPES.join(', ')}, the devices ${DEVICES_TEXT}.`, { op: 'to' })
+  }
   const code = deviceCode(name)
   if (code === x._device) return x
   if (name === 'meta') return run.full(x.shape, x._code, 0, code)

@@ -22,11 +22,17 @@ export const RANGES: Readonly<Partial<Record<DType, readonly [low: bigint, high:
   int8: [-128n, 127n],
 }
 
+/** What PyTorch, C and other languages call them. */
+export const OTHER_NAMES: Readonly<Record<string, DType>> = Object.assign(Object.create(null), {
+  float: 'float32', double: 'float64', half: 'float16', long: 'int64', int: 'int32', char: 'int8', byte: 'uint8', boolean: 'bool',
+})
+
 /** A dtype's number in the op call. @throws DTypeError for an unknown one, naming the `op` that was given it */
 export function dtypeCode(dtype: DType, op?: string): number {
   const code = CODES[dtype]
   if (code === undefined) {
-    throw new DTypeError(`${op === undefined ? '' : `${op}: `}no dtype is called ${String(dtype)}. The dtypes are ${DTYPES.join(', ')}.`, op === undefined ? {} : { op })
+    const near = OTHER_NAMES[dtype]
+    throw new DTypeError(`${op === undefined ? '' : `${op}: `}no dtype is called ${String(dtype)}.${near === undefined ? '' : ` Did you mean '${near}'?`} The dtypes are ${DTYPES.join(', ')}.`, op === undefined ? {} : { op })
   }
   return code
 }

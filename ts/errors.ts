@@ -135,6 +135,17 @@ export function publicName(op: string): string {
   return op.replace(/_scalar$/, '').replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
+/** What `call` gives; errors that name the op `inner` name `op` instead, which is what was called. */
+export function calledAs<T>(op: string, inner: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    if (!(error instanceof FerrogradError) || !/^(:| \()/.test(error.message.slice(inner.length)) || !error.message.startsWith(inner)) throw error
+    const Kind = error.constructor as new (message: string, details: ErrorDetails) => FerrogradError
+    throw new Kind(op + error.message.slice(inner.length), { ...(error as ErrorDetails), cause: error.cause, op })
+  }
+}
+
 /** The error that the addon described. */
 export function fromNative(code: string, op: string, message: string, details: ErrorDetails = {}): FerrogradError {
   const name = publicName(op)

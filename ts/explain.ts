@@ -1,17 +1,27 @@
 import { autocasting, policyOf, underPolicy } from './autocast.js'
-import { FerrogradError, ValueError } from './errors.js'
+import { DeviceError, FerrogradError, ValueError } from './errors.js'
 import { checkArguments, looksLikeOptions, optionsPlace } from './op-options.js'
 import { Tensor } from './tensor.js'
 
 /**
  * What an op or layer that was called with the wrong kind of thing throws: JavaScript's own "cannot read properties of undefined" names neither
- * the op nor the argument.
+ * the op nor the argument. A method's tensor is `self`, and not among its arguments.
  */
-export function explain(op: string, error: unknown, args: ArrayLike<unknown>): unknown {
+export function explain(op: string, error: unknown, args: ArrayLike<unknown>, self?: Tensor): unknown {
+  if (error instanceof DeviceError && error.message.includes('on different devices')) return severalDevices(op, error, [self, ...Array.from(args)])
   const foreign = error instanceof TypeError || (error instanceof RangeError && !error.message.includes('call stack'))
   if (!foreign || error instanceof FerrogradError) return error
   return new ValueError(`${op}: cannot work with (${Array.from(args, kindOf).join(', ')}): ${error.message}.\n`
     + '  A tensor comes from tensor(...) or from ops; sizes and dims are integers, options one plain object.', { op, cause: error })
+}
+
+/** The addon sees handles; here are the tensors themselves, also those in lists and options. */
+function severalDevices(op: string, cause: DeviceError, args: readonly unknown[]): DeviceError {
+  const tensors = args.flatMap((arg) => (looksLikeOptions(arg) ? Object.values(arg as object) : [arg]).flat()).filter((arg) => arg instanceof Tensor)
+  const list = tensors.map((tensor) => `[${tensor.shape.join(', ')}] on ${tensor.device}`).join(', ')
+  return new DeviceError(`${op}: the tensors are on different devices: ${list}.\n  Make all of them on one; what is on meta has a shape but no values to move.`, {
+    op, shapes: tensors.map(({ shape }) => shape), cause,
+  })
 }
 
 /** The error for what stands where a tensor belongs. */

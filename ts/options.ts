@@ -43,9 +43,16 @@ export function unknownOption(owner: string, name: string, known: readonly strin
   )
 }
 
+/** What other libraries, and other spellings, call an option: no slip of the hand, so that letters would not find it. */
+const OTHER_NAMES: Readonly<Record<string, string>> = Object.assign(Object.create(null), {
+  learningrate: 'lr', l2: 'weightDecay', restorebestweights: 'restoreBest',
+})
+
 /** The word that is the fewest letters away, if they are few enough for a slip. Case and underscores do not count: `padding_idx` is `paddingIdx`. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const plain = (name: string): string => name.replaceAll(/[_-]/g, '').toLowerCase()
+  const other = OTHER_NAMES[plain(word)]
+  if (other !== undefined && known.includes(other)) return other
   const slips = Math.max(2, Math.floor(word.length / 3))
   return known
     .map((name) => ({ name, distance: distance(plain(word), plain(name)) }))

@@ -1,7 +1,7 @@
 import { captureContext } from './context.js'
 import { inspect } from 'node:util'
 import { arrayFor, byteSize, DTYPES, type DType, type FloatDType, isFloat, type TypedArray } from './dtype.js'
-import { DeviceError, DisposedError, DTypeError, OutOfMemoryError, ShapeError, ValueError } from './errors.js'
+import { calledAs, DeviceError, DisposedError, DTypeError, OutOfMemoryError, ShapeError, ValueError } from './errors.js'
 import type { GraphNode } from './graph.js'
 import { warn } from './log.js'
 import { check, commands, completion, free, native } from './native.js'
@@ -155,6 +155,7 @@ export class Tensor<D extends DType = DType> {
 
   /** Runs `hook` on the gradient when it is computed; what it returns takes the gradient's place. Answers with the function that removes it. */
   registerHook(hook: (gradient: Tensor) => Tensor | void): () => void {
+    if (typeof hook !== 'function') throw new ValueError(`registerHook: takes a function of the gradient, got ${hook === null ? 'null' : typeof hook}.`, { op: 'registerHook' })
     if (!this.requiresGrad) throw new ValueError('registerHook: no gradient reaches this tensor. Set requiresGrad, or compute it from a tensor that has it.')
     const list = this._node === null ? (this.#hooks ??= []) : (this._node.hooks ??= [])
     list.push(hook)
@@ -164,8 +165,8 @@ export class Tensor<D extends DType = DType> {
     }
   }
   /** @internal */
-  get _hooks(): ((gradient: Tensor) => Tensor | void)[] | null {
-    return this.#hooks
+  get _hooks(): readonly ((gradient: Tensor) => Tensor | void)[] | null {
+    return this._node === null ? this.#hooks : this._node.hooks
   }
   /** Keeps the gradient of a computed tensor in `.grad`, as for leaves. */
   retainGrad(): this {
@@ -200,15 +201,15 @@ export class Tensor<D extends DType = DType> {
 
   /** The values, in stream order: a snapshot that later changes do not touch. float16 and bfloat16 come as float32, bool as 0 and 1. */
   data(): Promise<DataOf<D>> {
-    const source = this.#readable()
-    const target = arrayOf(source)
+    const source = this.#readable('data')
+    const target = arrayOf('data', source)
     native.read(source._slot, source._generation, bytesOf(target))
     return ownPromise(completion().then(() => target as DataOf<D>))
   }
   /** As `data`, but blocks the thread until the values are there. */
   dataSync(): DataOf<D> {
-    const source = this.#readable()
-    const target = arrayOf(source)
+    const source = this.#readable('dataSync')
+    const target = arrayOf('dataSync', source)
     native.readSync(source._slot, source._generation, bytesOf(target))
     check()
     return target as DataOf<D>
@@ -219,12 +220,12 @@ export class Tensor<D extends DType = DType> {
    */
   item(): Promise<number> {
     this.#single('item')
-    return ownPromise(this.data().then((values) => exact('item', values[0]!)))
+    return ownPromise(calledAs('item', 'data', () => this.data()).then((values) => exact('item', values[0]!)))
   }
   /** As `item`, but blocks the thread. */
   itemSync(): number {
     this.#single('itemSync')
-    return exact('itemSync', this.dataSync()[0]!)
+    return exact('itemSync', calledAs('itemSync', 'dataSync', () => this.dataSync())[0]!)
   }
   /**
    * The values as nested arrays; of bools for dtype bool. PyTorch: `Tensor.tolist`.
@@ -232,15 +233,15 @@ export class Tensor<D extends DType = DType> {
    */
   tolist(): Promise<NestedNumbers> {
     const { shape, dtype } = this
-    return ownPromise(this.data().then((values) => nest(values, shape, dtype)))
+    return ownPromise(calledAs('tolist', 'data', () => this.data()).then((values) => nest(values, shape, dtype)))
   }
 
   /** Float16 and bfloat16 are read as float32, which holds each of their values. */
-  #readable(): Tensor {
-    if (this.device === 'meta') throw new DeviceError('data: a tensor on the meta device has a shape but no values. Run the model on the cpu.')
+  #readable(op: string): Tensor {
+    if (this.device === 'meta') throw new DeviceError(`${op}: a tensor on the meta device has a shape but no values. Run the model on the cpu.`, { op })
     if (this.disposed && freedGradients.has(this))
-      throw new DisposedError(`data: this gradient [${this.shape.join(', ')}] was freed by zeroGrad(), the next backward() or another value for .grad. Keep a copy: p.grad.clone().`)
-    if (this.disposed) throw new DisposedError(`data: the tensor [${this.shape.join(', ')}] was disposed of, or its scope has closed. Keep it with keep(t), or return it from the scope; of a loader's batch, which goes when the next is taken, keep inputs.clone().`)
+      throw new DisposedError(`${op}: this gradient [${this.shape.join(', ')}] was freed by zeroGrad(), the next backward() or another value for .grad. Keep a copy: p.grad.clone().`, { op })
+    if (this.disposed) throw new DisposedError(`${op}: the tensor [${this.shape.join(', ')}] was disposed of, or its scope has closed. Keep it with keep(t), or return it from the scope; of a loader's batch, which goes when the next is taken, keep inputs.clone().`, { op })
     return this.dtype === 'float16' || this.dtype === 'bfloat16' ? late.cast(this, 'float32') : this
   }
   #single(op: string): void {
@@ -434,14 +435,14 @@ function lookAtStrays(delay = 20): void {
   const meant = weight.all - weight.stray
   const bytes = Math.min(weight.stray, native.memory()[0]! - meant)
   if (bytes >= warnAt) return warnOfStrays(bytes)
-  // The device may be behind, and the loop over when it has done what was asked.
-  if (lookingLater || delay > 1000) return
+  // The device may be behind, for as long as the machine is busy, and the loop over when it has done what was asked.
+  if (lookingLater) return
   lookingLater = true
   const look = (): void => {
     lookingLater = false
     clearTimeout(timer)
     process.off('beforeExit', look)
-    lookAtStrays(4 * delay)
+    lookAtStrays(Math.min(4 * delay, 1000))
   }
   const timer = setTimeout(look, delay).unref()
   process.once('beforeExit', look)
@@ -456,12 +457,12 @@ function warnOfStrays(bytes: number): void {
 }
 
 /** An array for a tensor's values. JavaScript's own error would name neither. */
-function arrayOf({ dtype, size, shape }: Tensor): TypedArray {
+function arrayOf(op: string, { dtype, size, shape }: Tensor): TypedArray {
   try {
     return arrayFor(dtype, size)
   } catch (error) {
     const gigabytes = ((size * byteSize(dtype)) / 2 ** 30).toFixed(1)
-    throw new OutOfMemoryError(`data: an array of ${gigabytes} GiB for the values of [${shape.join(', ')}] cannot be had. Reduce the tensor first, or read parts of it: x.narrow(0, 0, 1000).`, { op: 'data', cause: error })
+    throw new OutOfMemoryError(`${op}: an array of ${gigabytes} GiB for the values of [${shape.join(', ')}] cannot be had. Reduce the tensor first, or read parts of it: x.narrow(0, 0, 1000).`, { op, cause: error })
   }
 }
 

@@ -151,3 +151,36 @@ describe('Sequential fuses only layers that are what they seem', () => {
     optimizer.zeroGrad()
   })
 })
+
+describe('hooks of tensors, which only the plain function runs', () => {
+  const refused = /^registerHook: a hook cannot run inside a compiled function/
+
+  test('of a parameter, added after recording and removed again', async () => {
+    const p = tensor([1, 2], { requiresGrad: true })
+    const step = compile(() => { p.grad = null; p.sum().backward() })
+    step()
+    step()
+    const { programs } = step
+    const remove = p.registerHook((g) => g.mul(2))
+    expect(step).toThrow(CaptureError)
+    expect(step).toThrow(refused)
+    remove()
+    step()
+    expect(await values(p.grad!)).toEqual([1, 1])
+    expect(step.programs).toBe(programs)
+  })
+
+  test('of what grad() is asked for: a leaf around the function, an argument, one that was computed', async () => {
+    const p = tensor([1, 2], { requiresGrad: true })
+    const computed = p.mul(3)
+    const inside = compile(() => grad(p.square().sum(), p))
+    const argument = compile((x: Tensor) => grad(x.square().sum(), x))
+    for (const step of [inside, () => argument(p), () => argument(computed)]) await values(step())
+    const removals = [p, computed].map((x) => x.registerHook((g) => g.mul(2)))
+    for (const step of [inside, () => argument(p), () => argument(computed)]) expect(step).toThrow(refused)
+    for (const remove of removals) remove()
+    expect(await values(inside())).toEqual([2, 4])
+    expect(await values(argument(p))).toEqual([2, 4])
+    expect(await values(argument(computed))).toEqual([6, 12])
+  })
+})

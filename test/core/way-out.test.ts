@@ -1,6 +1,6 @@
 // What a user gets wrong, or does as another library has it, at the edges of scopes, captures and backward passes.
 import { expect, test } from 'vitest'
-import { CaptureError, checkpoint, compile, grad, noGrad, ScopeError, scope, ShapeError, tensor, type Tensor, ValueError, where } from '../../ts/index.js'
+import { CaptureError, checkpoint, compile, concat, DeviceError, grad, noGrad, ScopeError, scope, ShapeError, tensor, type Tensor, ValueError, where, zeros } from '../../ts/index.js'
 import { Trainer } from '../../ts/train/index.js'
 import { nn } from '../../ts/index.js'
 
@@ -70,4 +70,66 @@ test('operands without dimensions count only where their category is higher, as 
   expect(dtype(whole, tensor([1], { dtype: 'uint8' }))).toEqual(['uint8', 'uint8', 'uint8'])
   expect(dtype(whole, tensor([true]))).toEqual(['int64', 'int64', 'int64'])
   expect(dtype(double, tensor(1.5))).toEqual(['float64', 'float64', 'float64'])
+})
+
+test('tensors on several devices are listed with their shapes', () => {
+  const [x, meta] = [zeros([2, 3]), zeros([3], { device: 'meta' })]
+  expect(() => x.add(meta)).toThrowErrorMatchingInlineSnapshot(`
+    [DeviceError: add: the tensors are on different devices: [2, 3] on cpu, [3] on meta.
+      Make all of them on one; what is on meta has a shape but no values to move.]
+  `)
+  expect(() => concat([x, zeros([2, 3], { device: 'meta' })])).toThrow(/^concat: the tensors are on different devices: \[2, 3\] on cpu, \[2, 3\] on meta\./)
+  expect(() => x.layerNorm([3], { weight: meta })).toThrow(/different devices: \[2, 3\] on cpu, \[3\] on meta/)
+})
+
+test('to takes a dtype or a device, and knows PyTorch\'s other names', () => {
+  const x = zeros([2]) as any
+  expect(() => x.to('float')).toThrowErrorMatchingInlineSnapshot(`
+    [DeviceError: to: "float" is neither a dtype nor a device. Did you mean 'float32'?
+      The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool, the devices cpu, meta and cuda:0.]
+  `)
+  for (const [word, dtype] of [['double', 'float64'], ['half', 'float16'], ['long', 'int64'], ['flaot32', 'float32']]) {
+    expect(() => x.to(word)).toThrow(`Did you mean '${dtype}'?`)
+    expect(() => new nn.Linear(1, 1).to(word as never)).toThrow(`Did you mean '${dtype}'?`)
+    if (word !== 'flaot32') expect(() => zeros([2], { dtype: word as never })).toThrow(`Did you mean '${dtype}'?`)
+  }
+  for (const none of [undefined, null, 3, 'gpu']) expect(() => x.to(none)).toThrow(DeviceError)
+  expect(() => x.to('gpu')).not.toThrow(/Did you mean/)
+  expect(() => x.to('cuda')).toThrow(/^cuda is not available: .*[^.]\.$/)
+})
+
+test('errors name what was called, not what it is made of', () => {
+  const x = zeros([0, 2]) as any
+  expect(() => x.max()).toThrow(/^max: no elements/)
+  expect(() => x.min()).toThrow(/^min: no elements/)
+  expect(() => x.max(0)).toThrow(/^max: no elements/)
+  expect(() => x.min(0)).toThrow(/^min: no elements/)
+  for (const read of ['item', 'itemSync', 'tolist', 'data', 'dataSync'] as const) {
+    expect(() => compile((x: Tensor) => x[read]())(tensor(1)), read).toThrow(new RegExp(`^${read}: reading values is not possible`))
+    expect(() => zeros([1], { device: 'meta' })[read](), read).toThrow(new RegExp(`^${read}: a tensor on the meta device`))
+  }
+})
+
+test('compile with check says what a difference comes from', () => {
+  let factor = 0
+  expect(() => compile((x: Tensor) => x.mul(++factor), { check: true })(tensor([1]))).toThrowErrorMatchingInlineSnapshot(`
+    [CaptureError: compile: with check, output 0 differs between the captured and the plain run.
+      The function depends on what a recording cannot see, such as a counter or a variable around it: pass it as an argument, or hold it in a module's field.]
+  `)
+})
+
+test('a hook returns a tensor of the gradient\'s shape, or nothing', async () => {
+  const backward = (hook: unknown) => () => {
+    const x = leaf([1, 2])
+    x.registerHook(hook as never)
+    x.sum().backward()
+  }
+  expect(backward(() => 5)).toThrowErrorMatchingInlineSnapshot(`
+    [ValueError: registerHook: a hook returns the tensor that takes the gradient's place, or nothing; got 5.
+      Compute with the gradient, as in (g) => g.mul(2). A hook cannot be async.]
+  `)
+  expect(backward(async (g: Tensor) => g)).toThrow(/^registerHook: a hook returns the tensor .* got Promise\./)
+  expect(backward(() => zeros([3]))).toThrow(/^registerHook: a hook returned \[3\] for a gradient \[2\]/)
+  expect(backward('twice')).toThrow(/^registerHook: takes a function of the gradient, got string/)
+  for (const nothing of [undefined, null]) expect(backward(() => nothing)).not.toThrow()
 })

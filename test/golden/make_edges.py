@@ -51,6 +51,8 @@ CASES = {
     "clampAbove": (lambda x: x.clamp(max=0.5), bounds),
     "relu": (F.relu, [0.0, nan, inf, -inf]),
     "leakyRelu": (F.leaky_relu, [0.0, nan, inf, -inf]),
+    "prelu": (F.prelu, [0.0, 2.0, -3.0, nan, inf, -inf], [0.25]),
+    "preluFinite": (F.prelu, [0.0, 2.0, -3.0, inf], [0.25]),
     "hardswish": (F.hardswish, [-3.0, 3.0, nan, 0.0, inf, -inf]),
     "hardsigmoid": (F.hardsigmoid, [-3.0, 3.0, nan, inf, -inf]),
 }

@@ -113,6 +113,8 @@ layer('conv transpose stride', 'ConvTranspose2d', [2, 3, 3, dict(stride=2, paddi
 layer('conv transpose pairs', 'ConvTranspose2d', [2, 2, [2, 3], dict(stride=[3, 2], padding=[0, 1], outputPadding=[2, 0], bias=False)],
       nn.ConvTranspose2d(2, 2, (2, 3), stride=(3, 2), padding=(0, 1), output_padding=(2, 0), bias=False), (1, 3, 3, 2))
 layer('conv transpose groups', 'ConvTranspose2d', [4, 6, 3, dict(groups=2, dilation=2)], nn.ConvTranspose2d(4, 6, 3, groups=2, dilation=2), (1, 3, 3, 4))
+layer('conv transpose output padding', 'ConvTranspose2d', [2, 2, 3, dict(stride=[1, 2], dilation=[2, 3], outputPadding=[1, 2])],
+      nn.ConvTranspose2d(2, 2, 3, stride=(1, 2), dilation=(2, 3), output_padding=(1, 2)), (2, 4, 3, 2))
 
 # -- pooling
 layer('max pool', 'MaxPool2d', [2], nn.MaxPool2d(2), (2, 5, 6, 2))
@@ -132,6 +134,9 @@ layer('adaptive avg', 'AdaptiveAvgPool2d', [[3, 2]], nn.AdaptiveAvgPool2d((3, 2)
 layer('adaptive avg one', 'AdaptiveAvgPool2d', [1], nn.AdaptiveAvgPool2d(1), (2, 4, 3, 2))
 layer('adaptive avg larger', 'AdaptiveAvgPool2d', [5], nn.AdaptiveAvgPool2d(5), (1, 3, 4, 2))
 layer('adaptive avg keep', 'AdaptiveAvgPool2d', [[None, 2]], nn.AdaptiveAvgPool2d((None, 2)), (1, 3, 5, 2))
+layer('adaptive avg 1d', 'AdaptiveAvgPool1d', [3], nn.AdaptiveAvgPool1d(3), (2, 7, 2))
+layer('adaptive avg 1d larger', 'AdaptiveAvgPool1d', [5], nn.AdaptiveAvgPool1d(5), (1, 3, 2))
+layer('adaptive max 1d', 'AdaptiveMaxPool1d', [3], nn.AdaptiveMaxPool1d(3), (2, 7, 2))
 layer('adaptive max', 'AdaptiveMaxPool2d', [[3, 2]], nn.AdaptiveMaxPool2d((3, 2)), (2, 5, 7, 2))
 
 # -- normalisation
@@ -162,9 +167,11 @@ for ours, args, theirs in [
     ('SELU', [], nn.SELU()), ('GELU', [], nn.GELU()), ('GELU', [dict(approximate='tanh')], nn.GELU(approximate='tanh')), ('SiLU', [], nn.SiLU()),
     ('Mish', [], nn.Mish()), ('Sigmoid', [], nn.Sigmoid()), ('Tanh', [], nn.Tanh()), ('Softmax', [], nn.Softmax(-1)), ('Softmax', [0], nn.Softmax(0)),
     ('LogSoftmax', [], nn.LogSoftmax(-1)), ('Softplus', [], nn.Softplus()), ('Hardswish', [], nn.Hardswish()), ('Hardsigmoid', [], Hardsigmoid()),
-    ('Softsign', [], nn.Softsign()), ('LogSigmoid', [], nn.LogSigmoid()),
+    ('Softsign', [], nn.Softsign()), ('LogSigmoid', [], nn.LogSigmoid()), ('ReLU6', [], nn.ReLU6()), ('Hardtanh', [], nn.Hardtanh()),
+    ('Hardtanh', [-2, 0.5], nn.Hardtanh(-2, 0.5)), ('PReLU', [], nn.PReLU()), ('PReLU', [7, dict(init=0.1)], nn.PReLU(7, 0.1)),
 ]:
     layer(f'{ours} {json.dumps(args)}', ours, args, theirs, (3, 7), scale=5.0)
+layer('prelu images', 'PReLU', [3], nn.PReLU(3), (2, 4, 5, 3))
 
 
 # -- losses

@@ -35,6 +35,7 @@ const layers: Record<string, Make> = {
   CrossEntropyLoss: (o) => new nn.CrossEntropyLoss(o),
   NLLLoss: (o) => new nn.NLLLoss(o),
   KLDivLoss: (o) => new nn.KLDivLoss(o),
+  PReLU: (o) => new nn.PReLU(1, o),
   HingeLoss: (o) => new nn.HingeLoss(o),
   MultiMarginLoss: (o) => new nn.MultiMarginLoss(o),
   HingeEmbeddingLoss: (o) => new nn.HingeEmbeddingLoss(o),
@@ -45,10 +46,13 @@ const plain: Record<string, Make> = {
   ELU: (o) => new nn.ELU(o as never),
   Softmax: (o) => new nn.Softmax(o as never),
   LogSoftmax: (o) => new nn.LogSoftmax(o as never),
+  Hardtanh: (o) => new nn.Hardtanh(o as never),
+  AdaptiveAvgPool1d: (o) => new nn.AdaptiveAvgPool1d(o as never),
+  AdaptiveMaxPool1d: (o) => new nn.AdaptiveMaxPool1d(o as never),
   AdaptiveAvgPool2d: (o) => new nn.AdaptiveAvgPool2d(o as never),
   AdaptiveMaxPool2d: (o) => new nn.AdaptiveMaxPool2d(o as never),
   Unflatten: (o) => new nn.Unflatten(o as never, [1]),
-  ...Object.fromEntries(['ReLU', 'SELU', 'SiLU', 'Mish', 'Sigmoid', 'Tanh', 'Hardswish', 'Hardsigmoid', 'Softsign', 'LogSigmoid'].map(
+  ...Object.fromEntries(['ReLU', 'ReLU6', 'SELU', 'SiLU', 'Mish', 'Sigmoid', 'Tanh', 'Hardswish', 'Hardsigmoid', 'Softsign', 'LogSigmoid'].map(
     (name) => [name, (o: object) => new (nn as unknown as Record<string, new (o: object) => unknown>)[name]!(o)])),
 }
 /** Those that hold other layers, those that take anything, and bases. */
@@ -154,6 +158,8 @@ describe('nonsense is refused where the layer is made', () => {
     ['an eps that is no number', () => new nn.GroupNorm(1, 3, { eps: NaN }), 'GroupNorm: eps must be a finite number of at least 0, not NaN'],
     ['a fraction of a vector', () => new nn.Embedding(3, 1.5), 'Embedding: embeddingDim must be a positive integer, not 1.5'],
     ['a padding row', () => new nn.Embedding(3, 2, { paddingIdx: 0.5 }), 'Embedding: paddingIdx must be an integer, not 0.5'],
+    ['no numbers of factors', () => new nn.PReLU(0), 'PReLU: numParameters must be a positive integer, not 0'],
+    ['bounds the wrong way round', () => new nn.Hardtanh(1, -1), 'Hardtanh: min 1 must lie below max -1'],
     ['a slope', () => new nn.LeakyReLU(NaN), 'LeakyReLU: slope must be a finite number, not NaN'],
     ['an alpha', () => new nn.ELU(Infinity), 'ELU: alpha must be a finite number, not Infinity'],
     ['an approximation', () => new nn.GELU({ approximate: 'erf' as never }), `GELU: approximate must be 'none' or 'tanh', not "erf"`],

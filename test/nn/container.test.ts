@@ -51,7 +51,7 @@ describe('Sequential', () => {
 
   it('refuses what is no layer', () => {
     expect(() => new nn.Sequential(nn.ReLU as unknown as nn.Module)).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: Sequential: layer 0 is the function ReLU, not a Module. Use an instance: new nn.ReLU(), not nn.ReLU]`)
+      `[ValueError: Sequential: layer 0 is the class ReLU, not a Module. Use an instance: new nn.ReLU(...)]`)
     expect(() => new nn.Sequential(null as unknown as nn.Module)).toThrow(ValueError)
   })
 
@@ -114,5 +114,21 @@ describe('a fused pair', () => {
     step(x)
     expect(layer.weight.grad).toBe(null)
     expect(layer.bias!.grad!.itemSync()).toBe(1)
+  })
+})
+
+describe('what is no module', () => {
+  const loose = nn as any
+  it.each<[string, () => unknown, string]>([
+    ['an array of layers, as in Keras', () => new loose.Sequential([new nn.ReLU()]), 'Sequential: layer 0 is an array, not a Module. Layers are its arguments, one by one: new nn.Sequential(a, b), or new nn.Sequential(...layers)'],
+    ['a class', () => new loose.Sequential(new nn.ReLU(), nn.Tanh), 'Sequential: layer 1 is the class Tanh, not a Module. Use an instance: new nn.Tanh(...)'],
+    ['a function', () => new loose.Sequential((x: unknown) => x), 'Sequential: layer 0 is a function, not a Module. Give it a module around it: class extends nn.Module with this forward'],
+    ['null', () => new loose.Sequential(null), 'Sequential: layer 0 is null, not a Module. Give it an instance of a layer, such as new nn.ReLU()'],
+    ['a list in a list', () => new loose.ModuleList([[new nn.ReLU()]]), 'ModuleList: item 0 is an array, not a Module. Give it an instance of a layer, such as new nn.ReLU()'],
+    ['a layer for a list', () => new loose.ModuleList(new nn.ReLU()), 'ModuleList: takes its modules as one array, as in new nn.ModuleList([a, b]), got ReLU'],
+    ['a class by name', () => new loose.ModuleDict({ a: nn.ReLU }), 'ModuleDict: "a" is the class ReLU, not a Module. Use an instance: new nn.ReLU(...)'],
+  ])('%s', (_, make, message) => {
+    expect(make).toThrow(ValueError)
+    expect(make).toThrow(new RegExp(`^${message.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`))
   })
 })

@@ -7,6 +7,7 @@ const layers: [string, nn.Module, number[]][] = [
   ['Conv1d', new nn.Conv1d(2, 3, 1), [1, 4, 2]],
   ['Conv2d', new nn.Conv2d(2, 3, 1), [1, 4, 4, 2]],
   ['ConvTranspose2d', new nn.ConvTranspose2d(2, 3, 1), [1, 4, 4, 2]],
+  ['PReLU', new nn.PReLU(), [1, 2]],
 ]
 test.each(layers)('%s', (name, layer, shape) => {
   for (const dtype of ['int32', 'uint8', 'bool'] as const) {

@@ -1,6 +1,6 @@
 // Bad arguments and inputs of the other layers: a typed error that names the way out.
 import { describe, expect, it } from 'vitest'
-import { IndexError, ones, ShapeError, tensor, ValueError } from '../../ts/index.js'
+import { autocast, IndexError, ones, ShapeError, tensor, ValueError } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 
 describe('convolutions', () => {
@@ -33,6 +33,22 @@ describe('normalisation', () => {
     expect(() => new nn.LayerNorm(3).forward(ones([2, 4]))).toThrow(ShapeError)
     expect(() => new nn.GroupNorm(2, 3)).toThrow(/do not divide/)
     expect(() => new nn.GroupNorm(1, 3).forward(ones([2, 4]))).toThrow(/4 channels/)
+  })
+})
+
+describe('PReLU', () => {
+  it('begins with 0.25 for all channels, and names them where they do not fit', () => {
+    expect([...new nn.PReLU().weight.dataSync()]).toEqual([0.25])
+    expect([...new nn.PReLU(2, { init: 0.5 }).weight.dataSync()]).toEqual([0.5, 0.5])
+    expect(new nn.PReLU().forward(ones([2, 3, 4, 5]).neg()).amin().itemSync()).toBe(-0.25)
+    expect(() => new nn.PReLU(3).forward(ones([1, 3, 4, 5]))).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: PReLU: the input [1, 3, 4, 5] has 5 channels (the last dimension), the layer expects 3: use new nn.PReLU(5), or new nn.PReLU() for one factor]`)
+  })
+
+  it('trains under autocast too', () => {
+    const layer = new nn.Sequential(new nn.Linear(4, 3), new nn.PReLU(3), new nn.Linear(3, 1))
+    autocast(() => layer.forward(ones([2, 4]))).cast('float32').sum().backward()
+    for (const p of layer.parameters()) expect([p.grad!.dtype, p.grad!.shape]).toEqual(['float32', p.shape])
   })
 })
 

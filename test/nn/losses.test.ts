@@ -128,3 +128,41 @@ describe('class weights given as an array', () => {
     expect(recorded).toEqual([0, 1].map(() => loss.forward(x, labels).itemSync()))
   })
 })
+
+describe('targets that are none', () => {
+  const z = tensor([[1, 2], [3, 4]])
+  const loose = nn as any
+
+  it('are named, with the way to a tensor', () => {
+    expect(() => loose.crossEntropy(z, [0, 1])).toThrowErrorMatchingInlineSnapshot(`
+      [ValueError: crossEntropy: target must be a tensor, got [0, 1].
+        Make one with tensor(labels, { dtype: 'int32' }) for classes.]
+    `)
+    expect(() => loose.mse(z, 0)).toThrow(/^mse: target must be a tensor, got 0\.\n {2}Make one with tensor\(target\)\.$/)
+    expect(() => loose.mse([1], z)).toThrow(/^mse: output must be a tensor, got \[1\]/)
+    expect(() => new loose.MSELoss().forward(z)).toThrow(/^mse: target must be a tensor, got undefined/)
+  })
+
+  it('klDiv names all of its reductions', () => {
+    expect(() => loose.klDiv(z, z, { reduction: 'avg' })).toThrow("klDiv: reduction is 'none', 'mean', 'batchmean' or 'sum', not \"avg\"")
+    expect(() => loose.mse(z, z, { reduction: 'batchmean' })).toThrow("mse: reduction is 'none', 'mean' or 'sum', not \"batchmean\"")
+  })
+})
+
+describe('hinge', () => {
+  const scores = [0.5, -0.25, 2, -3]
+  const losses = async (target: Tensor) => {
+    const output = tensor(scores, { requiresGrad: true })
+    const y = nn.hinge(output, target, { reduction: 'none' })
+    y.sum().backward()
+    return [await y.tolist(), await output.grad!.tolist()]
+  }
+
+  it('takes labels of -1 and 1, of 0 and 1, and bools, alike', async () => {
+    const signs = await losses(tensor([1, -1, -1, 1]))
+    expect(signs).toEqual([[0.5, 0.75, 3, 4], [-1, 1, 1, -1]])
+    expect(await losses(tensor([1, 0, 0, 1]))).toEqual(signs)
+    expect(await losses(tensor([1, 0, 0, 1], { dtype: 'int32' }))).toEqual(signs)
+    expect(await losses(tensor([true, false, false, true]))).toEqual(signs)
+  })
+})

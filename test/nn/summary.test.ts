@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { ones, type Tensor } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 import { held, settled } from '../settle.js'
@@ -72,4 +72,22 @@ describe('summary', () => {
     for (let i = 0; i < 20; i++) nn.summary(model, [1000, 10])
     expect(await held()).toEqual(before)
   })
+})
+
+test('names what is missing', () => {
+  const loose = nn.summary as any
+  expect(() => loose(new nn.Linear(2, 2))).toThrowErrorMatchingInlineSnapshot(`
+    [ValueError: summary: the second argument is the input's shape with its batch dimension, as in nn.summary(model, [1, 32, 32, 3]), got undefined.
+      Several inputs take a list of shapes.]
+  `)
+  expect(() => loose(nn.Linear, [1, 2])).toThrow(/^summary: takes a module, got the function Linear/)
+})
+
+test('layers of one\'s own numbers count them', () => {
+  const model = new nn.Sequential(new nn.PReLU(4), new nn.ReLU6(), new nn.AdaptiveAvgPool1d(2), new nn.Hardtanh(-2, 2))
+  const { rows, parameters } = nn.summary(model, [1, 6, 4])
+  expect(rows.slice(1).map(({ type, outputShape, flops }) => [type, outputShape, flops])).toEqual([
+    ['PReLU', [1, 6, 4], 24], ['ReLU6', [1, 6, 4], 24], ['AdaptiveAvgPool1d', [1, 2, 4], 24], ['Hardtanh', [1, 2, 4], 8],
+  ])
+  expect(parameters).toBe(4)
 })

@@ -152,4 +152,10 @@ test('messages', () => {
   expect(() => ops.gelu(tensor([1]), 'erf' as 'none')).toThrowErrorMatchingInlineSnapshot(
     `[ValueError: gelu: approximate is 'none' or 'tanh', got 'erf'.]`,
   )
+  expect(() => ops.glu(tensor([[1, 2, 3], [0, 1, 0]]))).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: glu: dim -1 of [2, 3] has size 3, which has no two halves.
+      Use a layer with an even number of outputs, or another dim.]
+  `)
+  expect(() => ops.glu(tensor(1))).toThrow(/^glu: dim -1 of \[\] has size 1/)
+  expect(ops.glu(tensor([[1, 2, 3], [0, 1, 0]]), 0).shape).toEqual([1, 3])
 })

@@ -138,4 +138,9 @@ test('messages', () => {
   expect(() => at(x, zeros([2]))).toThrowErrorMatchingInlineSnapshot(
     `[DTypeError: at: index tensors are int32 or int64. A bool tensor stands alone: x.at(mask); with other indices use maskedFill or where.]`,
   )
+  expect(() => at(x, 0, undefined as never)).toThrowErrorMatchingInlineSnapshot(`
+    [ValueError: at: dim 1 cannot be indexed by undefined.
+      An index is a number, 'start:stop:step', [start, stop], { start, stop, step }, null, '...' or a tensor.]
+  `)
+  for (const odd of [true, 1n, () => 1, new Int32Array(2)]) expect(() => at(x, odd as never)).toThrow(/^at: dim 0 cannot be indexed by /)
 })

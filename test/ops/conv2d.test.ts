@@ -167,12 +167,20 @@ checkOp<Args>('convTranspose2d', {
     back([1, 3, 3, 2], [2, 3, 3, 2], { padding: 1 }),
     back([1, 3, 3, 2], [2, 3, 3, 1], { stride: 2, padding: 1, outputPadding: 1 }),
     back([1, 3, 3, 1], [1, 2, 2, 2], { dilation: 2 }),
+    // More than a stride: PyTorch takes what is less than the dilation too.
+    back([1, 4, 4, 1], [1, 3, 3, 1], { dilation: 2, outputPadding: 1 }),
+    back([1, 3, 2, 2], [2, 2, 3, 3], { stride: [2, 1], padding: 1, dilation: [4, 3], outputPadding: [3, 2] }),
+    back([1, 2, 3, 4], [4, 2, 2, 1], { stride: 2, dilation: 3, outputPadding: [0, 2], groups: 4 }, 'sliced', false),
     back([1, 3, 3, 4], [4, 2, 2, 2], { groups: 2 }),
     back([2, 3, 3, 2], [2, 2, 2, 2], { stride: [2, 1] }, 'transposed'),
     back([1, 3, 3, 2], [2, 2, 2, 2], {}, 'sliced', false),
     back([0, 3, 3, 2], [2, 2, 2, 2]),
   ],
-  large: [back([2, 9, 9, 32], [32, 4, 4, 16], { stride: 2, padding: 1 })],
+  large: [
+    back([2, 9, 9, 32], [32, 4, 4, 16], { stride: 2, padding: 1 }),
+    back([2, 9, 9, 32], [32, 3, 3, 16], { stride: 2, padding: 1, dilation: 5, outputPadding: 4 }),
+    back([2, 9, 9, 32], [32, 3, 3, 16], { dilation: 5, outputPadding: [4, 3] }),
+  ],
 })
 checkOp<Args>('convTranspose1d', {
   op: ([x, w, b], args) => convTranspose1d(x!, w!, b ?? null, args as ConvTransposeOptions),
@@ -186,6 +194,7 @@ checkOp<Args>('convTranspose1d', {
     back([1, 3, 2], [2, 3, 2], { padding: 1 }),
     back([1, 3, 2], [2, 3, 1], { stride: 2, padding: 1, outputPadding: 1 }),
     back([1, 3, 1], [1, 2, 2], { dilation: 2 }),
+    back([1, 3, 1], [1, 2, 2], { dilation: 3, outputPadding: 2 }),
     back([1, 3, 4], [4, 2, 2], { groups: 2 }),
     back([2, 3, 2], [2, 2, 2], {}, 'transposed', false),
   ],
@@ -228,4 +237,14 @@ test('messages', () => {
   expect(() => conv1d(x, zeros([4, 3, 1]))).toThrowErrorMatchingInlineSnapshot(
     `[ShapeError: conv1d: input must be [N, T, C], got [8, 28, 28, 1].]`,
   )
+  expect(() => convTranspose2d(zeros([1, 4, 4, 1]), zeros([1, 3, 3, 1]), null, { stride: 2, outputPadding: [1, 2] })).toThrowErrorMatchingInlineSnapshot(`
+    [ValueError: convTranspose2d: outputPadding [1, 2] must be whole numbers from 0, less than the larger of stride [2, 2] and dilation [1, 1].
+      Use at most [1, 1].]
+  `)
+  expect(() => convTranspose2d(zeros([1, 4, 4, 2]), zeros([1, 3, 3, 1]))).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: convTranspose2d: input has 2 channels, weight expects 1.
+      input [1, 4, 4, 2] (N H W C), weight [1, 3, 3, 1] (O KH KW I), groups 1
+      The first size of the weight must be the channels of the input.]
+  `)
+  expect(() => convTranspose2d(zeros([1, 2, 2, 1]), zeros([1, 1, 1, 1]), null, { padding: 1 })).toThrow(/^convTranspose2d: output size must be positive/)
 })

@@ -45,6 +45,8 @@ const cases: Record<string, (...xs: any[]) => Tensor> = {
   clampAbove: (x: Tensor) => x.clamp(null, 0.5),
   relu: (x: Tensor) => x.relu(),
   leakyRelu: (x: Tensor) => x.leakyRelu(),
+  prelu: (x: Tensor, weight: Tensor) => x.prelu(weight),
+  preluFinite: (x: Tensor, weight: Tensor) => x.prelu(weight),
   hardswish: (x: Tensor) => x.hardswish(),
   hardsigmoid: (x: Tensor) => x.hardsigmoid(),
 }

@@ -182,6 +182,16 @@ describe('a loss that is no number', () => {
     expect(await warnings({}, data(Infinity))).toHaveLength(1)
   })
 
+  test('names the loss for logits where bce was given some', async () => {
+    const heard: string[] = []
+    const listen = (warning: Error & { code?: string }) => { if (warning.code === 'FERROGRAD_NAN') heard.push(warning.message) }
+    process.on('warning', listen)
+    await new Trainer(new nn.Linear(1, 1), { loss: 'bce' }).fit({ inputs: [[30], [-30]], labels: [[1], [0]] }, { epochs: 1, ...quiet })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', listen)
+    expect(heard).toEqual([expect.stringContaining("'bce' takes probabilities, from a Sigmoid: for outputs below 0 or above 1 there is 'bceWithLogits'.")])
+  })
+
   test('names the epoch in which it began', async () => {
     const spoil: train.Callback = { onEpochEnd: ({ model }, { epoch }) => { if (epoch === 0) for (const p of model.parameters()) noGrad(() => p.fill_(NaN)) } }
     expect((await warnings({ callbacks: [spoil] }))[0]).toMatch(/^fit: the training loss is NaN in epoch 2\./)

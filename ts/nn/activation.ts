@@ -1,10 +1,12 @@
 import {
-  elu, gelu, hardsigmoid, hardswish, leakyRelu, logSigmoid, mish, relu, selu, sigmoid, silu, softsign,
+  elu, gelu, hardsigmoid, hardswish, hardtanh, leakyRelu, logSigmoid, mish, prelu, relu, relu6, selu, sigmoid, silu, softsign,
 } from '../ops/activation.js'
+import { ShapeError, ValueError } from '../errors.js'
 import { tanh } from '../ops/pointwise.js'
 import { settle } from '../options.js'
-import type { Tensor } from '../tensor.js'
-import { aboveZero, integers, numbers, wrong } from './arguments.js'
+import type { Parameter, Tensor } from '../tensor.js'
+import { aboveZero, integers, numbers, positive, sameDType, wrong } from './arguments.js'
+import { constantParameter } from './init.js'
 import { Module } from './module.js'
 import { logSoftmax, softmax, softplus } from './ops.js'
 
@@ -48,6 +50,76 @@ export class LeakyReLU extends Activation {
 
   override extraRepr(): string {
     return String(this.slope)
+  }
+}
+
+/**
+ * x above 0, weight · x below, the weight learned: one number, or one a channel (the last dimension). Weight decay pulls it towards a ReLU: He et
+ * al., 2015, train it without. PyTorch: `nn.PReLU`, whose channels are the second dimension.
+ */
+export class PReLU extends Activation {
+  /** The factors below 0, [numParameters]. */
+  weight: Parameter
+
+  constructor(
+    /** 1, or the size of the input's last dimension. */
+    readonly numParameters: number = 1,
+    options: {
+      /** What the factors begin with (0.25). */
+      init?: number
+    } = {},
+  ) {
+    super()
+    const { init } = settle('PReLU', options, { init: 0.25 })
+    positive('PReLU', { numParameters })
+    numbers('PReLU', { init })
+    this.weight = constantParameter([numParameters], init)
+  }
+
+  forward(x: Tensor): Tensor {
+    const channels = x.shape.at(-1)
+    if (this.numParameters !== 1 && channels !== this.numParameters) {
+      throw new ShapeError(
+        `PReLU: the input [${x.shape.join(', ')}] has ${channels ?? 'no'} channels (the last dimension), the layer expects ${this.numParameters}: ` +
+          `use new nn.PReLU(${channels ?? 1}), or new nn.PReLU() for one factor`,
+        { op: 'PReLU', shapes: [x.shape, this.weight.shape] },
+      )
+    }
+    sameDType('PReLU', x, this.weight)
+    return prelu(x, this.weight)
+  }
+
+  override extraRepr(): string {
+    return String(this.numParameters)
+  }
+}
+
+/** x bounded to [0, 6]. PyTorch: `nn.ReLU6`. */
+export class ReLU6 extends Activation {
+  forward(x: Tensor): Tensor {
+    return relu6(x)
+  }
+}
+
+/** x bounded to [min, max]. PyTorch: `nn.Hardtanh`. */
+export class Hardtanh extends Activation {
+  constructor(
+    /** The least answer. */
+    readonly min: number = -1,
+    /** The largest answer. */
+    readonly max: number = 1,
+  ) {
+    super()
+    numbers('Hardtanh', { min, max })
+    if (min >= max) throw new ValueError(`Hardtanh: min ${min} must lie below max ${max}`, { op: 'Hardtanh' })
+  }
+
+  forward(x: Tensor): Tensor {
+    return hardtanh(x, this.min, this.max)
+  }
+
+  override extraRepr(): string {
+    return `${this.min}, ${this.max}`
   }
 }
 

@@ -134,7 +134,7 @@ export const klDiv: Loss<KlDivOptions> = declareLoss(logProbabilities, { reducti
   return scope(() => {
     const t = matched('klDiv', output, target)
     const losses = logTarget ? t.exp().mul(t.sub(output)) : t.xlogy(t).sub(t.mul(output))
-    return reduction === 'batchmean' ? losses.sum().div(output.shape[0] ?? 1) : reduce('klDiv', losses, reduction)
+    return reduction === 'batchmean' ? losses.sum().div(output.shape[0] ?? 1) : reduce('klDiv', losses, reduction, ['batchmean'])
   })
 })
 

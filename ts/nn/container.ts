@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
 import type { Tensor } from '../tensor.js'
 import { ReLU } from './activation.js'
 import { Conv2d } from './conv.js'
@@ -28,10 +29,7 @@ export class Sequential extends Module {
 
   /** Adds a layer at the end. */
   append(layer: Module): this {
-    if (!(layer instanceof Module)) {
-      const what = `layer ${this.length} is ${describeValue(layer)}`
-      throw new ValueError(`Sequential: ${what}, not a Module. Use an instance: new nn.ReLU(), not nn.ReLU`)
-    }
+    if (!(layer instanceof Module)) throw noModule('Sequential', `layer ${this.length}`, layer)
     this[this.length] = layer
     return this
   }
@@ -73,6 +71,9 @@ export class ModuleList<M extends Module = Module> extends Module {
 
   constructor(modules: Iterable<M> = []) {
     super()
+    if (typeof (modules as Iterable<M> | undefined)?.[Symbol.iterator] !== 'function') {
+      throw new ValueError(`ModuleList: takes its modules as one array, as in new nn.ModuleList([a, b]), got ${kindOf(modules)}`, { op: 'ModuleList' })
+    }
     for (const module of modules) this.append(module)
   }
 
@@ -83,7 +84,7 @@ export class ModuleList<M extends Module = Module> extends Module {
 
   /** Adds a module at the end. */
   append(module: M): this {
-    if (!(module instanceof Module)) throw new ValueError(`ModuleList: item ${this.length} is ${describeValue(module)}, not a Module`)
+    if (!(module instanceof Module)) throw noModule('ModuleList', `item ${this.length}`, module)
     ;(this as Record<number, Module>)[this.length] = module
     return this
   }
@@ -115,7 +116,7 @@ export class ModuleDict<M extends Module = Module> extends Module {
 
   /** Adds a module, or puts another in its place. */
   set(name: string, module: M): this {
-    if (!(module instanceof Module)) throw new ValueError(`ModuleDict: "${name}" is ${describeValue(module)}, not a Module`)
+    if (!(module instanceof Module)) throw noModule('ModuleDict', `"${name}"`, module)
     if (name in ModuleDict.prototype || name === 'training') {
       throw new ValueError(`ModuleDict: "${name}" is a name of ModuleDict itself; take another`)
     }
@@ -155,6 +156,13 @@ function checkFit(before: Module | undefined, x: Tensor, layer: Linear): void {
   })
 }
 
-function describeValue(value: unknown): string {
-  return typeof value === 'function' ? `the function ${value.name}` : value === null ? 'null' : `a ${typeof value}`
+/** The error for what stands where a module belongs, with the way out of what it is. */
+function noModule(container: string, place: string, value: unknown): ValueError {
+  const isClass = typeof value === 'function' && value.prototype instanceof Module
+  const way = isClass ? `Use an instance: new nn.${value.name}(...)`
+    : typeof value === 'function' ? 'Give it a module around it: class extends nn.Module with this forward'
+    : Array.isArray(value) && container === 'Sequential' ? 'Layers are its arguments, one by one: new nn.Sequential(a, b), or new nn.Sequential(...layers)'
+    : 'Give it an instance of a layer, such as new nn.ReLU()'
+  const what = isClass ? `the class ${value.name}` : typeof value === 'function' ? `a function${value.name && ` ${value.name}`}` : Array.isArray(value) ? 'an array' : kindOf(value)
+  return new ValueError(`${container}: ${place} is ${what}, not a Module. ${way}`, { op: container })
 }

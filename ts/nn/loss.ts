@@ -2,7 +2,7 @@
 import { autocasting, underPolicy } from '../autocast.js'
 import { enterModule, leaveModule } from '../context.js'
 import { ShapeError, ValueError } from '../errors.js'
-import { explain } from '../explain.js'
+import { explain, kindOf, noTensor } from '../explain.js'
 import { checkOptions, type Defaults, settle, type Settled } from '../options.js'
 import { tensor } from '../create.js'
 import { Tensor } from '../tensor.js'
@@ -51,6 +51,8 @@ export function declareLoss<Options extends object, const D extends Defaults<Opt
 ): Loss<Options> {
   const place = { constructor: { name: fn.name } }
   const loss = (output: Tensor, target: Tensor, options?: Options): Tensor => {
+    if (!(output instanceof Tensor)) throw noTensor(fn.name, 'output', output)
+    if (!(target instanceof Tensor)) throw noTarget(fn.name, traits, target)
     // Every loss runs in float32: targets would else be cast to the outputs' bfloat16.
     if (autocasting) return underPolicy('float32', loss, [output, target, options])
     const before = enterModule(place)
@@ -64,6 +66,11 @@ export function declareLoss<Options extends object, const D extends Defaults<Opt
   }
   Object.defineProperty(loss, 'name', { value: fn.name })
   return Object.assign(loss, traits, { defaults })
+}
+
+function noTarget(name: string, { task }: LossTraits, target: unknown): ValueError {
+  const made = task === 'multiclass' ? "tensor(labels, { dtype: 'int32' }) for classes" : 'tensor(target)'
+  return new ValueError(`${name}: target must be a tensor, got ${kindOf(target)}.\n  Make one with ${made}.`, { op: name })
 }
 
 /** A loss with its options, to be made once and called often. */
@@ -94,13 +101,16 @@ export abstract class LossModule<Options> extends Module {
   }
 }
 
-/** Mean, sum or neither of a tensor of losses. */
-export function reduce(name: string, losses: Tensor, reduction: Reduction): Tensor {
+/** Mean, sum or neither of a tensor of losses. `others` are reductions that the loss makes itself. */
+export function reduce(name: string, losses: Tensor, reduction: Reduction, others: readonly string[] = []): Tensor {
   switch (reduction) {
     case 'none': return losses
     case 'mean': return losses.mean()
     case 'sum': return losses.sum()
-    default: throw new ValueError(`${name}: reduction is 'none', 'mean' or 'sum', not ${JSON.stringify(reduction)}`, { op: name })
+    default: {
+      const known = ['none', 'mean', ...others, 'sum'].map((word) => `'${word}'`)
+      throw new ValueError(`${name}: reduction is ${known.slice(0, -1).join(', ')} or ${known.at(-1)}, not ${JSON.stringify(reduction)}`, { op: name })
+    }
   }
 }
 

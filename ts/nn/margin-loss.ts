@@ -12,9 +12,15 @@ import { cosineSimilarity } from './ops.js'
 
 const scores = { task: 'binary', fromLogits: true } as const
 
-/** max(0, 1 - target · output), targets -1 or 1. Keras: `hinge`. */
+/**
+ * max(0, 1 - target · output), targets -1 or 1, or 0 and 1 or bool: 0 counts as -1, of which it would else teach nothing. Keras: `hinge`, which looks at
+ * all targets before it takes 0 for -1; here nothing waits for values.
+ */
 export const hinge: Loss<LossOptions> = declareLoss(scores, { reduction: 'mean' }, function hinge(output, target, { reduction }) {
-  return scope(() => reduce('hinge', matched('hinge', output, target).mul(output).rsub(1).relu(), reduction))
+  return scope(() => {
+    const t = matched('hinge', output, target)
+    return reduce('hinge', t.eq(0).where(-1, t).mul(output).rsub(1).relu(), reduction)
+  })
 })
 
 /** Options of `multiMargin`. */

@@ -1,5 +1,6 @@
 import {
-  adaptiveAvgPool2d, adaptiveMaxPool2d, avgPool1d, avgPool2d, type AvgPoolOptions, maxPool1d, maxPool2d, type MaxPoolOptions,
+  adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveMaxPool1d, adaptiveMaxPool2d, avgPool1d, avgPool2d, type AvgPoolOptions, maxPool1d, maxPool2d,
+  type MaxPoolOptions,
 } from '../ops/pool2d.js'
 import { ValueError } from '../errors.js'
 import { settle } from '../options.js'
@@ -177,6 +178,52 @@ export class AdaptiveMaxPool2d extends Module {
 
   forward(x: Tensor): Tensor {
     return adaptiveMaxPool2d(x, gridSize(this.outputSize, x))
+  }
+
+  override flops(inputs: readonly Tensor[]): number {
+    return inputs[0]?.size ?? 0
+  }
+
+  override extraRepr(): string {
+    return String(this.outputSize)
+  }
+}
+
+/** Means over a row of the given length, whatever the sequence's: [N, T, C] -> [N, outputSize, C]. PyTorch: `nn.AdaptiveAvgPool1d`. */
+export class AdaptiveAvgPool1d extends Module {
+  constructor(
+    /** The output's length. */
+    readonly outputSize: number,
+  ) {
+    super()
+    positive('AdaptiveAvgPool1d', { outputSize })
+  }
+
+  forward(x: Tensor): Tensor {
+    return adaptiveAvgPool1d(x, this.outputSize)
+  }
+
+  override flops(inputs: readonly Tensor[]): number {
+    return inputs[0]?.size ?? 0
+  }
+
+  override extraRepr(): string {
+    return String(this.outputSize)
+  }
+}
+
+/** Maxima over a row of the given length, whatever the sequence's: [N, T, C] -> [N, outputSize, C]. PyTorch: `nn.AdaptiveMaxPool1d`. */
+export class AdaptiveMaxPool1d extends Module {
+  constructor(
+    /** The output's length. */
+    readonly outputSize: number,
+  ) {
+    super()
+    positive('AdaptiveMaxPool1d', { outputSize })
+  }
+
+  forward(x: Tensor): Tensor {
+    return adaptiveMaxPool1d(x, this.outputSize)
   }
 
   override flops(inputs: readonly Tensor[]): number {

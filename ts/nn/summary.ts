@@ -1,9 +1,11 @@
 import { zeros } from '../create.js'
 import { byteSize, type DType, type FloatDType } from '../dtype.js'
+import { ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
 import { settle } from '../options.js'
 import { noGrad, scope } from '../scope.js'
 import { buffer, Parameter, Tensor } from '../tensor.js'
-import type { Module } from './module.js'
+import { Module } from './module.js'
 import { distinctSlots, namedModules, slots } from './walk.js'
 
 type Shape = readonly number[]
@@ -51,6 +53,14 @@ export interface Summary {
 export function summary(
   model: Module, inputShape: Shape | readonly Shape[], options: { dtype?: DType | readonly DType[] } = {},
 ): Summary {
+  if (!(model instanceof Module)) throw new ValueError(`summary: takes a module, got ${kindOf(model)}. Use an instance: new nn.ReLU(), not nn.ReLU.`, { op: 'summary' })
+  if (!Array.isArray(inputShape)) {
+    throw new ValueError(
+      `summary: the second argument is the input's shape with its batch dimension, as in nn.summary(model, [1, 32, 32, 3]), got ${kindOf(inputShape)}.\n`
+        + '  Several inputs take a list of shapes.',
+      { op: 'summary' },
+    )
+  }
   const { dtype } = settle('summary', options, { dtype: 'float32' })
   const several = inputShape.length > 0 && typeof inputShape[0] !== 'number'
   const shapes = several ? (inputShape as readonly Shape[]) : [inputShape as Shape]

@@ -1,8 +1,9 @@
-import { ValueError } from '../errors.js'
+import { ShapeError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { pointwise, type Unary, unary } from './pointwise-table.js'
+import { axis, show } from './support.js'
 
 /** max(x, 0); its gradient at 0 is 0. PyTorch: `F.relu`. */
 export const relu: Unary = unary(
@@ -153,7 +154,11 @@ export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
  * dim 1).
  */
 export function prelu(x: Tensor, weight: Tensor): Tensor {
-  return x.maximum(0).add(x.minimum(0).mul(weight))
+  return scope(() => {
+    const above = x.gt(0)
+    // Not x itself times the weight: an infinity above 0 would make the weight's gradient NaN.
+    return above.where(x, above.where(0, x).mul(weight))
+  })
 }
 
 /** x bounded to [0, 6]. PyTorch: `F.relu6`. */
@@ -191,8 +196,15 @@ export function hardshrink(x: Tensor, lambda = 0.5): Tensor {
   return scope(() => x.abs().le(lambda).where(0, x))
 }
 
-/** Gated linear unit: the first half of `dim` times the sigmoid of the second. PyTorch: `F.glu`. */
+/** Gated linear unit: the first half of `dim`, whose size is even, times the sigmoid of the second. PyTorch: `F.glu`. @throws ShapeError */
 export function glu(x: Tensor, dim = -1): Tensor {
+  const size = x.ndim === 0 ? 1 : x.shape[axis('glu', dim, x)]!
+  if (size % 2 !== 0) {
+    throw new ShapeError(`glu: dim ${dim} of ${show(x.shape)} has size ${size}, which has no two halves.\n  Use a layer with an even number of outputs, or another dim.`, {
+      op: 'glu',
+      shapes: [x.shape],
+    })
+  }
   const [value, gate] = x.chunk(2, dim)
   return value!.mul(gate!.sigmoid())
 }

@@ -1,4 +1,5 @@
 import { IndexError, ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
 import { checkOptions } from '../options.js'
 import type { Tensor } from '../tensor.js'
 import { show } from './support.js'
@@ -59,6 +60,12 @@ function one(x: Tensor, dim: number, index: Exclude<Index, null>): Step {
     return range(n, { start: index[0], stop: index[1] })
   }
   if (isTensor(index)) return { kind: 'tensor', index }
+  if (typeof index !== 'object' || ArrayBuffer.isView(index)) {
+    throw new ValueError(
+      `at: dim ${dim} cannot be indexed by ${kindOf(index)}.\n  An index is a number, 'start:stop:step', [start, stop], { start, stop, step }, null, '...' or a tensor.`,
+      { op: 'at', shapes: [x.shape] },
+    )
+  }
   checkOptions('at', index, { start: true, stop: true, step: true })
   return range(n, index as SliceIndex)
 }

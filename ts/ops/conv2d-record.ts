@@ -44,7 +44,10 @@ export function inputGradient(dy: Tensor, weight: Tensor, height: number, width:
     op: 'conv2dInputGradient',
     inputs: [dy, weight],
     saved: [dy, weight],
-    backward: (ddx, dy, weight) => [() => convolve(ddx, weight!, null, g, 'none'), () => weightGradient(ddx, dy!, kernel, g)],
+    backward: (ddx, dy, weight) => [
+      () => cornerLike(dy!, convolve(ddx, weight!, null, g, 'none')),
+      () => weightGradient(ddx, dy!, kernel, g, partial),
+    ],
   })
 }
 
@@ -57,6 +60,15 @@ export function weightGradient(x: Tensor, dy: Tensor, kernel: [number, number], 
     op: 'conv2dWeightGradient',
     inputs: [x, dy],
     saved: [x, dy],
-    backward: (ddw, x, dy) => [() => inputGradient(dy!, ddw, height, width, g), () => convolve(x!, ddw, null, g, 'none')],
+    backward: (ddw, x, dy) => [
+      () => inputGradient(dy!, ddw, height, width, g, partial),
+      () => cornerLike(dy!, convolve(x!, ddw, null, g, 'none')),
+    ],
   })
+}
+
+/** The rows and columns of y that dy has: the others of a partial dy were zeros, whose gradient nobody wants. */
+function cornerLike(dy: Tensor, y: Tensor): Tensor {
+  const [, height, width] = dy.shape as [number, number, number]
+  return y.shape[1] === height && y.shape[2] === width ? y : y.narrow(1, 0, height).narrow(2, 0, width)
 }

@@ -1,4 +1,4 @@
-import { ShapeError } from '../errors.js'
+import { calledAs, ShapeError, ValueError } from '../errors.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import type { Activation } from './activation-code.js'
@@ -46,7 +46,7 @@ export function conv1d(
 
 /** Options of the transposed convolutions. */
 export interface ConvTransposeOptions extends ConvOptions {
-  /** Rows and columns added at the end, to choose among the sizes that one stride maps to the same. */
+  /** Rows and columns added at the end, fewer than the stride or the dilation, to choose among the sizes that one stride maps to the same. */
   outputPadding?: number | Shape
 }
 
@@ -61,12 +61,19 @@ export function convTranspose2d(x: Tensor, weight: Tensor, bias: Tensor | null =
   if (x.ndim !== 4) throw new ShapeError(`${op}: input must be [N, H, W, C], got ${show(x.shape)}.`, { op, shapes: [x.shape] })
   const g = geometry(op, kernel, options)
   const extra = pair(op, 'outputPadding', options.outputPadding ?? 0)
+  const most = [0, 1].map((i) => Math.max(g.stride[i]!, g.dilation[i]!) - 1)
+  if (extra.some((size, i) => !Number.isInteger(size) || size < 0 || size > most[i]!)) {
+    const limits = `stride ${show(g.stride)} and dilation ${show(g.dilation)}`
+    throw new ValueError(`${op}: outputPadding ${show(extra)} must be whole numbers from 0, less than the larger of ${limits}.\n  Use at most ${show(most)}.`, { op })
+  }
   const [height, width] = [0, 1].map(
     (i) =>
       (x.shape[1 + i]! - 1) * g.stride[i]! - g.padding[2 * i]! - g.padding[2 * i + 1]! + g.dilation[i]! * (kernel[i]! - 1) + extra[i]! + 1,
   ) as [number, number]
   return scope(() => {
-    const y = inputGradient(x, weight, height, width, g)
+    // From the stride on, the convolution of so large an output has more rows than x, as if those of x that are not there were zeros.
+    const partial = extra.some((size, i) => size >= g.stride[i]!)
+    const y = calledAs(op, 'conv2dInputGrad', () => inputGradient(x, weight, height, width, g, partial))
     return bias ? y.add(bias) : y
   })
 }

@@ -1,4 +1,5 @@
 import { record } from '../autograd.js'
+import { calledAs } from '../errors.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
@@ -133,7 +134,8 @@ export function max(x: Tensor): Tensor
 /** Along `dim` the largest values and their first places. @see max */
 export function max(x: Tensor, dim: number, options?: ReduceOptions): ValuesAndIndices
 export function max(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor | ValuesAndIndices {
-  return dim === undefined ? amax(x) : valuesAt(x, argmax(x, dim, { keepdim: true }), dim, options)
+  if (dim === undefined) return calledAs('max', 'amax', () => amax(x))
+  return valuesAt(x, calledAs('max', 'argmax', () => argmax(x, dim, { keepdim: true })), dim, options)
 }
 
 /** The smallest, as {@link max} gives the largest. PyTorch: `torch.min`. */
@@ -141,7 +143,8 @@ export function min(x: Tensor): Tensor
 /** Along `dim` the smallest values and their first places. @see min */
 export function min(x: Tensor, dim: number, options?: ReduceOptions): ValuesAndIndices
 export function min(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor | ValuesAndIndices {
-  return dim === undefined ? amin(x) : valuesAt(x, argmin(x, dim, { keepdim: true }), dim, options)
+  if (dim === undefined) return calledAs('min', 'amin', () => amin(x))
+  return valuesAt(x, calledAs('min', 'argmin', () => argmin(x, dim, { keepdim: true })), dim, options)
 }
 
 function valuesAt(x: Tensor, indices: Tensor, dim: number, { keepdim = false }: ReduceOptions): ValuesAndIndices {

@@ -164,10 +164,12 @@ export class FitRun implements FitContext {
     const validation = typeof valLoss === 'number' && !Number.isFinite(valLoss)
     if (this.#warned || (!training && !validation)) return
     this.#warned = true
+    const { kind, fromLogits } = this.#settings.loss.task
     const what = training ? `the training loss is ${loss}` : `the validation loss is ${valLoss}, while the training loss is ${figureOf(loss)}`
     const way = training
       ? "new StopOnNaN(), from 'ferrograd/train', among the callbacks stops at the first such batch and names the layer and op it came from.\n"
         + '  Check the inputs, lower the learning rate, or clip gradients.'
+        + (kind === 'binary' && !fromLogits ? "\n  'bce' takes probabilities, from a Sigmoid: for outputs below 0 or above 1 there is 'bceWithLogits'." : '')
       : "new StopOnNaN(), from 'ferrograd/train', watches training alone: look at the validation data, or call trainer.evaluate on it after\n"
         + '  anomaly(true), which names the layer and op.'
     warn('FERROGRAD_NAN', `fit: ${what} in epoch ${epoch + 1}.\n  ${way}`)
