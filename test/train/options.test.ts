@@ -30,8 +30,11 @@ test('Keras words become ours, however they are spelled', () => {
 })
 
 test('class weights by number or by list', () => {
-  expect(toClassWeights({ 1: 5, 3: 2 })).toEqual([1, 5, 1, 2])
-  expect(toClassWeights([1, 2])).toEqual([1, 2])
+  expect(toClassWeights({ 1: 5, 3: 2 })?.(5)).toEqual([1, 5, 1, 2, 1])
+  expect(toClassWeights({ b: 5 }, ['a', 'b', 'c'])?.(3)).toEqual([1, 5, 1])
+  expect(toClassWeights([1, 2])?.(2)).toEqual([1, 2])
+  expect(() => toClassWeights({ 3: 2 })?.(3)).toThrow(/^fit: classWeights has a weight for class 3, but there are 3 classes/)
+  expect(() => toClassWeights([1, 2])?.(3)).toThrow(/^fit: classWeights has 2 weights, but there are 3 classes\.\n {2}Give a weight a class/)
   expect(toClassWeights(undefined)).toBeUndefined()
 })
 
@@ -102,13 +105,15 @@ test('values that mean nothing are refused before anything runs', async () => {
     [{ validation: 'some' }, /validation is 'some'/],
     [{ augment: 'flip' }, /augment is 'flip'/],
     [{ metadata: [1] }, /metadata is a list/],
+    [{ metadata: { run: { id: 5n } } }, /^fit: metadata.run.id is a bigint; it must be plain data/],
+    [{ metadata: { make: () => 1 } }, /metadata.make is a function/],
     [{ signal: new AbortController() }, /signal is of the class AbortController; it must be an AbortSignal, as an AbortController's signal/],
     [{ stream: {} }, /stream is of the class Object/],
   ]
   for (const [options, message] of wrong) {
     const ran: train.Callback = { onFitStart: () => { throw new Error('it ran') } }
     const error = await fit({ callbacks: [ran], ...options }).catch((reason: unknown) => reason)
-    expect(error, JSON.stringify(options)).toBeInstanceOf(ValueError)
+    expect(error, String(message)).toBeInstanceOf(ValueError)
     expect((error as Error).message).toMatch(message)
   }
 })

@@ -28,6 +28,27 @@ describe('class weights', () => {
     expect(await fit({ cat: 5 })).toBe(await fit([1, 1, 5]))
     expect(await fit({ cat: 5 })).not.toBe(await fit([1, 1, 1]))
   })
+  test('that a record leaves out weigh 1, also of the last classes and with one-hot labels', async () => {
+    expect(await fit({ 0: 2 }, false)).toBe(await fit([2, 1, 1], false))
+    expect(await fit({ ape: 2 })).toBe(await fit([2, 1, 1]))
+    const hot = labels.map((label) => [0, 1, 2].map((c) => Number(c === label)))
+    const soft = async (classWeights: object): Promise<string> => {
+      const model = classifier()
+      await new Trainer(model, { loss: 'crossEntropy' }).fit({ inputs, labels: hot }, { ...quiet, classWeights: classWeights as never })
+      return hash(model.stateDict())
+    }
+    expect(await soft({ 0: 5 })).toBe(await soft([5, 1, 1]))
+    expect(await soft({ 0: 5 })).not.toBe(await soft([5, 5, 5]))
+    await expect(soft([5])).rejects.toThrow(/^fit: classWeights has 1 weights, but there are 3 classes/)
+    await expect(fit({ 3: 2 })).rejects.toThrow(/^fit: classWeights has a weight for class 3, but there are 3 classes/)
+    const yesOrNo = async (classWeights: object): Promise<string> => {
+      manualSeed(1)
+      const model = new nn.Linear(4, 1)
+      await new Trainer(model, { loss: 'bceWithLogits' }).fit({ inputs, labels: labels.map((label) => label % 2) }, { ...quiet, classWeights: classWeights as never })
+      return hash(model.stateDict())
+    }
+    expect(await yesOrNo({ 0: 2 })).toBe(await yesOrNo([2, 1]))
+  })
   test('of classes that are not there, and what is no weight, are refused', async () => {
     await expect(fit({ cap: 2 })).rejects.toThrow(/^fit: classWeights: 'cap' is no class number, and none of the data's classes. Did you mean '(cat|ape)'\?\n {2}There are ape, bee, cat/)
     await expect(fit({ cat: 2 }, false)).rejects.toThrow(/'cat' is no class number.\n {2}The data does not name its classes: write \{ 0: 1/)

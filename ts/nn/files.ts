@@ -3,6 +3,7 @@
 import { CheckpointError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { settle } from '../options.js'
+import { checkStrings } from '../plain.js'
 import { unscoped } from '../scope.js'
 import type { Module } from './module.js'
 import { type LoadResult, loadStateDict, stateDict } from './state.js'
@@ -23,6 +24,7 @@ export interface LoadOptions {
 /** @see Module.save */
 export async function saveModule(module: Module, path: string, options: { metadata?: Record<string, string> }): Promise<void> {
   const { metadata } = settle('save', options, { metadata: {} })
+  checkStrings('save', metadata, ['format', 'ferrograd_checksum', 'ferrograd_sha256'])
   // Copies, made before the first await: a step that follows at once does not show in the file.
   const state = unscoped(() => Object.fromEntries(Object.entries(stateDict(module)).map(([key, tensor]) => [key, run.contiguous(tensor)])))
   try {

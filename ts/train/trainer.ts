@@ -5,7 +5,7 @@ import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
 import { checkValues } from './fit-values.js'
 import type { History } from './history.js'
-import { type ResolvedLoss, resolveLoss } from './loss.js'
+import { type ClassWeights, type ResolvedLoss, resolveLoss } from './loss.js'
 import { type Metric, type MetricValue, toMetrics } from './metrics/index.js'
 import {
   beginSchedule,
@@ -199,7 +199,7 @@ export class Trainer {
     }
   }
 
-  #loss(classWeights?: number[]): ResolvedLoss {
+  #loss(classWeights?: ClassWeights): ResolvedLoss {
     if (this.#options.loss === undefined)
       throw new ValueError("Trainer: no loss was given.\n  new Trainer(model, { loss: 'crossEntropy' }), for example.")
     return resolveLoss(this.#lossSettings(), classWeights)
