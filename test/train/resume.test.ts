@@ -201,6 +201,23 @@ describe('resume', () => {
     })
   })
 
+  test('model.load takes the weights of a checkpoint, and says what does not fit', async () => {
+    const own = join(folder, 'weights')
+    const model = classifier()
+    await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, checkpointDir: own })
+    const [file] = await readdir(own)
+    const path = join(own, file as string)
+    const other = classifier()
+    expect(await other.load(path)).toEqual({ missing: [], unexpected: [] })
+    expect(await hash(other.stateDict())).toBe(await hash(model.stateDict()))
+    await expect(other.load(path, { from: 'torch' })).rejects.toThrow(/is a checkpoint of Ferrograd's, not a file of PyTorch's; nothing was changed.\n {2}Leave from out/)
+    const foreign = new nn.Linear(4, 3)
+    const error = await foreign.load(path).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(CheckpointError)
+    expect((error as Error).message).toMatch(/None of its keys is one of the model/)
+    expect((error as Error).message).not.toContain('strict: false')
+  })
+
   test('a checkpoint of another model, optimizer or schedule, and a file of weights, are refused and change nothing', async () => {
     const own = join(folder, 'other')
     await new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, checkpointDir: own })

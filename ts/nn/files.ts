@@ -6,7 +6,7 @@ import { settle } from '../options.js'
 import { checkStrings } from '../plain.js'
 import { unscoped } from '../scope.js'
 import type { Module } from './module.js'
-import { type LoadResult, loadStateDict, stateDict } from './state.js'
+import { type LoadResult, loadStateDict, type StateDict, stateDict } from './state.js'
 
 /** Options of `Module.load`. */
 export interface LoadOptions {
@@ -49,6 +49,10 @@ export async function loadModule(module: Module, path: string, options: LoadOpti
           "  Use load(path, { from: 'torch' }).",
       )
     }
+    if (metadata.format === 'ferrograd-checkpoint') {
+      if (from !== undefined) throw new CheckpointError(`load: ${path} is a checkpoint of Ferrograd's, not a file of PyTorch's; nothing was changed.\n  Leave from out.`)
+      return loadStateDict(module, weightsOf(tensors), strict)
+    }
     if (from === undefined) return loadStateDict(module, tensors, strict)
     const { fromTorch } = await import('./torch-layout.js')
     const state = fromTorch(module, tensors, flatten)
@@ -57,4 +61,10 @@ export async function loadModule(module: Module, path: string, options: LoadOpti
   } finally {
     for (const tensor of new Set(made)) tensor.dispose()
   }
+}
+
+/** The model's part of a checkpoint that `fit` wrote. */
+function weightsOf(tensors: StateDict): StateDict {
+  const prefix = 'model.'
+  return Object.fromEntries(Object.entries(tensors).filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value]))
 }
