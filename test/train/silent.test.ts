@@ -59,6 +59,57 @@ describe('class weights', () => {
   })
 })
 
+describe('class names as labels', () => {
+  const names = labels.map((label) => ['cat', 'dog', 'eel'][label] as string)
+  const only = (wanted: string): { inputs: number[][]; labels: string[] } => {
+    const at = names.flatMap((name, i) => (name === wanted ? [i] : []))
+    return { inputs: at.map((i) => inputs[i] as number[]), labels: at.map((i) => names[i] as string) }
+  }
+  const made = (): Trainer => new Trainer(classifier(), { loss: 'crossEntropy', metrics: ['accuracy'], lr: 0.05 })
+
+  test('keep in evaluation and validation the numbers they had in training', async () => {
+    const trainer = made()
+    const history = await trainer.fit({ inputs, labels: names }, { ...quiet, epochs: 30, validation: only('eel') })
+    expect(history.last?.valAccuracy).toBe(1)
+    for (const name of ['cat', 'dog', 'eel']) expect((await trainer.evaluate(only(name))).accuracy, name).toBe(1)
+    const { inputs: some, labels: dogs } = only('dog')
+    expect((await trainer.evaluate([some, dogs] as never)).accuracy).toBe(1)
+    // Trained on with a part of the classes, they stay what they are.
+    await trainer.fit(only('eel'), { ...quiet, epochs: 1 })
+    expect((await trainer.evaluate(only('eel'))).accuracy).toBe(1)
+  })
+
+  test('that training did not know, or counted otherwise, are refused', async () => {
+    const trainer = made()
+    await trainer.fit({ inputs, labels: names }, quiet)
+    const fox = { inputs: [[0, 0, 0, 0]], labels: ['fox'] }
+    await expect(trainer.evaluate(fox)).rejects.toThrow(/^evaluate: the label 'fox' is none of the classes that the model was trained on: cat, dog, eel\.$/)
+    await expect(trainer.evaluate(data.dataset(only('dog')))).rejects.toThrow(/^evaluate: the data counts its classes as dog, the model was trained on cat, dog, eel\.\n {2}Give the data the classes of training/)
+    await expect(trainer.evaluate(data.loader(only('dog')))).rejects.toThrow(/counts its classes as dog/)
+    expect((await trainer.evaluate(data.dataset({ ...only('dog'), classes: ['cat', 'dog', 'eel'] }))).loss).toBeGreaterThan(0)
+    await expect(made().fit({ inputs, labels: names }, { ...quiet, validation: fox })).rejects.toThrow(/^fit: validation: the label 'fox' is none/)
+    await expect(made().fit({ inputs, labels }, { ...quiet, validation: only('dog') })).rejects.toThrow(/^fit: validation: the labels are names, but the training data did not name its classes/)
+  })
+})
+
+describe('fit', () => {
+  const fit = (trainer: Trainer): Promise<unknown> => trainer.fit({ inputs, labels }, quiet)
+
+  test('without data, of a frozen model, and after model.to is refused, with the way out', async () => {
+    const trainer = new Trainer(classifier(), { loss: 'crossEntropy' })
+    await expect(trainer.fit(undefined as never)).rejects.toThrow(/^fit: the data is missing, got undefined\.\n {2}fit\(\{ inputs: x, labels: y \}\)/)
+    await expect(trainer.evaluate(null as never)).rejects.toThrow(/^evaluate: the data is missing, got null/)
+    await expect(trainer.predict(undefined as never)).rejects.toThrow(/^predict: the inputs are missing/)
+    trainer.model.requiresGrad_(false)
+    await expect(fit(trainer)).rejects.toThrow(/^fit: all of the model's parameters are frozen: there is nothing to train\.\n {2}layer.requiresGrad_\(true\)/)
+    trainer.model.requiresGrad_(true)
+    await fit(trainer)
+    trainer.model.to('float64')
+    await expect(fit(trainer)).rejects.toThrow(/belongs to the model\.\n {2}They were replaced since it was made, as by model.to\(\.\.\.\): make a new Trainer\.$/)
+    await expect(fit(new Trainer(new nn.ReLU(), { loss: 'crossEntropy' }))).rejects.toThrow(/^fit: the model has no parameters/)
+  })
+})
+
 test('a lazy model takes the first batch of a stream that flows once, too', async () => {
   const lazy = (): nn.Module => {
     manualSeed(1)

@@ -58,6 +58,7 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
   const logits = fromLogits ?? named?.fromLogits ?? traits.fromLogits ?? true
   // Log-probabilities are logits of themselves: their softmax gives the probabilities.
   const logarithms = (fn as unknown) === nn.nll || (fn as unknown) === nn.klDiv
+  refuseIdle(fn, { task, fromLogits, lossOptions })
   const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms }
   if (typeof fn !== 'function')
     return {
@@ -102,6 +103,27 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       return losses.mul(truth.mul(yes - no).add(no)).mean()
     },
   }
+}
+
+/** Throws for options that would change nothing. */
+function refuseIdle(fn: Exclude<LossOption, string>, { task, fromLogits, lossOptions }: Omit<LossSettings, 'loss'>): void {
+  const traits = fn as Partial<Named>
+  const ofNn = typeof fn === 'function' && traits.task !== undefined
+  const has = (value: unknown): boolean => value !== undefined && value !== null
+  if (has(lossOptions) && !ofNn) {
+    const own = typeof fn === 'function' ? 'the loss is a function of your own' : 'a loss module has its own options'
+    throw new ValueError(`Trainer: lossOptions would change nothing: ${own}.\n  Give them where the loss is made, or give a loss by name.`)
+  }
+  if (!has(fromLogits)) return
+  if (!has(traits.task)) {
+    if (has(task)) return
+    throw new ValueError("Trainer: fromLogits would change nothing: a loss of your own does not say what the outputs are.\n  Pass task: 'multiclass' or 'binary' too, for metrics and predictions.")
+  }
+  if (ofNn && 'fromLogits' in (traits.defaults as object)) return
+  if (traits.task !== 'regression' && fromLogits === traits.fromLogits) return
+  const name = typeof fn === 'function' ? fn.name : fn.constructor.name
+  const what = traits.task === 'regression' ? 'its outputs are quantities' : `it takes ${traits.fromLogits === true ? 'logits' : 'probabilities'}${typeof fn === 'function' ? ' alone' : ', as it was made'}`
+  throw new ValueError(`Trainer: fromLogits: ${String(fromLogits)} does not go with ${name}: ${what}.\n  Leave it out, or choose another loss.`)
 }
 
 /** Throws for what cannot be called with outputs and labels. */

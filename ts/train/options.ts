@@ -1,6 +1,6 @@
 // What `new Trainer` and `fit` take, with the Keras words that differ only in spelling.
 import { type data, type nn, optim, ValueError } from '../index.js'
-import { nearest, unknownOption } from '../internal.js'
+import { kindOf, nearest, unknownOption } from '../internal.js'
 import type { Callback } from './callbacks/index.js'
 import type { ClassWeights, LossOption } from './loss.js'
 import type { Metric, Task } from './metrics/index.js'
@@ -29,7 +29,7 @@ export interface TrainerOptions {
   loss?: LossOption
   /** Options passed on to a loss given by name (`labelSmoothing`, `delta` ...). */
   lossOptions?: object
-  /** Whether outputs are logits or probabilities. Default: as the loss declares. */
+  /** Whether outputs are logits or probabilities, for losses that take both; beside `task` for a loss of one's own. Default: as the loss declares. */
   fromLogits?: boolean
   /** What the outputs are, for a loss of one's own. */
   task?: Task['kind']
@@ -122,6 +122,7 @@ export const kerasWords: Readonly<Record<string, string>> = {
  * be ignored otherwise.
  */
 export function normaliseOptions<T extends object>(options: T, known: readonly string[], what: string): T {
+  checkOneObject(what, options, known)
   const result: Record<string, unknown> = {}
   for (const [given, value] of Object.entries(options)) {
     if (value === undefined) continue
@@ -135,8 +136,15 @@ export function normaliseOptions<T extends object>(options: T, known: readonly s
   return result as T
 }
 
+function checkOneObject(what: string, options: unknown, known: readonly string[]): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
+  throw new ValueError(`${what}: takes its options as one object, as in { ${known[0]}: ... }, got ${kindOf(options)}.`, { op: what })
+}
+
 /** Looks at values that would have no effect, or one much later, where they are not what they should be. */
-const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = { schedule: checkSchedule, callbacks: checkCallbacks, autocast: checkAutocast }
+const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = {
+  schedule: checkSchedule, callbacks: checkCallbacks, autocast: checkAutocast, task: checkTask, fromLogits: checkFromLogits,
+}
 
 const EXAMPLE = 'optim.stepLR({ stepSize: 10 })'
 
@@ -151,6 +159,20 @@ function checkSchedule(what: string, value: unknown): void {
   if (value.prototype instanceof optim.Schedule) throw wrong(`is the class ${value.name}`, `Give a schedule: new optim.${value.name}(optimizer, ...), or ${EXAMPLE}.`)
   const maker = makers().find(([, make]) => make === value)
   if (maker !== undefined) throw wrong(`is the function optim.${maker[0]} itself`, `Call it: optim.${maker[0]}(...).`)
+}
+
+const tasks: Record<Task['kind'], true> = { multiclass: true, binary: true, regression: true, other: true }
+
+/** Throws for what is no task. */
+function checkTask(what: string, value: unknown): void {
+  if (value === null || (typeof value === 'string' && Object.hasOwn(tasks, value))) return
+  const names = Object.keys(tasks)
+  const near = typeof value === 'string' ? nearest(value, names) : undefined
+  throw new ValueError(`${what}: task is ${kindOf(value)}; it must be one of ${names.join(', ')}.${near === undefined ? '' : ` Did you mean '${near}'?`}`)
+}
+
+function checkFromLogits(what: string, value: unknown): void {
+  if (typeof value !== 'boolean' && value !== null) throw new ValueError(`${what}: fromLogits is ${kindOf(value)}; it must be true or false.`)
 }
 
 /** Throws for another dtype than autocast's one. */
