@@ -244,7 +244,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
       scope(() => {
         // Copies of what is this optimizer's own: it is written, or freed, before it is read.
         const own = new Set(Object.values(this.stateDict().tensors).map(({ _base }) => _base))
-        const tensors = Object.fromEntries(Object.entries(state.tensors).map(([key, value]) => [key, own.has(value._base) ? value.clone() : value]))
+        const tensors = Object.fromEntries(Object.entries(state.tensors).map(([key, value]) => [key, own.has(value?._base) ? value.clone() : value]))
         const all = this.groups.flatMap(({ params }) => params)
         state.groups.forEach(({ options, rate, cohorts }, g) => {
           const group = this.groups[g] as ParameterGroup<O>

@@ -68,7 +68,7 @@ export function checkState(
   const params = groups.flatMap((group) => group.params)
   for (const [key, value] of Object.entries(state.tensors)) {
     const match = /^parameters\.(\d+)\.\w+$/.exec(key)
-    if (match === null) continue
+    if (match === null || value === undefined) continue
     const param = params[Number(match[1])]
     if (param === undefined) fail(`${key} belongs to no parameter`)
     else if (param.shape.join() !== value.shape.join() || param.dtype !== value.dtype) {

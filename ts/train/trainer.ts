@@ -195,7 +195,7 @@ export class Trainer {
   }
 
   /**
-   * The raw outputs of all inputs, batch by batch, joined: a tensor, or a record of them where the model gives one. The caller owns them.
+   * The raw outputs of all inputs, batch by batch, joined; the `logits` of a model that gives a record. The caller owns them.
    */
   predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     return predictAll(this.model, inputs, options, this.#options.autocast, (output) => output)
