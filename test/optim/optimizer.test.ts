@@ -273,6 +273,7 @@ describe('state', () => {
     expect(await shown()).toEqual(before)
     const state = optimizer.stateDict()
     const wrong: [state: unknown, message: RegExp][] = [
+      [{ ...state, groups: [null] }, /the state is none/],
       [null, /^Adam.loadStateDict: the state is none that stateDict\(\) gave/],
       [{ ...state, tensors: { ...state.tensors, 'parameters.0.expAvg': 5 } }, /^Adam.loadStateDict: parameters.0.expAvg must be a tensor, got 5/],
       [{ ...state, tensors: { ...state.tensors, 'parameters.0.expAvg': zeros([2]), 'groups.0.steps.0': zeros([1]) } }, /the step count of group 0 is float32 \[1\]/],

@@ -79,6 +79,11 @@ describe('class names as labels', () => {
     expect((await trainer.evaluate(only('eel'))).accuracy).toBe(1)
   })
 
+  test('in batches of an iterable are refused: each batch would count them anew', async () => {
+    const batches = [only('eel'), only('cat')]
+    await expect(made().fit(batches as never, quiet)).rejects.toThrow(/^DataLoader: the labels of a batch are names; .*\n {2}Give class numbers/)
+  })
+
   test('that training did not know, or counted otherwise, are refused', async () => {
     const trainer = made()
     await trainer.fit({ inputs, labels: names }, quiet)

@@ -43,7 +43,7 @@ export function checkState(
       `${type}.loadStateDict: ${what}; nothing was changed.\n  Make the optimizer as it was made when the state was saved.`,
     )
   }
-  if (typeof state !== 'object' || state === null || !Array.isArray(state.groups) || typeof state.tensors !== 'object' || state.tensors === null)
+  if (typeof state !== 'object' || state === null || !Array.isArray(state.groups) || !state.groups.every((group) => Array.isArray(group?.cohorts)) || typeof state.tensors !== 'object' || state.tensors === null)
     return fail('the state is none that stateDict() gave')
   checkTensors(`${type}.loadStateDict`, state.tensors)
   if (state.type !== type) fail(`the state is one of ${state.type}`)
