@@ -19,15 +19,33 @@ import { type Bench, type Figure, line } from './report.js'
 
 const benches: Bench[] = [opCost, importTime, matmul, convolution, pooling, pointwise, reductions, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented]
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } })
-if (values.list) {
+const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
+
+const values = chosenOptions()
+if (values?.list) {
   console.log(benches.map(({ name }) => name).join('\n'))
-} else {
-  await runBenches(benches.filter(({ name, long }) => (values.only === undefined ? !long : name.includes(values.only))))
+} else if (values !== null) {
+  const chosen = benches.filter(({ name, long }) => (values.only === undefined ? !long : name.includes(values.only)))
+  if (chosen.length > 0) await runBenches(chosen, values.json)
+  else refuse(`no bench is called '${values.only}'; there are ${benches.map(({ name }) => name).join(', ')}.`)
 }
 
-async function runBenches(chosen: Bench[]): Promise<void> {
-  if (chosen.length === 0) throw new Error(`no bench is called ${values.only}; there are ${benches.map(({ name }) => name).join(', ')}`)
+/** The options, or null for a mistake in them, which is a matter of one line. */
+function chosenOptions(): { only?: string; json?: string; list?: boolean } | null {
+  try {
+    return parseArgs({ options }).values
+  } catch (error) {
+    refuse(`${(error as Error).message.split('. ')[0]}. There are ${Object.keys(options).map((name) => `--${name}`).join(', ')}.`)
+    return null
+  }
+}
+
+function refuse(fault: string): void {
+  console.error(`bench: ${fault}`)
+  process.exitCode = 2
+}
+
+async function runBenches(chosen: Bench[], json: string | undefined): Promise<void> {
   const peak = measurePeak()
   console.log(`limits of ${peak.threads} threads (${peak.isa}): ${peak.gflops} GFLOP/s float32, ${peak.bfloat16Gflops} bfloat16; GB/s: cache ${peak.cacheReadGBs}, ` +
     `read ${peak.readGBs}, update ${peak.updateGBs}, triad ${peak.triadGBs}`)
@@ -37,5 +55,5 @@ async function runBenches(chosen: Bench[]): Promise<void> {
     console.log(line(figure))
   }
   for (const bench of chosen) await bench.run({ peak, report })
-  if (values.json) writeFileSync(values.json, `${JSON.stringify({ node: process.version, peak, figures }, null, 2)}\n`)
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ node: process.version, peak, figures }, null, 2)}\n`)
 }

@@ -28,13 +28,19 @@ describe('README', () => {
     expect(existsSync(join(folder, 'digits.safetensors'))).toBe(true)
   })
 
-  it('has a loop by hand that runs on the same model and data', () => {
-    const [first, second] = blocks as [string, string]
-    const setup = first.slice(first.indexOf('const { train'), first.indexOf('const trainer'))
-    const code = `import { compile, data, nn, optim } from 'ferrograd'\n${setup}\n${second.replace(/^import .*$/gm, '')}`
-    const losses = runScript('loop.mjs', code).trim().split('\n').map(Number)
+  it('has a loop by hand that runs as it stands, on the same model and data', () => {
+    const losses = runScript('by-hand.mjs', blocks[1] as string).trim().split('\n').map(Number)
     expect(losses.length).toBeGreaterThan(30)
     expect(losses.at(-1)).toBeLessThan(losses[0] as number)
+  })
+
+  it('has blocks that import what they use', () => {
+    expect(blocks.length).toBeGreaterThanOrEqual(3)
+    for (const block of blocks) {
+      const imported = [...block.matchAll(/^import \{ (.*?) \} from 'ferrograd'$/gm)].flatMap(([, names]) => (names as string).split(', '))
+      for (const name of imported) expect(ferrograd, name).toHaveProperty(name)
+      for (const [, name] of block.matchAll(/(?<![\w.])(nn|optim|data|models|train)\.\w/g)) expect(imported, block).toContain(name)
+    }
   })
 
   it('names only layers, optimizers and functions that exist', () => {

@@ -1,11 +1,11 @@
 """PyTorch's test accuracy of the CNN on CIFAR-10 records: the figure that Ferrograd's is compared with.
 
-    python bench/peers/cifar10_accuracy.py --data FOLDER [--epochs 10] [--seeds 5] [--normalise unit|standard] [--augment]
+    python bench/peers/cifar10_accuracy.py [--data FOLDER] [--epochs 10] [--seeds 5] [--normalise unit|standard] [--augment]
 
 Setting: batch 32 (the ragged last batch is kept), Adam with PyTorch's defaults (lr 1e-3), cross-entropy on logits, the training set shuffled
 anew each epoch, default initialisers, float32. Inputs are bytes / 255 (`unit`), or that minus the training mean and over the training
 standard deviation of each channel (`standard`). `--augment`: horizontal flip with probability 1/2, then a random crop from 4 pixels of zero padding.
-FOLDER holds the official binary records, `train-*.bin[.gz]` and `test-*.bin[.gz]` (a label byte, then 3 x 32 x 32 bytes).
+FOLDER ($FERROGRAD_DATA/cifar10 where it is left out) holds the official binary records, `train-*.bin[.gz]` and `test-*.bin[.gz]` (a label byte, then 3 x 32 x 32 bytes).
 Prints one line a seed, then one JSON object.
 """
 import argparse, glob, gzip, json, os, statistics, time
@@ -50,13 +50,17 @@ def train(seed, args, train_x, train_y, test_x, test_y):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", default=os.path.join(os.environ.get("FERROGRAD_DATA", "../shared/data"), "cifar10"))
+    parser.add_argument("--data", help="default: $FERROGRAD_DATA/cifar10")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--normalise", choices=["unit", "standard"], default="unit")
     parser.add_argument("--augment", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    if args.data is None:
+        if "FERROGRAD_DATA" not in os.environ:
+            parser.error("--data FOLDER is missing: the folder of the records, or set FERROGRAD_DATA to the folder that holds cifar10/")
+        args.data = os.path.join(os.environ["FERROGRAD_DATA"], "cifar10")
     torch.set_num_threads(args.threads)
     train_x, train_y = records(args.data, "train")
     test_x, test_y = records(args.data, "test")

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { CheckpointError, manualSeed, ones, type Tensor, tensor } from '../../ts/index.js'
+import { CheckpointError, manualSeed, ones, type Tensor, tensor, ValueError } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 import { saveSafetensors } from '../../ts/train/safetensors.js'
 import { expectClose, formula, readGolden } from './golden.js'
@@ -86,5 +86,29 @@ describe('PyTorch\'s files', () => {
     expect(output(model)).toEqual(output(plain))
     await model.load(path, { from: 'torch', flatten: { head: 0 } })
     expect(output(model)).not.toEqual(output(plain))
+  })
+})
+
+describe('metadata', () => {
+  it('that could not be read back is refused before the old file is touched', async () => {
+    const model = network()
+    const path = join(folder, 'good.safetensors')
+    await model.save(path)
+    const wrong: [metadata: unknown, message: RegExp][] = [
+      [{ epoch: 5 }, /^save: metadata.epoch must be a string, got 5\.\n {2}Write String\(value\)/],
+      [{ config: { size: 3 } }, /^save: metadata.config must be a string, got Object/],
+      [{ big: 5n }, /metadata.big must be a string/],
+      [{ none: undefined }, /metadata.none must be a string, got undefined/],
+      [{ format: 'pt' }, /^save: metadata has 'format', which Ferrograd writes itself/],
+      [{ ferrograd_sha256: '0' }, /'ferrograd_sha256', which Ferrograd writes itself/],
+      ['hello', /^save: metadata must be an object of strings, got "hello"/],
+      [null, /metadata must be an object of strings, got null/],
+    ]
+    for (const [metadata, message] of wrong) {
+      const error = await model.save(path, { metadata: metadata as never }).catch((reason: unknown) => reason)
+      expect(error, String(message)).toBeInstanceOf(ValueError)
+      expect((error as Error).message).toMatch(message)
+      expect(await model.load(path)).toEqual({ missing: [], unexpected: [] })
+    }
   })
 })

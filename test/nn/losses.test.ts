@@ -1,6 +1,6 @@
 // Every option of every loss against PyTorch: values and gradients.
 import { describe, expect, it } from 'vitest'
-import { compile, type DType, FerrogradError, type Tensor, tensor } from '../../ts/index.js'
+import { compile, type DType, FerrogradError, ShapeError, type Tensor, tensor } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 import { cosineSimilarity } from '../../ts/ops/composed.js'
 import { expectClose, formula, type LossCase, makeInput, readGolden } from './golden.js'
@@ -115,6 +115,29 @@ describe('targets that do not fit', () => {
 
   it('ignoring every row gives NaN, as in PyTorch', () => {
     expect(nn.crossEntropy(output, tensor(Int32Array.from([-100, -100, -100]))).itemSync()).toBeNaN()
+  })
+})
+
+describe('class weights', () => {
+  it('are as many as there are classes', () => {
+    const z = tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])
+    const labels = tensor(Int32Array.from([0, 1]))
+    const hot = tensor([[1, 0, 0], [0, 1, 0]])
+    const calls: Record<string, (weight: nn.Weights) => Tensor> = {
+      crossEntropy: (weight) => nn.crossEntropy(z, labels, { weight }),
+      'crossEntropy, one-hot': (weight) => nn.crossEntropy(z, hot, { weight }),
+      'crossEntropy of probabilities': (weight) => nn.crossEntropy(z, labels, { weight, fromLogits: false }),
+      'crossEntropy of probabilities, one-hot': (weight) => nn.crossEntropy(z, hot, { weight, fromLogits: false }),
+      nll: (weight) => nn.nll(z, labels, { weight }),
+      multiMargin: (weight) => nn.multiMargin(z, labels, { weight }),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      expect(Number.isFinite(call([1, 2, 3]).itemSync()), name).toBe(true)
+      for (const weight of [[2], [1, 2], [1, 2, 3, 4], tensor(2), tensor([[1, 2, 3]]), 'balanced' as never]) {
+        expect(() => call(weight), name).toThrow(ShapeError)
+        expect(() => call(weight), name).toThrow(/^\w+: weight is one number a class, \[3\] for outputs \[2, 3\], got /)
+      }
+    }
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { anomaly, CheckpointError, compile, noGrad, ones, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { anomaly, CheckpointError, compile, FerrogradError, noGrad, ones, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 
 class Block extends nn.Module {
@@ -114,6 +114,44 @@ describe('state', () => {
 })
 
 describe('loadStateDict', () => {
+  const pair = (): nn.Linear => {
+    const layer = new nn.Linear(2, 2)
+    layer.loadStateDict({ weight: tensor([[1, 2], [3, 4]]), bias: tensor([5, 6]) })
+    return layer
+  }
+  const values = (layer: nn.Linear): unknown => [Array.from(layer.weight.dataSync()), Array.from(layer.bias!.dataSync())]
+
+  it('of the model\'s own state changes nothing, of views of it takes the values from before', () => {
+    const layer = pair()
+    expect(layer.loadStateDict(layer.stateDict())).toEqual({ missing: [], unexpected: [] })
+    expect(values(layer)).toEqual([[1, 2, 3, 4], [5, 6]])
+    layer.loadStateDict({ weight: layer.weight.detach().transpose(0, 1), bias: layer.weight.detach().select(0, 1) })
+    expect(values(layer)).toEqual([[1, 3, 2, 4], [3, 4]])
+    const [a, b] = [new nn.Linear(1, 1), new nn.Linear(1, 1)]
+    const both = new nn.Sequential(a, b)
+    const [first, second] = [a.weight.itemSync(), b.weight.itemSync()]
+    both.loadStateDict({ '0.weight': b.weight, '1.weight': a.weight, '0.bias': a.bias!, '1.bias': b.bias! })
+    expect([a.weight.itemSync(), b.weight.itemSync()]).toEqual([second, first])
+  })
+
+  it('writes nothing where a value is no tensor or is gone', () => {
+    const layer = pair()
+    const gone = zeros([2])
+    gone.dispose()
+    const wrong: [state: unknown, message: RegExp][] = [
+      [{ weight: zeros([2, 2]), bias: [1, 2] }, /^loadStateDict: bias must be a tensor, got \[1, 2\]/],
+      [{ weight: zeros([2, 2]), bias: null }, /bias must be a tensor, got null/],
+      [{ weight: zeros([2, 2]), bias: gone }, /^loadStateDict: bias was disposed of, or its scope has closed; nothing was changed/],
+      [null, /^loadStateDict: takes tensors by name, got null/],
+      ['model.safetensors', /a file is read by await model.load\(path\)/],
+    ]
+    for (const [state, message] of wrong) {
+      expect(() => layer.loadStateDict(state as never)).toThrow(message)
+      expect(() => layer.loadStateDict(state as never)).toThrow(FerrogradError)
+      expect(values(layer)).toEqual([[1, 2, 3, 4], [5, 6]])
+    }
+  })
+
   const filled = (shape: readonly number[], value: number): Tensor => zeros(shape).add(value)
 
   it('writes in place, casting between floats', () => {

@@ -261,6 +261,30 @@ describe('state', () => {
     expect(await Promise.all(two.params.map(read))).toEqual(await Promise.all(one.params.map(read)))
   })
 
+  test('of its own changes nothing; one that does not fit is refused whole', async () => {
+    const p = parameter([1, 2])
+    const optimizer = new optim.Adam([p])
+    p.grad = tensor([1, -1])
+    optimizer.step()
+    const shown = async (): Promise<unknown> =>
+      [optimizer.groups[0]?.lr, ...(await Promise.all(Object.entries(optimizer.stateDict().tensors).map(async ([key, value]) => [key, Array.from(await value.data() as ArrayLike<number>, Number)])))]
+    const before = await shown()
+    optimizer.loadStateDict(optimizer.stateDict())
+    expect(await shown()).toEqual(before)
+    const state = optimizer.stateDict()
+    const wrong: [state: unknown, message: RegExp][] = [
+      [{ ...state, groups: [null] }, /the state is none/],
+      [null, /^Adam.loadStateDict: the state is none that stateDict\(\) gave/],
+      [{ ...state, tensors: { ...state.tensors, 'parameters.0.expAvg': 5 } }, /^Adam.loadStateDict: parameters.0.expAvg must be a tensor, got 5/],
+      [{ ...state, tensors: { ...state.tensors, 'parameters.0.expAvg': zeros([2]), 'groups.0.steps.0': zeros([1]) } }, /the step count of group 0 is float32 \[1\]/],
+      [{ ...state, groups: [{ ...state.groups[0], options: { ...state.groups[0]?.options, lr: -1 } }] }, /lr is -1/],
+    ]
+    for (const [one, message] of wrong) {
+      expect(() => optimizer.loadStateDict(one as never)).toThrow(message)
+      expect(await shown()).toEqual(before)
+    }
+  })
+
   test('of a model with frozen parts: they begin anew when they are trained', async () => {
     const [head, body] = [parameter([1]), parameter([2])]
     body.requiresGrad = false

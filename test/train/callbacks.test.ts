@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { nn, optim, type Tensor, tensor, train, Trainer } from '../../ts/index.js'
+import { FileError, nn, optim, type Tensor, tensor, train, Trainer } from '../../ts/index.js'
 import { Progress } from '../../ts/train/progress.js'
 import { classifier, clusters, hash, noise, Sink } from './support.js'
 
@@ -76,6 +76,20 @@ describe('a monitor', () => {
       await expect(run('watched', Watcher)).rejects.toThrow(/callbacks that name them in `figures`/)
     }
   })
+})
+
+test('ModelCheckpoint makes its folder, before an epoch is trained where it can', async () => {
+  const fit = (path: string, options: train.FitOptions = {}): Promise<unknown> =>
+    new Trainer(classifier(), { loss: 'crossEntropy' }).fit(clusters(12), { ...quiet, ...options, callbacks: [new train.ModelCheckpoint(path, { monitor: 'loss' }), ...(options.callbacks ?? [])] })
+  const path = join(folder, 'deep', 'er', 'best.safetensors')
+  await fit(path)
+  await classifier().load(path)
+  await fit(join(folder, 'run-{epoch}', 'best.safetensors'), { epochs: 2 })
+  await classifier().load(join(folder, 'run-2', 'best.safetensors'))
+  let trained = 0
+  const counter: train.Callback = { onBatchEnd: () => { trained++ } }
+  await expect(fit(join(path, 'below.safetensors'), { callbacks: [counter] })).rejects.toThrow(FileError)
+  expect(trained).toBe(0)
 })
 
 test('ModelCheckpoint keeps the best', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nn, optim, train, Trainer, ValueError } from '../../ts/index.js'
+import { nn, optim, type Tensor, train, Trainer, ValueError } from '../../ts/index.js'
 import { fitOptionNames, normaliseOptions, toClassWeights, trainerOptionNames } from '../../ts/train/options.js'
 
 test('every option of fit and Trainer is known by name', () => {
@@ -30,8 +30,11 @@ test('Keras words become ours, however they are spelled', () => {
 })
 
 test('class weights by number or by list', () => {
-  expect(toClassWeights({ 1: 5, 3: 2 })).toEqual([1, 5, 1, 2])
-  expect(toClassWeights([1, 2])).toEqual([1, 2])
+  expect(toClassWeights({ 1: 5, 3: 2 })?.(5)).toEqual([1, 5, 1, 2, 1])
+  expect(toClassWeights({ b: 5 }, ['a', 'b', 'c'])?.(3)).toEqual([1, 5, 1])
+  expect(toClassWeights([1, 2])?.(2)).toEqual([1, 2])
+  expect(() => toClassWeights({ 3: 2 })?.(3)).toThrow(/^fit: classWeights has a weight for class 3, but there are 3 classes/)
+  expect(() => toClassWeights([1, 2])?.(3)).toThrow(/^fit: classWeights has 2 weights, but there are 3 classes\.\n {2}Give a weight a class/)
   expect(toClassWeights(undefined)).toBeUndefined()
 })
 
@@ -76,6 +79,74 @@ test('what makes no optimizer, loss or metric is refused when the trainer is mad
   expect(() => new Trainer(new nn.Linear(1, 1), { optimizer: (() => 'adam') as never }).optimizer).toThrow(/^Trainer: the function given as optimizer made string/)
 })
 
+test('what is no model is refused when the trainer is made; what its forward gives, in the first step', async () => {
+  // @ts-expect-error JavaScript lets one forget it.
+  class Bare extends nn.Module {}
+  const wrong: [model: unknown, message: RegExp][] = [
+    [null, /^Trainer: the model must be an nn.Module, got null\.\n {2}new Trainer\(new nn.Sequential/],
+    [undefined, /got undefined/],
+    [{ forward: () => null }, /got Object/],
+    [(x: unknown) => x, /^Trainer: the model must be an nn.Module, got the function .*\n {2}Put it into one: class Net extends nn.Module/],
+    [nn.Linear, /^Trainer: the model is the class Linear, not made yet\.\n {2}Make one: new nn.Linear\(\.\.\.\)/],
+    [new Bare(), /^Trainer: the model Bare has no forward\.\n {2}Give it one/],
+  ]
+  for (const [model, message] of wrong) {
+    expect(() => new Trainer(model as never), String(message)).toThrow(message)
+    expect(() => new Trainer(model as never)).toThrow(ValueError)
+  }
+  expect(() => new Trainer(new nn.Linear(1, 1), null as never)).toThrow(/^Trainer: takes its options as one object, as in \{ optimizer: \.\.\. \}, got null/)
+
+  class Net extends nn.Module {
+    layer = new nn.Linear(1, 1)
+    readonly #give: (y: unknown) => unknown
+    constructor(give: (y: unknown) => unknown) {
+      super()
+      this.#give = give
+    }
+    forward(x: Tensor): unknown { return this.#give(this.layer.forward(x)) }
+  }
+  const gives: [give: (y: unknown) => unknown, message: RegExp][] = [
+    [() => undefined, /^Net.forward: must give a tensor, or a record whose logits are one, got undefined\.\n {2}A return is missing, perhaps/],
+    [(y) => [y], /got array/],
+    [async (y) => y, /^Net.forward: gave a promise\.\n {2}A forward may not be async/],
+    [async () => { throw new Error('late') }, /gave a promise/],
+  ]
+  const points = { inputs: [[1], [2]], labels: [[1], [2]] }
+  for (const [give, message] of gives) {
+    for (const compile of [true, false]) {
+      const trainer = new Trainer(new Net(give), { loss: 'mse' })
+      for (const call of [() => trainer.fit(points, { verbose: false, compile }), () => trainer.evaluate(points), () => trainer.predict([[1], [2]])]) {
+        const error = await call().catch((reason: unknown) => reason)
+        expect(error, String(message)).toBeInstanceOf(ValueError)
+        expect((error as Error).message).toMatch(message)
+      }
+    }
+  }
+})
+
+test('options that would change nothing beside the loss are refused', () => {
+  const own = (): Tensor => { throw new Error('not called') }
+  const wrong: [options: object, message: RegExp][] = [
+    [{ loss: own, lossOptions: { delta: 1 } }, /^Trainer: lossOptions would change nothing: the loss is a function of your own/],
+    [{ loss: new nn.HuberLoss(), lossOptions: { delta: 1 } }, /^Trainer: lossOptions would change nothing: a loss module has its own options/],
+    [{ loss: own, fromLogits: true }, /^Trainer: fromLogits would change nothing: .*\n {2}Pass task: 'multiclass' or 'binary' too/],
+    [{ loss: new nn.CrossEntropyLoss(), fromLogits: false }, /^Trainer: fromLogits: false does not go with CrossEntropyLoss: it takes logits, as it was made/],
+    [{ loss: 'mse', fromLogits: false }, /^Trainer: fromLogits: false does not go with mse: its outputs are quantities/],
+    [{ loss: 'bceWithLogits', fromLogits: false }, /does not go with bceWithLogits: it takes logits alone/],
+    [{ loss: 'mse', task: 'binery' }, /^Trainer: task is "binery"; it must be one of multiclass, binary, regression, other\. Did you mean 'binary'\?/],
+    [{ loss: 'bce', fromLogits: 'yes' }, /^Trainer: fromLogits is "yes"; it must be true or false/],
+  ]
+  for (const [options, message] of wrong) {
+    const make = (): unknown => new Trainer(new nn.Linear(1, 1), options)
+    expect(make, String(message)).toThrow(ValueError)
+    expect(make).toThrow(message)
+  }
+  for (const options of [
+    { loss: own, task: 'binary', fromLogits: false }, { loss: nn.huber, lossOptions: { delta: 2 } }, { loss: 'bce', fromLogits: true },
+    { loss: new nn.CrossEntropyLoss({ fromLogits: false }), fromLogits: false }, { loss: 'bceWithLogits', fromLogits: true },
+  ]) new Trainer(new nn.Linear(1, 1), options as train.TrainerOptions)
+})
+
 test('values that mean nothing are refused before anything runs', async () => {
   const checkpointDir = 'nowhere'
   const wrong: [options: object, message: RegExp][] = [
@@ -102,13 +173,15 @@ test('values that mean nothing are refused before anything runs', async () => {
     [{ validation: 'some' }, /validation is 'some'/],
     [{ augment: 'flip' }, /augment is 'flip'/],
     [{ metadata: [1] }, /metadata is a list/],
+    [{ metadata: { run: { id: 5n } } }, /^fit: metadata.run.id is a bigint; it must be plain data/],
+    [{ metadata: { make: () => 1 } }, /metadata.make is a function/],
     [{ signal: new AbortController() }, /signal is of the class AbortController; it must be an AbortSignal, as an AbortController's signal/],
     [{ stream: {} }, /stream is of the class Object/],
   ]
   for (const [options, message] of wrong) {
     const ran: train.Callback = { onFitStart: () => { throw new Error('it ran') } }
     const error = await fit({ callbacks: [ran], ...options }).catch((reason: unknown) => reason)
-    expect(error, JSON.stringify(options)).toBeInstanceOf(ValueError)
+    expect(error, String(message)).toBeInstanceOf(ValueError)
     expect((error as Error).message).toMatch(message)
   }
 })

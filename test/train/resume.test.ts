@@ -120,6 +120,51 @@ describe('resume', () => {
     expect(await run({ resume: true, checkpointDir: own })).toBe(expected)
   })
 
+  test('within an epoch other batches, metrics or groups are refused and change nothing; between epochs they are taken', async () => {
+    const own = join(folder, 'within')
+    const run = (samples: number, metrics: string[], extra: train.FitOptions): [nn.Module, () => Promise<train.History>] => {
+      const model = classifier(0.2)
+      const trainer = new Trainer(model, { loss: 'crossEntropy', metrics })
+      return [model, () => trainer.fit(clusters(samples), { epochs: 2, batchSize: 10, seed: 4, verbose: false, ...extra })]
+    }
+    const controller = new AbortController()
+    const stopper: train.Callback = { onBatchEnd: (_, { index }) => { if (index === 4) controller.abort() } }
+    await run(90, ['accuracy'], { signal: controller.signal, callbacks: [stopper], checkpointDir: own, checkpointEvery: 1000 })[1]().catch(() => {})
+    const [file] = await readdir(own)
+    const path = join(own, file as string)
+    const wrong: [samples: number, metrics: string[], extra: train.FitOptions, message: RegExp][] = [
+      [90, ['accuracy'], { batchSize: 50 }, /no state of a loader of 2 batches/],
+      [90, ['accuracy'], { batchSize: 5 }, /batchSize 5 here, 10 there/],
+      [80, ['accuracy'], {}, /samples 80 here, 90 there/],
+      [20, ['accuracy'], {}, /no state of a loader of 2 batches/],
+      [90, ['accuracy'], { shuffle: false }, /shuffle false here, true there/],
+      [90, ['accuracy'], { accumulate: 2 }, /accumulate: 2 here, 1 in the file/],
+      [90, ['f1'], {}, /metrics: f1 here, accuracy in the file/],
+      [90, ['top2'], {}, /metrics: top2 here/],
+      [90, [], {}, /metrics: none here/],
+    ]
+    for (const [samples, metrics, extra, message] of wrong) {
+      const [model, fit] = run(samples, metrics, { ...extra, resume: path })
+      const before = await hash(model.stateDict())
+      const error = await fit().catch((reason: unknown) => reason)
+      expect(error, String(message)).toBeInstanceOf(CheckpointError)
+      expect((error as Error).message).toMatch(/lies within an epoch, which other options cannot end; nothing was changed/)
+      expect((error as Error).message).toMatch(message)
+      expect(await hash(model.stateDict())).toBe(before)
+    }
+    const [, between] = run(90, ['accuracy'], { epochs: 1, checkpointDir: join(own, 'between') })
+    await between()
+    const [, goesOn] = run(80, ['f1'], { batchSize: 20, accumulate: 2, shuffle: false, checkpointDir: join(own, 'between'), resume: true })
+    expect((await goesOn()).epochs.length).toBe(2)
+    // A file from before these were kept is taken.
+    const { tensors, metadata } = await train.loadSafetensors(path)
+    const plain = JSON.parse(metadata.checkpoint as string) as { loader: Record<string, unknown>; [name: string]: unknown }
+    const { metrics: _, accumulate: __, loader: { epoch, position, seed }, ...others } = plain
+    const old = join(own, 'old.safetensors')
+    await train.saveSafetensors(old, tensors, { metadata: { ...metadata, checkpoint: JSON.stringify({ ...others, loader: { epoch, position, seed } }) } })
+    expect((await run(90, ['accuracy'], { resume: old })[1]()).epochs.length).toBe(2)
+  })
+
   test('a stop in the midst of validation, also twice, leaves a checkpoint that goes on with the validation', async () => {
     const own = join(folder, 'validation')
     const held = clusters(30)
@@ -199,6 +244,23 @@ describe('resume', () => {
       id: 'clusters-mlp',
       normalisation: { mean: expect.any(Array) as number[] },
     })
+  })
+
+  test('model.load takes the weights of a checkpoint, and says what does not fit', async () => {
+    const own = join(folder, 'weights')
+    const model = classifier()
+    await new Trainer(model, { loss: 'crossEntropy' }).fit(clusters(12), { verbose: false, checkpointDir: own })
+    const [file] = await readdir(own)
+    const path = join(own, file as string)
+    const other = classifier()
+    expect(await other.load(path)).toEqual({ missing: [], unexpected: [] })
+    expect(await hash(other.stateDict())).toBe(await hash(model.stateDict()))
+    await expect(other.load(path, { from: 'torch' })).rejects.toThrow(/is a checkpoint of Ferrograd's, not a file of PyTorch's; nothing was changed.\n {2}Leave from out/)
+    const foreign = new nn.Linear(4, 3)
+    const error = await foreign.load(path).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(CheckpointError)
+    expect((error as Error).message).toMatch(/None of its keys is one of the model/)
+    expect((error as Error).message).not.toContain('strict: false')
   })
 
   test('a checkpoint of another model, optimizer or schedule, and a file of weights, are refused and change nothing', async () => {

@@ -5,7 +5,7 @@ import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type DType, FileError, FileFormatError, nn, ones, tensor, type Tensor, train, zeros } from '../../ts/index.js'
+import { type DType, FileError, FileFormatError, nn, ones, tensor, type Tensor, train, ValueError, zeros } from '../../ts/index.js'
 import { held, settled } from '../settle.js'
 
 const { inspectSafetensors, loadSafetensors, saveSafetensors } = train
@@ -315,6 +315,26 @@ describe('a save that fails', () => {
     } finally {
       if (mounted) spawnSync('umount', [disk])
     }
+  })
+
+  test('of what could not be read back is refused, and the old file stays', async () => {
+    const path = join(folder, 'kept.safetensors')
+    await saveSafetensors(path, state(1))
+    const wrong: [tensors: unknown, metadata: unknown, message: RegExp][] = [
+      [{ __metadata__: ones([1]) }, {}, /^saveSafetensors: no tensor can be called __metadata__/],
+      [{ a: 5 }, {}, /^saveSafetensors: a must be a tensor, got 5\.\n {2}Make one with tensor/],
+      [{ a: null }, {}, /a must be a tensor, got null/],
+      [null, {}, /takes tensors by name, got null/],
+      [ones([1]), {}, /takes tensors by name, got Tensor \[1\]/],
+      [state(2), { a: 5 }, /^saveSafetensors: metadata.a must be a string, got 5/],
+      [state(2), { ferrograd_checksum: 'none' }, /'ferrograd_checksum', which Ferrograd writes itself/],
+    ]
+    for (const [tensors, metadata, message] of wrong) {
+      const error = await saveSafetensors(path, tensors as never, { metadata: metadata as never }).catch((reason: unknown) => reason)
+      expect(error, String(message)).toBeInstanceOf(ValueError)
+      expect((error as Error).message).toMatch(message)
+    }
+    expect(await value(path)).toEqual([1, 1])
   })
 
   test('a file that shrinks while it is read is an error', async () => {

@@ -79,6 +79,37 @@ describe('a second fit', () => {
   })
 })
 
+describe('reduceLROnPlateau', () => {
+  test('watches the figure that monitor names, by its own mode', async () => {
+    const trainer = new Trainer(classifier(), { optimizer: 'sgd', lr: 1e-9, loss: 'crossEntropy', metrics: ['accuracy'] })
+    // At this rate the accuracy stays as it is: each epoch after the first halves it.
+    const halves = (options: optim.PlateauOptions): Promise<number[]> =>
+      rates(trainer, { epochs: 3, batchSize: 24, validation: all, schedule: optim.reduceLROnPlateau({ patience: 0, factor: 0.5, eps: 0, threshold: 1e-3, ...options }) })
+    expect(await halves({ monitor: 'valAccuracy' })).toEqual([1e-9, 1e-9, 0.5e-9])
+    expect(await halves({ monitor: 'val_acc' })).toEqual([1e-9, 1e-9, 0.5e-9])
+    const seen: number[] = []
+    class Spy extends optim.ReduceLROnPlateau {
+      override step(metric?: number): void { seen.push(metric as number); super.step(metric) }
+    }
+    for (const monitor of ['accuracy', 'valAccuracy', 'loss', undefined]) {
+      seen.length = 0
+      const history = await trainer.fit(all, { verbose: false, validation: all, schedule: (optimizer) => new Spy(optimizer, { monitor }) })
+      expect(seen).toEqual([history.last?.[monitor ?? 'valLoss']])
+    }
+    expect(new optim.ReduceLROnPlateau(trainer.optimizer, { monitor: 'valAccuracy' }).mode).toBe('max')
+    expect(new optim.ReduceLROnPlateau(trainer.optimizer, { monitor: 'valMae' }).mode).toBe('min')
+  })
+
+  test('refuses a figure that will not be there, and to raise a loss', async () => {
+    const fit = (options: optim.PlateauOptions): Promise<unknown> => rates(trainerOf(), { schedule: optim.reduceLROnPlateau(options) })
+    await expect(fit({ mode: 'max' })).rejects.toThrow(/^fit: ReduceLROnPlateau with mode 'max' would watch loss, which falls as training goes well\.\n {2}Name a figure that grows/)
+    await expect(fit({ monitor: 'valAccuracy' })).rejects.toThrow(/^ReduceLROnPlateau: the epochs will have no figure 'valAccuracy'/)
+    const late: train.Callback = { figures: ['late'], onEpochEnd: (_, log) => { log.late = 1 } }
+    await expect(rates(trainerOf(), { schedule: optim.reduceLROnPlateau({ monitor: 'late' }), callbacks: [late] })).rejects.toThrow(/no figure 'late'/)
+    await expect(fit({ monitor: 3 as never })).rejects.toThrow(/monitor is 3/)
+  })
+})
+
 describe('schedules of one optimizer', () => {
   test('that would overwrite each other are refused, with the way to one', () => {
     const { optimizer } = trainerOf(1)

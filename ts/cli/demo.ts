@@ -38,7 +38,7 @@ const usage = `Trains the CNN, measures it, and saves it.
 export async function demo(given: readonly string[] | DemoOptions = {}): Promise<number> {
   const interrupt = listen(() => say('Stopping ... (Ctrl-C once more ends at once)', process.stderr))
   try {
-    const options = isList(given) ? fromArguments(given) : given
+    const options = isList(given) ? await fromArguments(given) : given
     if (options === null) {
       say(usage)
       return 0
@@ -46,7 +46,8 @@ export async function demo(given: readonly string[] | DemoOptions = {}): Promise
     return await runDemo(options, interrupt)
   } catch (error) {
     if (interrupt.code !== null && error instanceof CancelledError) return interrupt.code
-    say(`demo: ${describeError(error)}`, process.stderr)
+    // Mistakes in the arguments say so themselves.
+    say(`${error instanceof UsageError ? '' : 'demo: '}${describeError(error)}`, process.stderr)
     return error instanceof UsageError ? 2 : 1
   } finally {
     interrupt.release()
@@ -94,8 +95,8 @@ async function chooseData(source: string | undefined, download: boolean): Promis
   return { images: await loadImages('digits'), name: 'digits' }
 }
 
-function fromArguments(args: readonly string[]): DemoOptions | null {
-  const { values, files } = parse('demo', args, {
+async function fromArguments(args: readonly string[]): Promise<DemoOptions | null> {
+  const { values, files } = await parse('demo', args, {
     data: { type: 'string' },
     download: { type: 'boolean' },
     out: { type: 'string' },
@@ -103,7 +104,7 @@ function fromArguments(args: readonly string[]): DemoOptions | null {
     seed: { type: 'string' },
   })
   if (values.help === true) return null
-  if (files.length > 0) throw new UsageError(`demo: ${files.join(' ')} is not understood.`)
+  if (files.length > 0) throw new UsageError(`demo: ${files.join(' ')} is not understood.`, 'demo')
   return {
     data: values.data as string | undefined,
     download: values.download === true,

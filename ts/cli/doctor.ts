@@ -9,7 +9,7 @@ import { parse } from './usage.js'
 
 /** `ferrograd doctor`: the exit code. It starts no thread and never fails for want of a GPU. */
 export async function doctorCommand(args: readonly string[]): Promise<number> {
-  const { values } = parse('doctor', args, { json: { type: 'boolean' } })
+  const { values } = await parse('doctor', args, { json: { type: 'boolean' } })
   const info = device.info()
   const { version: ferrograd } = createRequire(import.meta.url)('ferrograd/package.json') as { version: string }
   const limit = await cgroupMemory()

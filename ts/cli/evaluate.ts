@@ -9,7 +9,7 @@ export async function evaluateCommand(args: readonly string[]): Promise<number> 
   const {
     values,
     files: [folder, ...rest],
-  } = parse('evaluate', args, {
+  } = await parse('evaluate', args, {
     data: { type: 'string' },
     all: { type: 'boolean' },
     json: { type: 'boolean' },

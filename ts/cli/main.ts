@@ -1,5 +1,5 @@
 import { describeError, say } from './console.js'
-import { help, UsageError } from './usage.js'
+import { help, suggestion, UsageError } from './usage.js'
 
 /** Commands by name. Each is loaded when it is called: `--help` needs no addon. */
 const commands: Readonly<Record<string, () => Promise<(args: readonly string[]) => Promise<number>>>> = {
@@ -23,7 +23,7 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     if (name === '--version' || name === '-v') return await version()
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (command === undefined) throw new UsageError(`there is no command '${name}'. The commands are ${Object.keys(commands).join(', ')}.`)
+    if (command === undefined) throw new UsageError(`there is no command '${name}'.${await suggestion(name, Object.keys(commands))} The commands are ${Object.keys(commands).join(', ')}.`)
     if (rest.includes('--help') || rest.includes('-h')) {
       say(help[name] as string)
       return 0

@@ -15,7 +15,7 @@ export async function predictCommand(args: readonly string[]): Promise<number> {
   const {
     values,
     files: [folder, ...paths],
-  } = parse('predict', args, { top: { type: 'string' }, json: { type: 'boolean' } })
+  } = await parse('predict', args, { top: { type: 'string' }, json: { type: 'boolean' } })
   if (folder === undefined) throw new UsageError('predict: the folder of a training run is missing.', 'predict')
   if (paths.length === 0) throw new UsageError('predict: which images is missing: PNG or JPEG files, or folders of them.', 'predict')
   const top = number('predict', values, 'top', 1, { whole: true, min: 1 })

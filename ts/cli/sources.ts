@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { data, ValueError } from '../index.js'
 import { holdsCifar10 } from '../data/cifar10.js'
 import { holdsMnist } from '../data/mnist.js'
+import { nearest } from '../internal.js'
 
 /** Training and test images, and what they are called in reports. */
 export interface ImageData {
@@ -33,10 +34,12 @@ export async function loadImages(
   if (source === 'digits') return { name: 'handwritten digits', ...(await data.digits()) }
   if (source === 'cifar10') return { name: 'CIFAR-10', ...(await data.cifar10({ download })) }
   if (source === 'mnist') return { name: 'MNIST', ...(await data.mnist()) }
-  if (!(await isFolder(source)))
+  if (!(await isFolder(source))) {
+    const near = nearest(source, ['digits', 'cifar10', 'mnist'])
     throw new ValueError(
-      `--data: there is no folder ${source}, and no data set of this name.\n  There are digits, cifar10, mnist, or a folder.`,
+      `--data: there is no folder ${source}, and no data set of this name.${near === undefined ? '' : ` Did you mean '${near}'?`}\n  There are digits, cifar10, mnist, or a folder.`,
     )
+  }
   if (await holdsCifar10(source)) return { name: 'CIFAR-10', ...(await data.cifar10({ folder: source })) }
   if (await holdsMnist(source)) return { name: 'MNIST', ...(await data.mnist({ folder: source })) }
   const options: data.ImageFolderOptions = { size, channels, ...(classes === undefined ? {} : { classes }) }
@@ -44,7 +47,10 @@ export async function loadImages(
     const train = await data.imageFolder(join(source, 'train'), options)
     return { name: source, train, test: await data.imageFolder(join(source, 'test'), { ...options, classes: train.classes as string[] }) }
   }
-  const { train, validation: test } = await data.split(await data.imageFolder(source, options), heldOut)
+  const all = await data.imageFolder(source, options)
+  if (Math.round(heldOut.validation * all.length) < 1)
+    throw new ValueError(`--data: ${source} holds ${all.length} images, of which no fifth can be left out to test.\n  Add some, or give test images of their own: the folders train/ and test/.`)
+  const { train, validation: test } = await data.split(all, heldOut)
   return { name: source, train, test }
 }
 

@@ -1,18 +1,18 @@
 import { CancelledError, ValueError } from '../index.js'
 import { holdsModel } from './bundle.js'
 import { checkSame, type EarlierRun, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
-import { type Classifier, classifierNamed, classifierNames } from './classifiers.js'
+import { type Classifier, classifierNamed, classifierNames, classifiers } from './classifiers.js'
 import { bold, percent, say } from './console.js'
 import { type Interrupt, listen } from './interrupt.js'
 import { loadImages } from './sources.js'
 import { runTraining } from './training.js'
-import { type Limits, number, parse, UsageError, type Values } from './usage.js'
+import { type Limits, number, parse, suggestion, UsageError, type Values } from './usage.js'
 
 const optimizers = ['adam', 'adamw', 'sgd', 'rmsprop', 'adagrad']
 
 /** `ferrograd train MODEL ...`: the exit code. */
 export async function trainCommand(args: readonly string[]): Promise<number> {
-  const { values, files } = parse('train', args, {
+  const { values, files } = await parse('train', args, {
     data: { type: 'string' },
     out: { type: 'string' },
     epochs: { type: 'string' },
@@ -32,12 +32,14 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
   const classifier = classifierNamed(model)
   if (classifier === undefined || rest.length > 0)
     throw new UsageError(
-      `train: ${model === '' ? 'which model is missing' : `there is no model '${files.join(' ')}'`}. Write: ferrograd train cnn\n` +
+      `train: ${model === '' ? 'which model is missing.' : `there is no model '${files.join(' ')}'.${await suggestion(files.join(' '), Object.keys(classifiers))}`} Write: ferrograd train cnn\n` +
         `  There are ${classifierNames}.`,
       'train',
     )
   const { out } = values as { out?: string }
   if (out === undefined || out === '') throw new UsageError('train: --out DIR is missing: the folder that gets the model.', 'train')
+  if (values.resume === true && values.overwrite === true)
+    throw new UsageError('train: --resume goes on with the run in --out, --overwrite begins anew. Choose one of them.', 'train')
   const given = { model, ...options(values, classifier) }
   const interrupt = listen(() => say('Saving a checkpoint ... (Ctrl-C once more ends at once)', process.stderr))
   try {
@@ -65,6 +67,9 @@ async function train(out: string, values: Values, given: Partial<RunOptions>, in
   if (chosen.data === '') throw new UsageError('train: --data is missing: digits, cifar10, mnist or a folder.', 'train')
 
   const images = await loadImages(chosen.data, { download: values.download === true, size: chosen.size })
+  const [side] = images.train.inputShape as readonly number[]
+  if (given.size !== undefined && given.size !== side)
+    throw new UsageError(`train: --size ${given.size} is for images from a folder; those of ${images.name} have ${side} pixels a side. Leave it out.`, 'train')
   interrupt.begin()
   if (resumed === null) await removeCheckpoints(out)
   const { test } = await runTraining({

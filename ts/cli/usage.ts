@@ -4,7 +4,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 /** A mistake in the command line: exit code 2. */
 export class UsageError extends Error {
   constructor(message: string, command?: string) {
-    super(`${message}\n  See: ferrograd ${command === undefined ? '' : `${command} `}--help`)
+    super(`${message}\n  See: ${command === 'demo' ? 'npm run demo -- --help' : `ferrograd ${command === undefined ? '' : `${command} `}--help`}`)
     this.name = 'UsageError'
   }
 }
@@ -13,8 +13,17 @@ type Options = NonNullable<ParseArgsConfig['options']>
 /** Values by option name. */
 export type Values = Record<string, string | boolean | undefined>
 
+/** The question whether the nearest of `known` was meant. What knows is loaded when a word is wrong, as help needs no addon. */
+export async function suggestion(word: string, known: readonly string[]): Promise<string> {
+  const near = await import('../internal.js').then(
+    ({ nearest }) => nearest(word, known),
+    () => undefined,
+  )
+  return near === undefined ? '' : ` Did you mean '${near}'?`
+}
+
 /** Parses the arguments of a command. @throws UsageError */
-export function parse(command: string, args: readonly string[], options: Options): { values: Values; files: string[] } {
+export async function parse(command: string, args: readonly string[], options: Options): Promise<{ values: Values; files: string[] }> {
   const takesValue = (arg: string): boolean => arg.startsWith('--') && options[arg.slice(2)]?.type === 'string'
   // A negative number is a value, if a wrong one: what is wrong with it is said by whoever wants the number.
   const joined: string[] = []
@@ -41,7 +50,10 @@ export function parse(command: string, args: readonly string[], options: Options
     return { values: values as Values, files: positionals }
   } catch (error) {
     // Node's messages go on with advice on `--`, which is of no use here.
-    throw new UsageError(`${command}: ${((error as Error).message.split(/\. /)[0] as string).replace(/\.$/, '')}.`, command)
+    const fault = ((error as Error).message.split(/\. /)[0] as string).replace(/\.$/, '')
+    const unknown = /^Unknown option '(--[^']+)'/.exec(fault)?.[1]
+    const near = unknown === undefined ? '' : await suggestion(unknown, Object.keys(options).map((name) => `--${name}`))
+    throw new UsageError(`${command}: ${fault}.${near}`, command)
   }
 }
 

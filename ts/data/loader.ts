@@ -15,6 +15,12 @@ export interface LoaderState {
   position: number
   /** What order and augmentation follow from. */
   seed: number
+  /** Samples a batch; null for a source of whole batches. */
+  batchSize?: number | null
+  /** Whether the order is drawn. */
+  shuffle?: boolean
+  /** Samples an epoch, where the source says so. */
+  samples?: number
 }
 
 /**
@@ -71,14 +77,17 @@ export class DataLoader implements AsyncIterable<Batch> {
 
   /** Where the loader stands: after the batch that was handed out last. */
   state(): LoaderState {
-    return { epoch: this.#epoch, position: this.#position, seed: this.#seed }
+    const counted = Number.isFinite(this.samples) ? { samples: this.samples } : {}
+    return { epoch: this.#epoch, position: this.#position, seed: this.#seed, batchSize: this.batchSize, shuffle: this.#options.shuffle, ...counted }
   }
 
   /**
    * Goes to where another loader over the same data stood: the next `for await` gives the batches that were still to come, the same to the
    * last bit.
+   * @throws ValueError for a place that this loader does not have, and for one within an epoch of other batches
    */
-  restore({ epoch, position, seed }: LoaderState): void {
+  restore(state: LoaderState): void {
+    const { epoch, position, seed } = state
     if (
       ![epoch, position].every((value) => Number.isInteger(value) && value >= 0) ||
       position > this.length ||
@@ -89,6 +98,9 @@ export class DataLoader implements AsyncIterable<Batch> {
           `  Give the same data and batch size.`,
       )
     }
+    const other = differences(state, this.state())
+    if (position > 0 && other.length > 0)
+      throw new ValueError(`DataLoader: the state lies within an epoch of other batches: ${other.join(', ')}.\n  Give the same data, batch size and order.`)
     this.#epoch = epoch
     this.#position = position
     this.#seed = seed
@@ -221,6 +233,13 @@ export class DataLoader implements AsyncIterable<Batch> {
       }),
     )
   }
+}
+
+/** What of a loader's batches differs from those of a state, in words; states written before this was kept say nothing of it. */
+function differences(state: LoaderState, own: LoaderState): string[] {
+  return (['samples', 'batchSize', 'shuffle'] as const)
+    .filter((name) => state[name] !== undefined && state[name] !== own[name])
+    .map((name) => `${name} ${own[name] ?? (name === 'samples' ? 'unknown' : 'null')} here, ${state[name]} there`)
 }
 
 /** What a function made of a batch, under handles of the loader's own: what the function holds on to is not the loader's to free. */

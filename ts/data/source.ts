@@ -127,6 +127,12 @@ export function toBatch(batch: Batch, labelDType: 'int32' | 'float32' | undefine
         '  Give batchSize: so many samples are put together.',
     )
   }
+  if (Array.isArray(labels) && typeof labels[0] === 'string') {
+    throw new ValueError(
+      'DataLoader: the labels of a batch are names; which number each has is not known from one batch.\n' +
+        '  Give class numbers, classes.indexOf(name), or all samples as one data set.',
+    )
+  }
   if ([...tensorsOf(inputs)].length > 0)
     return { inputs: aliasOf(inputs), labels: [...tensorsOf(labels)].length > 0 ? aliasOf(labels) : plainLabels(labels as Nested, labelDType) }
   const made = dataset(batch as DatasetSource)

@@ -3,8 +3,9 @@ import { DTypeError, ShapeError, ValueError } from '../errors.js'
 import { crossEntropy as logitsCrossEntropy } from '../ops/cross-entropy.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
+import { classWeight } from './class-weight.js'
 import {
-  declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, sameShape, type Weights, weightsLike,
+  declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, sameShape, type Weights,
 } from './loss.js'
 
 /** Options of `crossEntropy`. */
@@ -46,7 +47,7 @@ export const crossEntropy: Loss<CrossEntropyOptions> = declareLoss(
       const labels = soft ? matched('crossEntropy', output, target) : target
       if (fromLogits) {
         const { weight, fromLogits: _, ...others } = options
-        return logitsCrossEntropy(output, labels, { ...others, weight: weight === undefined ? null : weightsLike(weight, output) })
+        return logitsCrossEntropy(output, labels, { ...others, weight: weight === undefined ? null : classWeight('crossEntropy', weight, output) })
       }
       const logP = logOfProbabilities(output)
       return soft ? softCrossEntropy(logP, labels, options) : indexed('crossEntropy', logP, labels, options)
@@ -61,7 +62,7 @@ function logOfProbabilities(p: Tensor): Tensor {
 function softCrossEntropy(logP: Tensor, target: Tensor, { reduction = 'mean', weight, labelSmoothing = 0 }: CrossEntropyOptions): Tensor {
   const classes = logP.shape[logP.shape.length - 1] as number
   const smoothed = labelSmoothing === 0 ? target : target.mul(1 - labelSmoothing).add(labelSmoothing / classes)
-  const weighted = weight === undefined ? smoothed : smoothed.mul(weightsLike(weight, logP))
+  const weighted = weight === undefined ? smoothed : smoothed.mul(classWeight('crossEntropy', weight, logP))
   return reduce('crossEntropy', weighted.mul(logP).sum([-1]).neg(), reduction)
 }
 
@@ -87,12 +88,12 @@ function indexed(name: string, logP: Tensor, labels: Tensor, options: NllOptions
   const counted = labels.ne(ignoreIndex)
   const safe = counted.where(labels, 0).cast('int32')
   const picked = logP.gather(-1, safe.unsqueeze(-1)).squeeze(-1)
-  const classWeight = weight === undefined ? null : weightsLike(weight, logP)
+  const weights = weight === undefined ? null : classWeight(name, weight, logP)
   const mask = counted.cast(logP.dtype)
-  const rowWeight = classWeight === null ? mask : classWeight.indexSelect(0, safe.reshape([-1])).reshape(labels.shape).mul(mask)
+  const rowWeight = weights === null ? mask : weights.indexSelect(0, safe.reshape([-1])).reshape(labels.shape).mul(mask)
   let loss = picked.mul(rowWeight).neg()
   if (labelSmoothing > 0) {
-    const spread = (classWeight === null ? logP : logP.mul(classWeight)).sum([-1]).neg().mul(mask)
+    const spread = (weights === null ? logP : logP.mul(weights)).sum([-1]).neg().mul(mask)
     loss = loss.mul(1 - labelSmoothing).add(spread.mul(labelSmoothing / classes))
   }
   // PyTorch's mean over labels is the weighted one: rows that are ignored weigh nothing.

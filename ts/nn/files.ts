@@ -3,9 +3,10 @@
 import { CheckpointError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
 import { settle } from '../options.js'
+import { checkStrings } from '../plain.js'
 import { unscoped } from '../scope.js'
 import type { Module } from './module.js'
-import { type LoadResult, loadStateDict, stateDict } from './state.js'
+import { type LoadResult, loadStateDict, type StateDict, stateDict } from './state.js'
 
 /** Options of `Module.load`. */
 export interface LoadOptions {
@@ -23,6 +24,7 @@ export interface LoadOptions {
 /** @see Module.save */
 export async function saveModule(module: Module, path: string, options: { metadata?: Record<string, string> }): Promise<void> {
   const { metadata } = settle('save', options, { metadata: {} })
+  checkStrings('save', metadata, ['format', 'ferrograd_checksum', 'ferrograd_sha256'])
   // Copies, made before the first await: a step that follows at once does not show in the file.
   const state = unscoped(() => Object.fromEntries(Object.entries(stateDict(module)).map(([key, tensor]) => [key, run.contiguous(tensor)])))
   try {
@@ -47,6 +49,10 @@ export async function loadModule(module: Module, path: string, options: LoadOpti
           "  Use load(path, { from: 'torch' }).",
       )
     }
+    if (metadata.format === 'ferrograd-checkpoint') {
+      if (from !== undefined) throw new CheckpointError(`load: ${path} is a checkpoint of Ferrograd's, not a file of PyTorch's; nothing was changed.\n  Leave from out.`)
+      return loadStateDict(module, weightsOf(tensors), strict)
+    }
     if (from === undefined) return loadStateDict(module, tensors, strict)
     const { fromTorch } = await import('./torch-layout.js')
     const state = fromTorch(module, tensors, flatten)
@@ -55,4 +61,10 @@ export async function loadModule(module: Module, path: string, options: LoadOpti
   } finally {
     for (const tensor of new Set(made)) tensor.dispose()
   }
+}
+
+/** The model's part of a checkpoint that `fit` wrote. */
+function weightsOf(tensors: StateDict): StateDict {
+  const prefix = 'model.'
+  return Object.fromEntries(Object.entries(tensors).filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value]))
 }

@@ -4,8 +4,9 @@ import { settle } from '../options.js'
 import { scope } from '../scope.js'
 import { Tensor } from '../tensor.js'
 import { integers, numbers } from './arguments.js'
+import { classWeight } from './class-weight.js'
 import {
-  declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights, weightsLike,
+  declareLoss, type Loss, LossModule, type LossOptions, matched, reduce, type Reduction, type Task, type Weights,
 } from './loss.js'
 import { Module } from './module.js'
 import { cosineSimilarity } from './ops.js'
@@ -51,7 +52,7 @@ export const multiMargin: Loss<MultiMarginOptions> = declareLoss(
       const violation = output.sub(output.gather(1, label)).add(margin).relu()
       const others = target.oneHot(classes, { dtype: output.dtype }).rsub(1)
       let rows = (p === 1 ? violation : violation.square()).mul(others).sum([1]).div(classes)
-      if (weight !== undefined) rows = rows.mul(weightsLike(weight, output).indexSelect(0, target))
+      if (weight !== undefined) rows = rows.mul(classWeight('multiMargin', weight, output).indexSelect(0, target))
       return reduce('multiMargin', rows, reduction)
     })
   },

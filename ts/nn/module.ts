@@ -133,7 +133,7 @@ export abstract class Module {
     return saveModule(this, path, options)
   }
 
-  /** Reads a safetensors file into this module. `from: 'torch'` takes a file with PyTorch's names and layouts. @see LoadOptions */
+  /** Reads a safetensors file, or the weights of a checkpoint, into this module. `from: 'torch'` takes a file with PyTorch's names and layouts. @see LoadOptions */
   load(path: string, options: LoadOptions = {}): Promise<LoadResult> {
     return loadModule(this, path, options)
   }

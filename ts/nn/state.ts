@@ -1,10 +1,9 @@
 // Loading a state dict: everything is compared first, and only a dict that fits is written.
-import { cast } from '../ops/cast.js'
 import { isFloat } from '../dtype.js'
-import { CheckpointError } from '../errors.js'
-import { run } from '../native/run.js'
-import { noGrad, scope } from '../scope.js'
-import type { Tensor } from '../tensor.js'
+import { CheckpointError, ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
+import { checkTensors, overwrite } from '../overwrite.js'
+import { Tensor } from '../tensor.js'
 import type { Module } from './module.js'
 import { aliasPaths, distinctSlots, namedModules, type Slot, slots } from './walk.js'
 
@@ -26,6 +25,9 @@ export function stateDict(module: Module): StateDict {
 
 /** @see Module.loadStateDict */
 export function loadStateDict(module: Module, state: StateDict, strict: boolean): LoadResult {
+  if (typeof state !== 'object' || state === null || state instanceof Tensor)
+    throw new ValueError(`loadStateDict: takes tensors by name, got ${kindOf(state)}.\n  Pass what stateDict() gave; a file is read by await model.load(path).`, { op: 'loadStateDict' })
+  checkTensors('loadStateDict', state)
   for (const [path, child] of namedModules(module)) {
     if (child.isLazy) child.materialize((key) => state[path === '' ? key : `${path}.${key}`]?.shape)
   }
@@ -37,14 +39,9 @@ export function loadStateDict(module: Module, state: StateDict, strict: boolean)
   const present = targets.filter(({ path }) => state[path] !== undefined)
   const mismatched = present.flatMap((slot) => mismatch(slot, state[slot.path] as Tensor))
   if (mismatched.length > 0 || (strict && missing.length + unexpected.length > 0)) {
-    throw new CheckpointError(report(module, missing, unexpected, mismatched, strict))
+    throw new CheckpointError(report(module, missing, unexpected, mismatched, strict, present.length > 0))
   }
-  noGrad(() => scope(() => {
-    for (const { path, tensor } of present) {
-      const source = (state[path] as Tensor).detach()
-      run.assign(tensor, source.dtype === tensor.dtype ? source : cast(source, tensor.dtype))
-    }
-  }))
+  overwrite('loadStateDict', present.map(({ path, tensor }) => [tensor, state[path] as Tensor]))
   return { missing, unexpected }
 }
 
@@ -66,7 +63,7 @@ function mismatch({ path, tensor }: Slot, source: Tensor): string[] {
 
 const describe = (tensor: Tensor): string => `${tensor.dtype} [${tensor.shape.join(', ')}]`
 
-function report(module: Module, missing: string[], unexpected: string[], mismatched: string[], strict: boolean): string {
+function report(module: Module, missing: string[], unexpected: string[], mismatched: string[], strict: boolean, some: boolean): string {
   const list = (title: string, keys: string[]): string[] => (keys.length === 0 ? [] : [`  ${title} (${keys.length}): ${keys.join(', ')}`])
   return [
     `loadStateDict: the state does not fit ${module.constructor.name}; nothing was changed.`,
@@ -74,6 +71,6 @@ function report(module: Module, missing: string[], unexpected: string[], mismatc
     ...mismatched.map((line) => `  mismatched: ${line}`),
     mismatched.length > 0
       ? '  Build the model with the sizes it was saved with, or leave those keys out and pass { strict: false }.'
-      : '  Pass { strict: false } to load what fits.',
+      : some ? '  Pass { strict: false } to load what fits.' : '  None of its keys is one of the model: it was saved from another model, or under other names.',
   ].join('\n')
 }

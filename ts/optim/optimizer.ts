@@ -239,11 +239,12 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
    * @throws CheckpointError naming what differs
    */
   loadStateDict(state: OptimizerState): void {
-    checkState(state, this.constructor.name, this.groups, (g, options) =>
-      Object.keys(this.slots({ ...this.groups[g], ...options } as ParameterGroup<O>)),
-    )
+    this._checkStateDict(state)
     noGrad(() =>
       scope(() => {
+        // Copies of what is this optimizer's own: it is written, or freed, before it is read.
+        const own = new Set(Object.values(this.stateDict().tensors).map(({ _base }) => _base))
+        const tensors = Object.fromEntries(Object.entries(state.tensors).map(([key, value]) => [key, own.has(value?._base) ? value.clone() : value]))
         const all = this.groups.flatMap(({ params }) => params)
         state.groups.forEach(({ options, rate, cohorts }, g) => {
           const group = this.groups[g] as ParameterGroup<O>
@@ -263,17 +264,25 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
           // What had not begun to train when the state was saved begins anew when it does.
           const begun = new Set(members.flat())
           for (const param of group.params) if (!begun.has(param)) this.#forget(param)
-          inner.cohorts.forEach(({ step }, c) => run.assign(step, state.tensors[`groups.${g}.steps.${c}`] as Tensor))
+          inner.cohorts.forEach(({ step }, c) => run.assign(step, tensors[`groups.${g}.steps.${c}`] as Tensor))
         })
         for (const [i, param] of all.entries()) {
           for (const [slot, target] of Object.entries(this.#state.get(param) ?? {})) {
-            const source = state.tensors[`parameters.${i}.${slot}`]
+            const source = tensors[`parameters.${i}.${slot}`]
             if (source !== undefined) run.assign(target, source)
           }
         }
       }),
     )
     this.syncHyper()
+  }
+
+  /** @internal Throws unless `loadStateDict` would take the state. */
+  _checkStateDict(state: OptimizerState): void {
+    checkState(state, this.constructor.name, this.groups, (g, options) =>
+      Object.keys(this.slots({ ...this.groups[g], ...options } as ParameterGroup<O>)),
+    )
+    state.groups.forEach(({ options }, g) => this.validate({ ...this.groups[g], ...options } as ParameterGroup<O>))
   }
 
   #forget(param: Tensor): void {

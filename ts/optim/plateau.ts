@@ -1,12 +1,14 @@
 import { ValueError } from '../index.js'
-import { settle } from '../internal.js'
+import { modeOf, settle } from '../internal.js'
 import type { Optimizer } from './optimizer.js'
 import { steer } from './rates.js'
 import { checkNumbers, Schedule, type ScheduleFactory, type ScheduleState } from './schedule.js'
 
 /** Options of `ReduceLROnPlateau`. */
 export interface PlateauOptions {
-  /** Whether a smaller or a larger metric is better. Default 'min'. */
+  /** In `fit`: the epoch's figure to watch, as callbacks name it. Default 'valLoss', 'loss' without validation. */
+  monitor?: string | undefined
+  /** Whether a smaller or a larger metric is better. Default by the monitor's name, 'min' without one. */
   mode?: 'min' | 'max'
   /** What the rate is multiplied with. Default 0.1. */
   factor?: number
@@ -29,15 +31,18 @@ export interface PlateauOptions {
  * `ReduceLROnPlateau`.
  */
 export class ReduceLROnPlateau extends Schedule {
-  #options: Required<PlateauOptions>
+  #options: Required<Omit<PlateauOptions, 'monitor'>>
+  /** The figure that `fit` gives to `step`; undefined for the loss. */
+  readonly monitor: string | undefined
   #best: number
   #bad = 0
   #cooling = 0
 
   constructor(optimizer: Optimizer, options: PlateauOptions = {}) {
     super(optimizer, 'epoch')
-    this.#options = settle('ReduceLROnPlateau', options, {
-      mode: 'min',
+    const { monitor, mode = monitor === undefined ? 'min' : modeOf(monitor), ...rest } = settle('ReduceLROnPlateau', options, {
+      monitor: undefined,
+      mode: undefined,
       factor: 0.1,
       patience: 10,
       threshold: 1e-4,
@@ -46,13 +51,21 @@ export class ReduceLROnPlateau extends Schedule {
       minLr: 0,
       eps: 1e-8,
     })
-    const { mode, thresholdMode, factor, ...others } = this.#options
+    if (monitor !== undefined && typeof monitor !== 'string') throw new ValueError(`ReduceLROnPlateau: monitor is ${String(monitor)}; it must be a figure's name, such as 'valAccuracy'.`)
+    this.monitor = monitor
+    this.#options = { mode, ...rest }
+    const { thresholdMode, factor, mode: _, ...others } = this.#options
     if (!(factor >= 0 && factor < 1)) throw new ValueError(`ReduceLROnPlateau: factor is ${factor}; it must be at least 0 and below 1.`)
     checkNumbers('ReduceLROnPlateau', others, 0)
     if (mode !== 'min' && mode !== 'max') throw new ValueError(`ReduceLROnPlateau: mode is '${String(mode)}'; it must be 'min' or 'max'.`)
     if (thresholdMode !== 'rel' && thresholdMode !== 'abs')
       throw new ValueError(`ReduceLROnPlateau: thresholdMode is '${String(thresholdMode)}'; it must be 'rel' or 'abs'.`)
     this.#best = this.#options.mode === 'min' ? Infinity : -Infinity
+  }
+
+  /** Whether a smaller or a larger metric counts as better. */
+  get mode(): 'min' | 'max' {
+    return this.#options.mode
   }
 
   /** The rate now: here it depends on what was measured, not on `t`. */
@@ -113,7 +126,7 @@ export class ReduceLROnPlateau extends Schedule {
   }
 }
 
-/** As `ReduceLROnPlateau`, watching the validation loss (the training loss without validation). */
+/** As `ReduceLROnPlateau`, watching `monitor`, or the validation loss (the training loss without validation). */
 export const reduceLROnPlateau =
   (options: PlateauOptions = {}): ScheduleFactory =>
   (optimizer) =>

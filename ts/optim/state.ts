@@ -1,5 +1,6 @@
 // An optimizer's state as plain data and tensors, and what must agree before it is taken over.
 import { CheckpointError, type Tensor } from '../index.js'
+import { checkTensors } from '../internal.js'
 import type { ScheduledRate } from './rates.js'
 
 /** What `optimizer.stateDict()` gives: plain data that JSON carries, and tensors by key. */
@@ -42,6 +43,9 @@ export function checkState(
       `${type}.loadStateDict: ${what}; nothing was changed.\n  Make the optimizer as it was made when the state was saved.`,
     )
   }
+  if (typeof state !== 'object' || state === null || !Array.isArray(state.groups) || !state.groups.every((group) => Array.isArray(group?.cohorts)) || typeof state.tensors !== 'object' || state.tensors === null)
+    return fail('the state is none that stateDict() gave')
+  checkTensors(`${type}.loadStateDict`, state.tensors)
   if (state.type !== type) fail(`the state is one of ${state.type}`)
   if (state.groups.length !== groups.length) fail(`the state has ${state.groups.length} groups, the optimizer ${groups.length}`)
   let first = 0
@@ -52,7 +56,9 @@ export function checkState(
     if (new Set(members).size !== members.length || members.some((i) => !Number.isInteger(i) || i < 0 || i >= own))
       fail(`group ${g} lists impossible parameters`)
     cohorts.forEach((list, c) => {
-      if (list.length === 0 || state.tensors[`groups.${g}.steps.${c}`] === undefined) fail(`the step count of group ${g} is missing`)
+      const step = state.tensors[`groups.${g}.steps.${c}`]
+      if (list.length === 0 || step === undefined) fail(`the step count of group ${g} is missing`)
+      else if (step.size !== 1 || step.dtype !== 'int64') fail(`the step count of group ${g} is ${step.dtype} [${step.shape.join(', ')}]`)
     })
     for (const key of members.flatMap((i) => slots(g, options).map((slot) => `parameters.${first + i}.${slot}`))) {
       if (state.tensors[key] === undefined) fail(`${key} is missing`)
@@ -62,7 +68,7 @@ export function checkState(
   const params = groups.flatMap((group) => group.params)
   for (const [key, value] of Object.entries(state.tensors)) {
     const match = /^parameters\.(\d+)\.\w+$/.exec(key)
-    if (match === null) continue
+    if (match === null || value === undefined) continue
     const param = params[Number(match[1])]
     if (param === undefined) fail(`${key} belongs to no parameter`)
     else if (param.shape.join() !== value.shape.join() || param.dtype !== value.dtype) {

@@ -32,6 +32,8 @@ export interface FitState {
   batches: Batches
   /** Where its loader stands. */
   place: data.LoaderState
+  /** Batches a step. */
+  accumulate: number
   metrics: readonly Metric[]
   callbacks: readonly Callback[]
   position: Position
@@ -47,6 +49,9 @@ interface Plain {
   /** Left out for none. */
   autocast?: Precision
   loader: data.LoaderState
+  /** Older files say nothing of these two. */
+  accumulate?: number
+  metrics?: string[]
   callbacks: unknown[]
   model: { class: string; [field: string]: unknown }
 }
@@ -56,7 +61,7 @@ interface Plain {
  * `optimizer.*`, `gradients.*` (accumulated so far), `random`, `metrics.*`, `callbacks.*`; the rest is JSON in the metadata.
  */
 export function writeCheckpoint(path: string, state: FitState, metadata: Record<string, unknown> = {}): Promise<void> {
-  const { model, optimizer, schedule, precision, generator, place, metrics, callbacks, position } = state
+  const { model, optimizer, schedule, precision, generator, place, accumulate, metrics, callbacks, position } = state
   const { tensors: slots, ...plain } = optimizer.stateDict()
   const tensors: Record<string, Tensor> = { random: generator.state }
   const put = (prefix: string, part: Record<string, Tensor>): void => {
@@ -75,6 +80,8 @@ export function writeCheckpoint(path: string, state: FitState, metadata: Record<
     schedule: schedule?.stateDict() ?? null,
     ...(precision ? { autocast: precision } : {}),
     loader: place,
+    accumulate,
+    metrics: metrics.map(({ name }) => name),
     callbacks: callbacks.map((callback) => callback.stateDict?.() ?? null),
     model: { class: model.constructor.name, ...metadata },
   }
@@ -91,7 +98,8 @@ export function writeCheckpoint(path: string, state: FitState, metadata: Record<
 
 /**
  * Puts a checkpoint's content into the parts of a run, and gives its position. Everything is compared before anything is written.
- * @throws CheckpointError for a checkpoint of another model (with the differing keys), optimizer or schedule, and for files that are none
+ * @throws CheckpointError for a checkpoint of another model (with the differing keys), optimizer or schedule, for one within an epoch of other batches,
+ * metrics or `accumulate`, and for files that are none
  */
 export async function readCheckpoint(path: string, state: FitState): Promise<Position> {
   const { tensors, metadata } = await loadSafetensors(path)
@@ -119,8 +127,19 @@ export async function readCheckpoint(path: string, state: FitState): Promise<Pos
           `  Resume with the options the run began with.`,
       )
     }
+    if (plain.schedule !== null && plain.schedule.type !== schedule?.constructor.name) {
+      throw new CheckpointError(
+        `resume: ${path} was written with the schedule ${plain.schedule.type}, fit has ${schedule?.constructor.name}.\n` +
+          `  Resume with the options the run began with.`,
+      )
+    }
+    const optimizerState = { ...plain.optimizer, tensors: part('optimizer') }
+    optimizer._checkStateDict(optimizerState)
+    compareRun(path, plain, state)
+    // Refuses what does not fit; from here on all is written.
+    goTo(path, batches, plain.loader)
     if (plain.schedule !== null) schedule?.loadStateDict(plain.schedule)
-    optimizer.loadStateDict({ ...plain.optimizer, tensors: part('optimizer') })
+    optimizer.loadStateDict(optimizerState)
     model.loadStateDict(part('model'))
     noGrad(() => run.assign(generator.state, tensors.random as Tensor))
     const gradients = part('gradients')
@@ -130,7 +149,6 @@ export async function readCheckpoint(path: string, state: FitState): Promise<Pos
       if (plain.callbacks[i] !== null && plain.callbacks[i] !== undefined)
         callback.loadStateDict?.(plain.callbacks[i] as never, part(`callbacks.${i}`))
     })
-    batches.restore(plain.loader)
     return plain.position
   } finally {
     for (const value of Object.values(tensors)) value.dispose()
@@ -177,6 +195,34 @@ function compareKeys(path: string, model: nn.Module, saved: Record<string, Tenso
   throw new CheckpointError(
     `resume: ${path} is a checkpoint of another model (${savedClass}, this is ${model.constructor.name}); nothing was changed.\n` +
       shown.join('\n'),
+  )
+}
+
+/** Within an epoch sums are half gathered: refuses to go on with other metrics, or other groups of batches. */
+function compareRun(path: string, { position, accumulate, metrics }: Plain, own: FitState): void {
+  if (position.batch === 0) return
+  const names = own.metrics.map(({ name }) => name)
+  const lines = [
+    ...(metrics === undefined || metrics.join() === names.join() ? [] : [`  metrics: ${names.slice(1).join(', ') || 'none'} here, ${metrics.slice(1).join(', ') || 'none'} in the file`]),
+    ...(accumulate === undefined || accumulate === own.accumulate ? [] : [`  accumulate: ${own.accumulate} here, ${accumulate} in the file`]),
+  ]
+  if (lines.length > 0) throw withinEpoch(path, lines)
+}
+
+/** Puts the loader to where the run stood. */
+function goTo(path: string, batches: Batches, place: data.LoaderState): void {
+  try {
+    batches.restore(place)
+  } catch (error) {
+    throw withinEpoch(path, [`  ${(error as Error).message}`], error)
+  }
+}
+
+function withinEpoch(path: string, lines: string[], cause?: unknown): CheckpointError {
+  return new CheckpointError(
+    `resume: ${path} lies within an epoch, which other options cannot end; nothing was changed.\n${lines.join('\n')}\n` +
+      '  Resume with the options the run began with, or from a checkpoint between two epochs.',
+    { cause },
   )
 }
 

@@ -1,6 +1,7 @@
 import { CancelledError, type nn, type Tensor, ValueError } from '../index.js'
 import type { Stream } from '../internal.js'
 import type { ResolvedLoss } from './loss.js'
+import { outputOf } from './model.js'
 import { Mean, type Metric, type MetricValue } from './metrics/index.js'
 import { type Batches, batchSizeOf } from './source.js'
 import { inference, inPrecision, type Precision, readable } from './step.js'
@@ -26,7 +27,7 @@ export async function evaluateBatches(
       const begin = (): Promise<number> =>
         inference(modules, () => {
           const { output, value } = inPrecision(precision, () => {
-            const output: unknown = model.forward(batch.inputs)
+            const output = outputOf(model, batch.inputs)
             return { output, value: loss.call(output, batch.labels) }
           })
           const figures = readable(output, precision)

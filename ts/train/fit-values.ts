@@ -1,6 +1,6 @@
 // The values of `fit`'s options, looked at before anything runs: one that means nothing would be found out hours later, or never.
 import { ValueError } from '../index.js'
-import { nearest } from '../internal.js'
+import { checkPlain, nearest } from '../internal.js'
 import type { FitOptions } from './options.js'
 
 /** What a value must be, and whether it is. */
@@ -44,6 +44,7 @@ export function checkValues(options: FitOptions): void {
     const near = typeof value === 'string' && wanted.includes("'") ? nearest(value, [...wanted.matchAll(/'(\w+)'/g)].map(([, word]) => word as string)) : undefined
     throw new ValueError(`fit: ${name} is ${shown(value)}; it must be ${wanted}.${near === undefined ? '' : ` Did you mean '${near}'?`}`)
   }
+  checkPlain('fit', options.metadata, 'metadata')
   const { checkpointDir, checkpointEvery, checkpointKeep, resume } = options
   if (checkpointDir !== undefined && checkpointDir !== null) return
   if (resume === true) throw new ValueError("fit: resume: true wants checkpointDir; or give the checkpoint's path.")

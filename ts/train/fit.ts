@@ -1,7 +1,7 @@
 // The training loop: at most two steps ahead of what is known, everything that a step made given back, modes restored whatever happens.
-import { CancelledError, type data, Generator, type nn, type optim, scope, type Tensor, ValueError } from '../index.js'
+import { CancelledError, type data, Generator, type nn, optim, scope, type Tensor, ValueError } from '../index.js'
 import { debug, says, warn } from '../internal.js'
-import { type BatchLog, type Callback, type FitContext } from './callbacks/index.js'
+import { type BatchLog, type Callback, type FitContext, figureNamed, monitored } from './callbacks/index.js'
 import { copies, type FitState, type Position, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { CheckpointFolder } from './checkpoint-folder.js'
 import { evaluateBatches } from './evaluate.js'
@@ -84,6 +84,7 @@ export class FitRun implements FitContext {
   async run(): Promise<History> {
     const { options } = this.#settings
     try {
+      this.#watched()
       await this.#resume(options.resume)
       await this.#each((callback) => callback.onFitStart?.(this))
       while (this.epoch < this.epochs && this.#stop === null) await this.#runEpoch()
@@ -143,7 +144,7 @@ export class FitRun implements FitContext {
       seconds: 0,
     }
     if (validation !== null) Object.assign(log, prefixed(await this.#validate(validation)))
-    if (schedule?.interval === 'epoch') schedule.step(typeof log.valLoss === 'number' ? log.valLoss : log.loss)
+    if (schedule?.interval === 'epoch') schedule.step(monitored(log, this.#watched()))
     log.seconds = (performance.now() - begun) / 1000
     this.#warnOfNonFinite(log)
     this.history.epochs.push(log)
@@ -156,6 +157,16 @@ export class FitRun implements FitContext {
     if (this.#folder !== null && (options.checkpointEvery ?? 'epoch') === 'epoch') await this.#save(this.#folder.path(this.#index))
     this.#between = false
     this.epoch++
+  }
+
+  /** The figure that the schedule is given at the end of an epoch. @throws ValueError where there will be none, or one that falls when all is well */
+  #watched(): string {
+    const { schedule, validation } = this.#settings
+    const usual = validation === null ? 'loss' : 'valLoss'
+    if (!(schedule instanceof optim.ReduceLROnPlateau)) return usual
+    if (schedule.monitor !== undefined) return figureNamed('ReduceLROnPlateau', schedule.monitor, this.#measured())
+    if (schedule.mode === 'min') return usual
+    throw new ValueError(`fit: ReduceLROnPlateau with mode 'max' would watch ${usual}, which falls as training goes well.\n  Name a figure that grows, { monitor: 'valAccuracy' }, or leave mode out.`)
   }
 
   /** Once a run: losses that are no number any more teach nothing, and a model may go on being trained for hours. */
@@ -293,10 +304,14 @@ export class FitRun implements FitContext {
   }
 
   get figures(): readonly string[] {
+    return [...this.#measured(), ...this.#callbacks.flatMap(({ figures }) => figures ?? [])]
+  }
+
+  /** The figures that are there before the callbacks add theirs. */
+  #measured(): string[] {
     const { metrics, validation } = this.#settings
     const measured = ['loss', ...metrics.map(({ name }) => name)]
-    const held = validation === null ? [] : measured.map(ofValidation)
-    return [...measured, 'lr', ...held, ...this.#callbacks.flatMap(({ figures }) => figures ?? [])]
+    return [...measured, 'lr', ...(validation === null ? [] : measured.map(ofValidation))]
   }
 
   note(text: string): void {
@@ -331,7 +346,7 @@ export class FitRun implements FitContext {
   }
 
   #state(): FitState {
-    const { batches, schedule, metrics, precision } = this.#settings
+    const { batches, schedule, metrics, precision, options } = this.#settings
     const position = {
       epoch: this.epoch + (this.#between ? 1 : 0),
       step: this.step,
@@ -349,6 +364,7 @@ export class FitRun implements FitContext {
       generator: this.#generator,
       batches,
       place: this.#place ?? batches.state(),
+      accumulate: options.accumulate ?? 1,
       metrics: [this.#mean, ...metrics],
       callbacks: this.#callbacks,
       position,

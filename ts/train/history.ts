@@ -1,3 +1,4 @@
+import { modeOf } from '../internal.js'
 import type { MetricValue } from './metrics/metric.js'
 
 /** The figures of one epoch: `loss`, each metric, and the same of the validation data as `valLoss`, `valAccuracy` ... */
@@ -51,9 +52,4 @@ export class History {
     const names = Object.keys(this.epochs[0] ?? {}).filter((name) => name !== 'epoch' && typeof this.epochs[0]?.[name] === 'number')
     return { epochs: this.epochs, stopped: this.stopped, history: Object.fromEntries(names.map((name) => [name, this.get(name)])) }
   }
-}
-
-/** Whether less or more of a figure is better, by its name. */
-export function modeOf(name: string): 'min' | 'max' {
-  return /loss|mae|mse|error|gap/i.test(name) ? 'min' : 'max'
 }

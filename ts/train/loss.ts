@@ -38,6 +38,9 @@ const byName: Record<string, { loss: () => unknown; fromLogits?: boolean }> = {
   kldiv: { loss: () => nn.klDiv },
 }
 
+/** The weights of so many classes, by class number. */
+export type ClassWeights = (classes: number) => readonly number[]
+
 /** What the trainer's options say about the loss. */
 export interface LossSettings {
   loss: LossOption
@@ -47,7 +50,7 @@ export interface LossSettings {
 }
 
 /** Finds the loss and its task. `classWeights` weigh each sample by its class. */
-export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSettings, classWeights?: readonly number[]): ResolvedLoss {
+export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSettings, classWeights?: ClassWeights): ResolvedLoss {
   const named = typeof loss === 'string' ? find(loss) : null
   if (named === null) checkLoss(loss)
   const fn = named?.fn ?? (loss as Exclude<LossOption, string>)
@@ -55,6 +58,7 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
   const logits = fromLogits ?? named?.fromLogits ?? traits.fromLogits ?? true
   // Log-probabilities are logits of themselves: their softmax gives the probabilities.
   const logarithms = (fn as unknown) === nn.nll || (fn as unknown) === nn.klDiv
+  refuseIdle(fn, { task, fromLogits, lossOptions })
   const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms }
   if (typeof fn !== 'function')
     return {
@@ -78,13 +82,19 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
   const options: Record<string, unknown> = { ...lossOptions }
   // Losses without that option take one kind of output alone.
   if ('fromLogits' in defaults && (fromLogits !== undefined || named?.fromLogits !== undefined)) options.fromLogits = logits
-  if (classWeights !== undefined && traits.task === 'multiclass') options.weight = classWeights
   const call = fn as unknown as Named
-  if (classWeights === undefined || traits.task === 'multiclass')
-    return { task: resolved, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
-  if (traits.task === 'regression' || classWeights.length !== 2)
-    throw new ValueError(`classWeights: ${classWeights.length} weights do not fit a loss for ${traits.task}.`)
-  const [no, yes] = classWeights as [number, number]
+  if (classWeights === undefined) return { task: resolved, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
+  if ('weight' in defaults && traits.task === 'multiclass') {
+    return {
+      task: resolved,
+      call: (output, labels) => {
+        const logits = logitsOf(output)
+        return call(logits, labels as Tensor, { ...options, weight: classWeights(logits.shape.at(-1) ?? 1) })
+      },
+    }
+  }
+  if (traits.task !== 'binary') throw new ValueError(`fit: classWeights: the loss ${fn.name} weighs no classes.\n  Leave them out, or choose crossEntropy or a loss for yes or no.`)
+  const [no, yes] = classWeights(2) as [number, number]
   return {
     task: resolved,
     call: (output, labels) => {
@@ -93,6 +103,27 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       return losses.mul(truth.mul(yes - no).add(no)).mean()
     },
   }
+}
+
+/** Throws for options that would change nothing. */
+function refuseIdle(fn: Exclude<LossOption, string>, { task, fromLogits, lossOptions }: Omit<LossSettings, 'loss'>): void {
+  const traits = fn as Partial<Named>
+  const ofNn = typeof fn === 'function' && traits.task !== undefined
+  const has = (value: unknown): boolean => value !== undefined && value !== null
+  if (has(lossOptions) && !ofNn) {
+    const own = typeof fn === 'function' ? 'the loss is a function of your own' : 'a loss module has its own options'
+    throw new ValueError(`Trainer: lossOptions would change nothing: ${own}.\n  Give them where the loss is made, or give a loss by name.`)
+  }
+  if (!has(fromLogits)) return
+  if (!has(traits.task)) {
+    if (has(task)) return
+    throw new ValueError("Trainer: fromLogits would change nothing: a loss of your own does not say what the outputs are.\n  Pass task: 'multiclass' or 'binary' too, for metrics and predictions.")
+  }
+  if (ofNn && 'fromLogits' in (traits.defaults as object)) return
+  if (traits.task !== 'regression' && fromLogits === traits.fromLogits) return
+  const name = typeof fn === 'function' ? fn.name : fn.constructor.name
+  const what = traits.task === 'regression' ? 'its outputs are quantities' : `it takes ${traits.fromLogits === true ? 'logits' : 'probabilities'}${typeof fn === 'function' ? ' alone' : ', as it was made'}`
+  throw new ValueError(`Trainer: fromLogits: ${String(fromLogits)} does not go with ${name}: ${what}.\n  Leave it out, or choose another loss.`)
 }
 
 /** Throws for what cannot be called with outputs and labels. */
@@ -133,6 +164,6 @@ function oneNumber(loss: unknown): Tensor {
   throw new ValueError(`loss: your function must return a tensor of one number, got ${promise ? 'a promise: a loss cannot await' : loss === null ? 'null' : typeof loss}.`, { op: 'loss' })
 }
 
-function refuseWeights(classWeights: readonly number[] | undefined): void {
+function refuseWeights(classWeights: ClassWeights | undefined): void {
   if (classWeights !== undefined) throw new ValueError('classWeights: a loss of your own must weigh its samples itself.')
 }

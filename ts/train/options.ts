@@ -1,8 +1,8 @@
 // What `new Trainer` and `fit` take, with the Keras words that differ only in spelling.
 import { type data, type nn, optim, ValueError } from '../index.js'
-import { nearest, unknownOption } from '../internal.js'
+import { kindOf, nearest, unknownOption } from '../internal.js'
 import type { Callback } from './callbacks/index.js'
-import type { LossOption } from './loss.js'
+import type { ClassWeights, LossOption } from './loss.js'
 import type { Metric, Task } from './metrics/index.js'
 import type { ProgressStream, Verbose } from './progress.js'
 import type { TrainingData } from './source.js'
@@ -29,7 +29,7 @@ export interface TrainerOptions {
   loss?: LossOption
   /** Options passed on to a loss given by name (`labelSmoothing`, `delta` ...). */
   lossOptions?: object
-  /** Whether outputs are logits or probabilities. Default: as the loss declares. */
+  /** Whether outputs are logits or probabilities, for losses that take both; beside `task` for a loss of one's own. Default: as the loss declares. */
   fromLogits?: boolean
   /** What the outputs are, for a loss of one's own. */
   task?: Task['kind']
@@ -89,7 +89,7 @@ export interface FitOptions {
   resume?: string | boolean
   /** Plain data to keep in checkpoints: the model's config, the data's normalisation, class names. */
   metadata?: Record<string, unknown>
-  /** A weight a class, by number, or by name where the data names its classes. Those left out weigh 1. */
+  /** A weight a class: a list of all, or a record by number, or by name where the data names its classes. Those a record leaves out weigh 1. */
   classWeights?: readonly number[] | Readonly<Record<string, number>>
   /**
    * Records the step once and replays it. Default true. Run eagerly (false), a failed step leaves parameters and optimizer as they were,
@@ -122,6 +122,7 @@ export const kerasWords: Readonly<Record<string, string>> = {
  * be ignored otherwise.
  */
 export function normaliseOptions<T extends object>(options: T, known: readonly string[], what: string): T {
+  checkOneObject(what, options, known)
   const result: Record<string, unknown> = {}
   for (const [given, value] of Object.entries(options)) {
     if (value === undefined) continue
@@ -135,8 +136,15 @@ export function normaliseOptions<T extends object>(options: T, known: readonly s
   return result as T
 }
 
+function checkOneObject(what: string, options: unknown, known: readonly string[]): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
+  throw new ValueError(`${what}: takes its options as one object, as in { ${known[0]}: ... }, got ${kindOf(options)}.`, { op: what })
+}
+
 /** Looks at values that would have no effect, or one much later, where they are not what they should be. */
-const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = { schedule: checkSchedule, callbacks: checkCallbacks, autocast: checkAutocast }
+const checks: Readonly<Record<string, (what: string, value: unknown) => void>> = {
+  schedule: checkSchedule, callbacks: checkCallbacks, autocast: checkAutocast, task: checkTask, fromLogits: checkFromLogits,
+}
 
 const EXAMPLE = 'optim.stepLR({ stepSize: 10 })'
 
@@ -151,6 +159,20 @@ function checkSchedule(what: string, value: unknown): void {
   if (value.prototype instanceof optim.Schedule) throw wrong(`is the class ${value.name}`, `Give a schedule: new optim.${value.name}(optimizer, ...), or ${EXAMPLE}.`)
   const maker = makers().find(([, make]) => make === value)
   if (maker !== undefined) throw wrong(`is the function optim.${maker[0]} itself`, `Call it: optim.${maker[0]}(...).`)
+}
+
+const tasks: Record<Task['kind'], true> = { multiclass: true, binary: true, regression: true, other: true }
+
+/** Throws for what is no task. */
+function checkTask(what: string, value: unknown): void {
+  if (value === null || (typeof value === 'string' && Object.hasOwn(tasks, value))) return
+  const names = Object.keys(tasks)
+  const near = typeof value === 'string' ? nearest(value, names) : undefined
+  throw new ValueError(`${what}: task is ${kindOf(value)}; it must be one of ${names.join(', ')}.${near === undefined ? '' : ` Did you mean '${near}'?`}`)
+}
+
+function checkFromLogits(what: string, value: unknown): void {
+  if (typeof value !== 'boolean' && value !== null) throw new ValueError(`${what}: fromLogits is ${kindOf(value)}; it must be true or false.`)
 }
 
 /** Throws for another dtype than autocast's one. */
@@ -294,17 +316,28 @@ export function toOptimizer(option: OptimizerOption, model: nn.Module, lr: numbe
   throw new ValueError(`Trainer: the function given as optimizer made ${typeof made} instead of an optimizer.\n  (params) => new optim.Adam(params), for example.`)
 }
 
-/** Class weights as a list by class number; names are those of `classes`. */
-export function toClassWeights(weights: FitOptions['classWeights'], classes?: readonly string[]): number[] | undefined {
+/** Class weights as a list by class number, for so many classes; names are those of `classes`. */
+export function toClassWeights(weights: FitOptions['classWeights'], classes?: readonly string[]): ClassWeights | undefined {
   if (weights === undefined || weights === null) return undefined
   if (typeof weights !== 'object') throw new ValueError(`fit: classWeights is of the type ${typeof weights}; a list by class number or { 0: 1, 1: 2.5 } is wanted.`)
   const entries = Object.entries(weights).map(([label, weight]: [string, unknown]) => [classNumber(label, classes), weight] as const)
   const wrong = entries.find(([, weight]) => !(typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)))
   if (wrong !== undefined) throw new ValueError(`fit: classWeights: the weight of class ${wrong[0]} is ${String(wrong[1])}; it must be a finite number of at least 0.`)
   if (entries.length === 0) throw new ValueError('fit: classWeights are empty.\n  Give a weight a class: { 0: 1, 1: 2.5 }.')
-  const list = Array.from({ length: Math.max(...entries.map(([label]) => label)) + 1 }, () => 1)
-  for (const [label, weight] of entries) list[label] = weight as number
-  return list
+  const last = Math.max(...entries.map(([label]) => label))
+  const made = new Map<number, number[]>()
+  return (count) => {
+    if (last >= count) throw new ValueError(`fit: classWeights has a weight for class ${last}, but there are ${count} classes (0 to ${count - 1}).`)
+    if (Array.isArray(weights) && weights.length < count)
+      throw new ValueError(`fit: classWeights has ${weights.length} weights, but there are ${count} classes.\n  Give a weight a class, or a record of those that differ from 1: { 0: 2.5 }.`)
+    // The same list each time: a loss makes a tensor of it once.
+    const known = made.get(count)
+    if (known !== undefined) return known
+    const list = Array.from({ length: count }, () => 1)
+    for (const [label, weight] of entries) list[label] = weight as number
+    made.set(count, list)
+    return list
+  }
 }
 
 function classNumber(label: string, classes: readonly string[] | undefined): number {

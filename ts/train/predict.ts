@@ -1,6 +1,7 @@
 import { CancelledError, concat, type data, type nn, noGrad, scope, ShapeError, type Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
 import { predictedClasses, requireClasses, type Task } from './metrics/metric.js'
+import { outputOf } from './model.js'
 import { type Inputs, inputBatches } from './source.js'
 import { inference, inPrecision, type Precision, readable } from './step.js'
 
@@ -30,6 +31,7 @@ export async function predictAll(
   read: (output: Tensor) => Tensor,
 ): Promise<Tensor> {
   const { batchSize, signal } = settle('predict', options, { batchSize: undefined, signal: undefined })
+  if (inputs === undefined || inputs === null) throw new ValueError('predict: the inputs are missing.\n  predict(x), with a tensor, rows of numbers or a data set.')
   const modules = model.modules()
   const parts: Tensor[] = []
   const running: Promise<unknown>[] = []
@@ -40,7 +42,7 @@ export async function predictAll(
       if (signal?.aborted) throw new CancelledError('predict: cancelled.', { cause: signal.reason })
       const { part, done } = stream.run(() =>
         inference(modules, () => {
-          const part = read(readable(inPrecision(precision, () => model.forward(batch) as unknown), precision))
+          const part = read(readable(inPrecision(precision, () => outputOf(model, batch)), precision))
           return { part, done: pulse(part) }
         }),
       )

@@ -1,5 +1,5 @@
 // The header of a safetensors file: 8 bytes of length, then JSON. Nothing in it is believed before it is checked.
-import { type DType, FileFormatError } from '../index.js'
+import { type DType, FileFormatError, ValueError } from '../index.js'
 
 /** One tensor of a file: where its bytes lie, counted from the end of the header. */
 export interface Entry {
@@ -16,6 +16,8 @@ export interface Header {
   metadata: Record<string, string>
 }
 
+/** What the format keeps strings under. */
+export const metadataKey = '__metadata__'
 /** The format's own limit on the header. */
 export const maxHeaderBytes = 100_000_000
 /** The most dimensions a tensor has here. */
@@ -69,7 +71,7 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, path: string):
   const metadata: Record<string, string> = Object.create(null) as Record<string, string>
   const entries: Entry[] = []
   for (const [name, value] of Object.entries(parsed as object)) {
-    if (name === '__metadata__') {
+    if (name === metadataKey) {
       if (!isObject(value)) return fail('__metadata__ is no object')
       for (const [key, item] of Object.entries(value))
         metadata[key] = typeof item === 'string' ? item : fail(`the metadata "${key}" is no string`)
@@ -158,15 +160,17 @@ export function layOut(tensors: Iterable<{ name: string; dtype: DType; shape: re
   })
 }
 
-/** The length field and the JSON, padded with spaces to a multiple of eight. */
+/** The length field and the JSON, padded with spaces to a multiple of eight. @throws ValueError for one longer than the format allows */
 export function encodeHeader(entries: readonly Entry[], metadata: Readonly<Record<string, string>>): Buffer {
-  const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : []
+  const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [[metadataKey, metadata]] : []
   for (const { name, dtype, shape, begin, end } of entries)
     fields.push([name, { dtype: fromDType[dtype], shape, data_offsets: [begin, end] }])
   // Written key by key: as keys of an object, names such as "__proto__" or "0" would vanish or move.
   const json = `{${fields.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`
   const length = Buffer.byteLength(json)
   const padded = Math.ceil(length / 8) * 8
+  if (padded > maxHeaderBytes)
+    throw new ValueError(`safetensors: names and metadata take ${padded} bytes; the format allows ${maxHeaderBytes}.\n  Keep what is long in a file of its own.`)
   const header = Buffer.alloc(8 + padded, ' ')
   header.writeBigUInt64LE(BigInt(padded), 0)
   header.write(json, 8)

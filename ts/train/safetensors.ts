@@ -1,11 +1,11 @@
 // Reading and writing safetensors: tensors by name and strings by name, nothing that could run.
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open, stat } from 'node:fs/promises'
-import { type DType, FileFormatError, tensor, type Tensor } from '../index.js'
-import { settle, unscoped, withFileErrors } from '../internal.js'
+import { type DType, FileFormatError, tensor, Tensor, ValueError } from '../index.js'
+import { checkStrings, kindOf, settle, unscoped, withFileErrors } from '../internal.js'
 import { type FileSystem, writeDurably } from './durable.js'
 import { recognise, recogniseBytes } from './foreign.js'
-import { encodeHeader, type Entry, type Header, itemBytes, layOut, maxHeaderBytes, parseHeader } from './safetensors-header.js'
+import { encodeHeader, type Entry, type Header, itemBytes, layOut, maxHeaderBytes, metadataKey, parseHeader } from './safetensors-header.js'
 
 /** The content of a safetensors file. */
 export interface Safetensors {
@@ -34,7 +34,7 @@ const chunkBytes = 1 << 20
  * Writes tensors to `path`, durably: the file is the old one or the new one, never half of either. The values are those of the moment of
  * the call; what runs later does not show. Equal contents give equal bytes. A SHA-256 of header and tensors is kept in the metadata and
  * compared by `loadSafetensors`.
- * @throws ValueError where `path` is a folder or a device, FileError where the system refuses (a full disk ...); the old file is whole then
+ * @throws ValueError for what is no tensor or no string, and where `path` is a folder or a device; FileError where the system refuses (a full disk ...); the old file is whole then
  */
 export async function saveSafetensors(
   path: string,
@@ -42,14 +42,17 @@ export async function saveSafetensors(
   options: SaveOptions = {},
 ): Promise<void> {
   const { metadata, fs } = settle('saveSafetensors', options, { metadata: {}, fs: undefined })
-  const named = Object.entries(tensors)
+  checkStrings('saveSafetensors', metadata, [markerKey, checksumKey])
+  const named = tensorsOf(tensors)
+  const entries = layOut(named.map(([name, { dtype, shape }]) => ({ name, dtype, shape })))
+  const strings = { ...metadata, [markerKey]: 'sha256', [checksumKey]: noChecksum }
+  // Made before the file is begun, as it may be refused.
+  const header = encodeHeader(entries, strings)
   // All snapshots are asked for before the first await: together they are one point of the stream.
   const snapshots = new Map(named.map(([name, value]) => [name, value.data() as Promise<Values>]))
   const settled = await Promise.allSettled(snapshots.values())
   const failed = settled.find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
-  const entries = layOut(named.map(([name, { dtype, shape }]) => ({ name, dtype, shape })))
-  const strings = { ...metadata, [markerKey]: 'sha256', [checksumKey]: noChecksum }
   await writeDurably(
     path,
     async (write) => {
@@ -62,7 +65,7 @@ export async function saveSafetensors(
         }
       }
       // The length of a digest is known, so the header's place is too: it is written first without it, and once more at the end.
-      await emit(encodeHeader(entries, strings))
+      await emit(header)
       for (const { name, dtype } of entries) {
         await emit(toBytes((await snapshots.get(name)) as Values, dtype))
         snapshots.delete(name)
@@ -71,6 +74,18 @@ export async function saveSafetensors(
     },
     fs,
   )
+}
+
+/** The tensors by name. @throws ValueError for what is none, and for the one name that a file has no place for */
+function tensorsOf(tensors: unknown): [string, Tensor][] {
+  const op = 'saveSafetensors'
+  if (typeof tensors !== 'object' || tensors === null || tensors instanceof Tensor || Array.isArray(tensors))
+    throw new ValueError(`${op}: takes tensors by name, got ${kindOf(tensors)}.\n  ${op}(path, { weight: tensor }), or model.stateDict().`, { op })
+  return Object.entries(tensors).map(([name, value]: [string, unknown]) => {
+    if (!(value instanceof Tensor)) throw new ValueError(`${op}: ${name} must be a tensor, got ${kindOf(value)}.\n  Make one with tensor(...).`, { op })
+    if (name === metadataKey) throw new ValueError(`${op}: no tensor can be called ${name}, where the format keeps its strings.\n  Give it another name.`, { op })
+    return [name, value]
+  })
 }
 
 /** Options of `loadSafetensors`. */

@@ -9,7 +9,8 @@ export type Batch = data.Batch
 export type Batches = data.DataLoader
 /**
  * A `Dataset`, `{ inputs, labels }`, `[inputs, labels]`, `{ length, get(i) }`, a `DataLoader`, or an (async) iterable: of single samples
- * where `batchSize` is given, of whole batches where it is not.
+ * where `batchSize` is given, of whole batches where it is not. Labels may be class names: those of training number them, in validation and in
+ * `evaluate` too.
  */
 export type TrainingData = data.Source | data.DataLoader | readonly [inputs: data.ColumnSource, labels: data.ColumnSource]
 
@@ -96,7 +97,7 @@ export async function holdOut(
 type Given = Exclude<TrainingData, readonly [unknown, unknown]>
 
 /** `[inputs, labels]`, as Keras takes them side by side, as a record. */
-function fromPair(source: TrainingData): Given {
+export function fromPair(source: TrainingData): Given {
   if (!Array.isArray(source) || source.length !== 2 || (typeof source[0] === 'object' && source[0] !== null && 'labels' in source[0]))
     return source as Given
   return { inputs: source[0], labels: source[1] } as data.DatasetSource

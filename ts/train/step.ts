@@ -2,6 +2,7 @@
 import { autocast, compile, type Generator, nn, noGrad, type optim, scope, ShapeError, stack, type Tensor } from '../index.js'
 import { run, withGenerator } from '../internal.js'
 import { logitsOf, type ResolvedLoss } from './loss.js'
+import { outputOf } from './model.js'
 import type { TrainerOptions } from './options.js'
 import type { Inputs } from './source.js'
 
@@ -120,7 +121,7 @@ export class TrainStep {
   forward(inputs: Inputs, labels: unknown): { loss: Tensor; output: unknown } {
     const { model, loss: objective, precision } = this.#settings
     const { loss, output } = inPrecision(precision, () => {
-      const output: unknown = model.forward(inputs)
+      const output = outputOf(model, inputs)
       return { loss: objective.call(output, labels), output }
     })
     if (loss.size !== 1)

@@ -1,11 +1,13 @@
 // Training, evaluation and prediction of a model, with the loop, the batches and the bookkeeping done.
 import { data, optim, type nn, Tensor, ValueError } from '../index.js'
 import { settle, Stream } from '../internal.js'
+import { type Classes, numberedAnew, numberedAs } from './classes.js'
 import { evaluateBatches } from './evaluate.js'
 import { FitRun } from './fit.js'
 import { checkValues } from './fit-values.js'
 import type { History } from './history.js'
-import { type ResolvedLoss, resolveLoss } from './loss.js'
+import { type ClassWeights, type ResolvedLoss, resolveLoss } from './loss.js'
+import { checkModel, outputOf } from './model.js'
 import { type Metric, type MetricValue, toMetrics } from './metrics/index.js'
 import {
   beginSchedule,
@@ -55,8 +57,11 @@ export class Trainer {
   /** The model's parameters when the optimizer was made. */
   readonly #known = new WeakSet<Tensor>()
   readonly #metrics: Metric[]
+  /** Those of the data trained on last that named them. */
+  #classes: Classes
 
   constructor(model: nn.Module, options: TrainerOptions = {}) {
+    checkModel(model)
     this.model = model
     this.#options = normaliseOptions(options, trainerOptionNames, 'Trainer')
     this.#metrics = toMetrics('Trainer', this.#options.metrics)
@@ -81,14 +86,24 @@ export class Trainer {
    * one of the user's own may leave parts of the model out on purpose, but new ones it cannot have meant.
    */
   #followModel(): void {
-    const { model, optimizer } = this
-    const held = new Set(optimizer.groups.flatMap(({ params }) => params as Tensor[]))
+    const { model } = this
     const named = model.namedParameters()
-    if (!named.some(([, parameter]) => held.has(parameter)))
-      throw new ValueError('fit: none of the parameters of the optimizer belongs to the model.\n  Make it of this model: new optim.Adam(model.parameters()), or give its name.')
+    if (!named.some(([, parameter]) => parameter.requiresGrad)) {
+      const fault = named.length === 0 ? 'the model has no parameters' : "all of the model's parameters are frozen"
+      throw new ValueError(`fit: ${fault}: there is nothing to train.${named.length === 0 ? '' : '\n  layer.requiresGrad_(true) unfreezes a layer.'}`)
+    }
+    const { optimizer } = this
+    const byName = typeof (this.#options.optimizer ?? 'adam') === 'string'
+    const held = new Set(optimizer.groups.flatMap(({ params }) => params as Tensor[]))
+    if (!named.some(([, parameter]) => held.has(parameter))) {
+      throw new ValueError(
+        'fit: none of the parameters of the optimizer belongs to the model.\n  ' +
+          (byName ? 'They were replaced since it was made, as by model.to(...): make a new Trainer.' : 'Make it of this model: new optim.Adam(model.parameters()), or give its name.'),
+      )
+    }
     const fresh = named.filter(([, parameter]) => parameter.requiresGrad && !held.has(parameter) && !this.#known.has(parameter))
     if (fresh.length === 0) return
-    if (typeof (this.#options.optimizer ?? 'adam') !== 'string')
+    if (!byName)
       throw new ValueError(
         `fit: the optimizer does not train what came into the model since: ${fresh.map(([name]) => name).join(', ')}.\n` +
           '  trainer.optimizer.addGroup({ params: layer.parameters() }) takes it in; layer.requiresGrad_(false) leaves it as it is.',
@@ -104,6 +119,7 @@ export class Trainer {
    * same model meanwhile
    */
   async fit(source: TrainingData, options: FitOptions = {}): Promise<History> {
+    refuseMissing('fit', source)
     refuseSecondSource('fit', options)
     const chosen = normaliseOptions(options, fitOptionNames, 'fit')
     checkValues(chosen)
@@ -118,13 +134,14 @@ export class Trainer {
 
   async #fit(source: TrainingData, options: FitOptions): Promise<History> {
     const { epochs = 1, seed = 0, shuffle, accumulate = 1, batchSize } = options
-    const { training: given, validation } = await holdOut(source, options.validation, seed)
+    const { training: given, validation } = await holdOut(numberedAnew(source, this.#classes), options.validation, seed)
     const training = await materialise(this.model, given, batchSize)
     this.#followModel()
     // A function is called by the run itself, on its own stream of random numbers.
     const augment = typeof options.augment === 'function' ? undefined : options.augment
     const usual = this.optimizer instanceof optim.GD ? Infinity : 32
     const batches = toBatches(training, { owner: 'fit', batchSize, usual, shuffle, shuffled: true, seed, augment })
+    const held = validation === null ? null : numberedAs('fit: validation', validation, batches.classes ?? null)
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
     const metadata = { ...describe(training), ...options.metadata }
@@ -141,10 +158,11 @@ export class Trainer {
         epochs,
         options: { ...options, metadata },
         validation:
-          validation === null
+          held === null
             ? null
-            : toBatches(validation, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
+            : toBatches(held, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
       })
+      this.#classes = batches.classes ?? this.#classes ?? null
       try {
         return await run.run()
       } finally {
@@ -155,14 +173,15 @@ export class Trainer {
     }
   }
 
-  /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. */
+  /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. Labels that are names have the numbers that `fit` gave them. */
   async evaluate(
     source: TrainingData,
     options: EvaluateOptions = {},
   ): Promise<Record<string, MetricValue> & { loss: number }> {
+    refuseMissing('evaluate', source)
     refuseSecondSource('evaluate', options)
     const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
-    const batches = toBatches(source, { owner: 'evaluate', batchSize, usual: usualInference })
+    const batches = toBatches(numberedAs('evaluate', source, this.#classes), { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
     const own = toMetrics('evaluate', metrics ?? this.#options.metrics)
     const stream = new Stream()
@@ -176,7 +195,7 @@ export class Trainer {
   }
 
   /**
-   * The raw outputs of all inputs, batch by batch, joined: a tensor, or a record of them where the model gives one. The caller owns them.
+   * The raw outputs of all inputs, batch by batch, joined; the `logits` of a model that gives a record. The caller owns them.
    */
   predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     return predictAll(this.model, inputs, options, this.#options.autocast, (output) => output)
@@ -199,7 +218,7 @@ export class Trainer {
     }
   }
 
-  #loss(classWeights?: number[]): ResolvedLoss {
+  #loss(classWeights?: ClassWeights): ResolvedLoss {
     if (this.#options.loss === undefined)
       throw new ValueError("Trainer: no loss was given.\n  new Trainer(model, { loss: 'crossEntropy' }), for example.")
     return resolveLoss(this.#lossSettings(), classWeights)
@@ -222,11 +241,16 @@ async function materialise(model: nn.Module, source: TrainingData, asked: number
   const batches = toBatches(first, { owner: 'fit', batchSize: asked === undefined || ready ? undefined : 1, usual: 1 })
   const place = batches.state()
   for await (const { inputs } of batches) {
-    inference(model.modules(), () => void model.forward(inputs))
+    inference(model.modules(), () => void outputOf(model, inputs))
     break
   }
   batches.restore(place)
   return whole
+}
+
+/** Throws where no data came. */
+function refuseMissing(what: string, source: unknown): void {
+  if (source === undefined || source === null) throw new ValueError(`${what}: the data is missing, got ${String(source)}.\n  ${what}({ inputs: x, labels: y }), or with a data set, a loader or an iterable.`)
 }
 
 /** Throws for labels beside the inputs, as Keras takes them. */

@@ -1,6 +1,6 @@
 import { noGrad, scope, type Tensor, ValueError } from '../../index.js'
-import { nearest, run, settle, unscoped } from '../../internal.js'
-import { type EpochLog, modeOf } from '../history.js'
+import { modeOf, nearest, run, settle, unscoped } from '../../internal.js'
+import type { EpochLog } from '../history.js'
 import { metricName } from '../metrics/index.js'
 import type { Callback, FitContext } from './callback.js'
 

@@ -1,6 +1,8 @@
+import { dirname } from 'node:path'
 import { ValueError } from '../../index.js'
-import { settle } from '../../internal.js'
-import { type EpochLog, modeOf } from '../history.js'
+import { modeOf, settle } from '../../internal.js'
+import { mkdir } from '../files.js'
+import type { EpochLog } from '../history.js'
 import type { Callback, FitContext } from './callback.js'
 import { figureNamed, monitored } from './early-stopping.js'
 
@@ -35,10 +37,12 @@ export class ModelCheckpoint implements Callback {
     this.best = this.#options.mode === 'min' ? Infinity : -Infinity
   }
 
-  /** Makes sure that there will be such a figure. */
-  onFitStart({ figures }: FitContext): void {
+  /** Makes sure that there will be such a figure, and the folder (above the first that has the epoch in its name). */
+  async onFitStart({ figures }: FitContext): Promise<void> {
     const { bestOnly, monitor } = this.#options
     if (bestOnly) this.#options.monitor = figureNamed('ModelCheckpoint', monitor, figures)
+    const [before = ''] = this.#path.split('{epoch}')
+    await mkdir(dirname(`${before}x`), { recursive: true })
   }
 
   /** Saves where the figure asks for it. */
@@ -49,6 +53,7 @@ export class ModelCheckpoint implements Callback {
     if (bestOnly && !better) return
     if (better) this.best = value
     this.lastPath = this.#path.replaceAll('{epoch}', String(log.epoch + 1))
+    await mkdir(dirname(this.lastPath), { recursive: true })
     await (weightsOnly ? context.model.save(this.lastPath) : context.saveCheckpoint(this.lastPath))
   }
 
