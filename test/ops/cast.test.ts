@@ -62,6 +62,6 @@ test('every dtype into every other: truncation, saturation, truth', () => {
 
 test('messages', () => {
   expect(() => ops.cast(tensor([1]), 'float' as 'float32')).toThrowErrorMatchingInlineSnapshot(
-    `[DTypeError: no dtype is called float. The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
+    `[DTypeError: no dtype is called float. Did you mean 'float32'? The dtypes are float32, float64, bfloat16, float16, int64, int32, uint8, int8, bool.]`,
   )
 })
