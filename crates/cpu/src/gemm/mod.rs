@@ -11,6 +11,8 @@ mod plain;
 pub(crate) mod shuffled;
 mod thin;
 mod tune;
+#[cfg(target_arch = "x86_64")]
+mod words;
 
 pub(crate) use half::{narrow, widen, widen_strided};
 pub(crate) use loops::{Gemm, Inline, Mat, scratch_len};
