@@ -11,6 +11,7 @@ mod gemm;
 mod linear;
 mod matmul;
 mod pool2d;
+mod quantized_linear;
 mod argmax;
 mod augment;
 mod batch_norm;
@@ -66,6 +67,7 @@ pub use conv2d::{
 };
 pub use linear::{linear, linear_scratch};
 pub use matmul::{matmul, matmul_scratch};
+pub use quantized_linear::{quantized_linear, quantized_linear_scratch};
 pub use pool2d::{
     adaptive_avg_pool2d, adaptive_avg_pool2d_grad, adaptive_max_pool2d, avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad,
     max_pool2d_grad_scratch,
