@@ -38,8 +38,10 @@ impl Operand {
     fn place(&self, side: Side, seed: u64) -> Guarded {
         let mut memory = Guarded::new(self.reach(), self.dtype.size(), side);
         let len = memory.bytes().len() / self.dtype.size();
+        // Again and again where there are more elements: large operands are made many times.
+        let noise = noise(seed, len.clamp(1, 4099));
         with_element!(self.dtype, T => {
-            for (i, (to, v)) in memory.bytes_mut().chunks_exact_mut(size_of::<T>()).zip(noise(seed, len)).enumerate() {
+            for (i, (to, &v)) in memory.bytes_mut().chunks_exact_mut(size_of::<T>()).zip(noise.iter().cycle()).enumerate() {
                 let v = match self.values {
                     Values::Noise if self.dtype.is_float() => v,
                     Values::Noise => (v * 100.0).round(),
