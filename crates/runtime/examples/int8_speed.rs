@@ -5,7 +5,7 @@
 //! rounds are printed, and of their ratios.
 use ferrograd_cpu::{linear, linear_scratch, quantized_linear, quantized_linear_scratch};
 use ferrograd_runtime::Pool;
-use ferrograd_tensor::{Cx, Element, PackKey, Packs, Parallel, View, ViewMut, bf16};
+use ferrograd_tensor::{Cx, Element, PackKey, Packs, View, ViewMut, bf16};
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::Instant;
@@ -70,6 +70,7 @@ mod peak {
 fn peak(pool: &Pool) -> f64 {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+        use ferrograd_tensor::Parallel;
         const TURNS: usize = 200_000;
         let threads = pool.threads();
         // SAFETY: the features were detected.
@@ -129,7 +130,16 @@ fn main() {
     let rounds = args.next().unwrap_or(11);
     let pool = Pool::new(threads);
     // m, n, k
-    let shapes = [[1024, 1024, 1024], [512, 512, 512], [32, 128, 512], [1, 3072, 768], [1, 768, 3072], [1, 512, 512], [128, 3072, 768], [8, 3072, 768]];
+    let shapes = [
+        [1024, 1024, 1024],
+        [512, 512, 512],
+        [32, 128, 512],
+        [1, 3072, 768],
+        [1, 768, 3072],
+        [1, 512, 512],
+        [128, 3072, 768],
+        [8, 3072, 768],
+    ];
     let mut seen = vec![(Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new()); shapes.len()];
     let mut peaks = Vec::new();
     for _ in 0..rounds {

@@ -26,18 +26,13 @@ impl Strip {
                 unsafe { self.dst.add(q * self.ld + self.width).write_bytes(0, self.ld - self.width) };
             }
         }
-        // SAFETY: the caller's promise; the path in force says which instructions there are.
+        // SAFETY: the caller's promise.
         unsafe {
             if self.k_stride != 1 {
                 vectorize(Weave(self));
                 return self.bytes(whole, self.len % 4);
             }
-            let mut done = 0;
-            #[cfg(target_arch = "x86_64")]
-            if ferrograd_simd::isa() == ferrograd_simd::Isa::Avx512 {
-                done = whole / 4 * 4;
-                crate::gemm::words::turn(self.src, self.stride, self.dst, self.ld, done, self.width);
-            }
+            let done = self.turn(whole / 4 * 4);
             for q in done..whole {
                 for j in 0..self.width {
                     let quad = self.src.offset(4 * q as isize + j as isize * self.stride).cast::<Quad>();
@@ -46,6 +41,19 @@ impl Strip {
             }
             self.bytes(whole, self.len % 4);
         }
+    }
+
+    /// The first quads in registers, `quads` of them (a multiple of 4) or none: gives how many.
+    // SAFETY: as for `pack`, `k_stride` being 1.
+    unsafe fn turn(&self, quads: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if ferrograd_simd::isa() == ferrograd_simd::Isa::Avx512 {
+            // SAFETY: the caller's promise; the path in force has the features.
+            unsafe { crate::gemm::words::turn(self.src, self.stride, self.dst, self.ld, quads, self.width) };
+            return quads;
+        }
+        let _ = quads;
+        0
     }
 
     /// The quad `q`, of which there are `some` bytes, 0 to 4; nothing where there is none.

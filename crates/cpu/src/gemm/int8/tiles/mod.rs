@@ -12,7 +12,6 @@ mod ymm;
 
 use super::thin::ROWS;
 use super::{Finish, Quad, QuadGemm};
-use ferrograd_simd::{Isa, has_byte_dot, isa};
 use std::ops::Range;
 
 /// What a tile kernel reads and writes besides A.
@@ -56,29 +55,26 @@ pub(crate) struct Table {
 impl Table {
     /// The kernels of the path in force.
     pub fn get() -> &'static Table {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if has_byte_dot() => &avx512::TABLE,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if has_byte_dot() => &avx_vnni::TABLE,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2 => &avx2::TABLE,
-            _ => &scalar::TABLE,
+        #[cfg(target_arch = "x86_64")]
+        {
+            use ferrograd_simd::{Isa, has_byte_dot, isa};
+            match (isa(), has_byte_dot()) {
+                (Isa::Avx512, true) => return &avx512::TABLE,
+                (Isa::Avx2, true) => return &avx_vnni::TABLE,
+                (Isa::Avx512 | Isa::Avx2, false) => return &avx2::TABLE,
+                _ => {}
+            }
         }
+        &scalar::TABLE
     }
     /// All that this CPU can run, those that a better one hides among them.
     #[cfg(test)]
     pub fn every() -> Vec<(&'static str, &'static Table)> {
-        let mut tables = vec![("scalar", &scalar::TABLE)];
+        let mut tables = Vec::new();
+        ferrograd_simd::Isa::available().for_each(|isa| tables.push((isa.name(), ferrograd_simd::with_isa(isa, Table::get))));
         #[cfg(target_arch = "x86_64")]
-        {
-            use ferrograd_simd::with_isa;
-            for path in [Isa::Avx2, Isa::Avx512].into_iter().filter(|path| path.is_available()) {
-                tables.push((path.name(), with_isa(path, Table::get)));
-            }
-            if Isa::Avx2.is_available() {
-                tables.push(("avx2 without byte products", &avx2::TABLE));
-            }
+        if ferrograd_simd::Isa::Avx2.is_available() {
+            tables.push(("avx2 without byte products", &avx2::TABLE));
         }
         tables
     }
