@@ -11,6 +11,8 @@ export interface Peak {
   gflops: number
   /** bfloat16 products summed in float32; float32's figure where the CPU has no instruction for them. */
   bfloat16Gflops: number
+  /** uint8 by int8 products summed in int32; float32's figure where the CPU has no instruction for them. */
+  int8Gops: number
   cacheReadGBs: number
   readGBs: number
   updateGBs: number

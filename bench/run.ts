@@ -9,6 +9,7 @@ import { cnnInference } from './models/cnn-inference.js'
 import { opCost } from './op-cost.js'
 import { convolution } from './ops/conv2d.js'
 import { matmul } from './ops/matmul.js'
+import { quantized } from './ops/quantized-linear.js'
 import { memory } from './ops/memory.js'
 import { pointwise } from './ops/pointwise.js'
 import { pooling } from './ops/pool2d.js'
@@ -17,7 +18,7 @@ import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, convolution, pooling, pointwise, reductions, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 

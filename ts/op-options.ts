@@ -67,6 +67,7 @@ const TABLE: Table = {
   groupNorm: [2, affine],
   instanceNorm: [1, affine],
   linear: [3, { activation: true }],
+  quantizedLinear: [3, { xScale: true, xZeroPoint: true, bias: true, activation: true }],
   conv1d: [3, activated],
   conv2d: [3, activated],
   conv2dPool: [4, activated],

@@ -9,7 +9,7 @@ export interface OpCase {
   /** Floating-point operations of one call. */
   flops?: number
   /** What those operations are done in: the limit they are a share of. float32 unless said. */
-  dtype?: 'float32' | 'bfloat16'
+  dtype?: 'float32' | 'bfloat16' | 'int8'
   /** Bytes read and written by one call. */
   bytes?: number
   /** Longest time for the case. Default 4. */
@@ -18,14 +18,15 @@ export interface OpCase {
 
 /** Times a case and reports ms, with the share of the compute or the memory limit, whichever binds. */
 export async function timeOp({ peak, report }: Context, { name, run, flops = 0, dtype = 'float32', bytes = 0, seconds = 4 }: OpCase): Promise<void> {
-  const bound = Math.max(flops / ((dtype === 'float32' ? peak.gflops : peak.bfloat16Gflops) * 1e9), bytes / (peak.triadGBs * 1e9))
+  const limit = { float32: peak.gflops, bfloat16: peak.bfloat16Gflops, int8: peak.int8Gops }[dtype]
+  const bound = Math.max(flops / (limit * 1e9), bytes / (peak.triadGBs * 1e9))
   const repeat = Math.max(1, Math.min(256, Math.round(2e-3 / Math.max(bound, 1e-6))))
   const work = async (): Promise<void> => {
     for (let i = 0; i < repeat; i++) scope(() => { run() })
     await device.sync()
   }
   const { median, spread } = await time(name, work, { repeat, seconds })
-  const rate = flops > 0 ? { name: `${name} (rate)`, value: flops / median / 1e9, unit: 'GFLOP/s' } : { name: `${name} (rate)`, value: bytes / median / 1e9, unit: 'GB/s' }
+  const rate = flops > 0 ? { name: `${name} (rate)`, value: flops / median / 1e9, unit: dtype === 'int8' ? 'Gop/s' : 'GFLOP/s' } : { name: `${name} (rate)`, value: bytes / median / 1e9, unit: 'GB/s' }
   report({ name, value: median * 1e3, unit: 'ms', spread, share: bound / median })
   report(rate)
 }

@@ -26,6 +26,7 @@ const ELSEWHERE: Record<string, string> = {
   orthogonal: 'test/nn/init.test.ts',
   batch_norm_update: 'test/ops/batch-norm.test.ts',
   augment: 'test/ops/image.test.ts',
+  quantized_linear: 'test/ops/quantized-linear.test.ts',
   sgd: 'test/optim',
   adam: 'test/optim',
   rmsprop: 'test/optim',

@@ -34,6 +34,22 @@ pub fn bfloat16_kernel() -> Option<(u64, fn(u64))> {
     None
 }
 
+/// The same for products of bytes summed in int32; None where the CPU has no such instruction.
+pub fn int8_kernel() -> Option<(u64, fn(u64))> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: avx512f and avx512vnni were detected.
+            return Some((12 * 64 * 2, |turns| unsafe { avx512_int8(turns) }));
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni") {
+            // SAFETY: avx2 and avxvnni were detected.
+            return Some((12 * 32 * 2, |turns| unsafe { avx2_int8(turns) }));
+        }
+    }
+    None
+}
+
 macro_rules! chains {
     ($turns:ident, $set:expr, $fma:expr) => {{
         let (a, b) = ($set(black_box(0.999_f32)), $set(black_box(0.001_f32)));
@@ -63,6 +79,22 @@ unsafe fn avx512_bfloat16(turns: u64) {
     // SAFETY: both types are 64 bytes without a meaning of their own.
     let pairs = |v: __m512| -> __m512bh { unsafe { std::mem::transmute(v) } };
     chains!(turns, |v| _mm512_set1_ps(v), |x, a, b| _mm512_dpbf16_ps(x, pairs(a), pairs(b)));
+}
+
+/// SAFETY: the CPU must have avx512f and avx512vnni.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn avx512_int8(turns: u64) {
+    use std::arch::x86_64::*;
+    chains!(turns, |v: f32| _mm512_set1_epi32(v.to_bits() as i32), |x, a, b| _mm512_dpbusd_epi32(x, a, b));
+}
+
+/// SAFETY: the CPU must have avx2 and avxvnni.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avxvnni")]
+unsafe fn avx2_int8(turns: u64) {
+    use std::arch::x86_64::*;
+    chains!(turns, |v: f32| _mm256_set1_epi32(v.to_bits() as i32), |x, a, b| _mm256_dpbusd_avx_epi32(x, a, b));
 }
 
 /// SAFETY: the CPU must have avx2 and fma.

@@ -1,5 +1,5 @@
-//! Measures what the machine can do at best: float32 and bfloat16 multiply-adds from registers, and memory read, scaled in place, and added (triad).
-//! `peak THREADS` prints one JSON object: GFLOP/s and GB/s over all threads, each the best of several rounds.
+//! Measures what the machine can do at best: float32, bfloat16 and int8 multiply-adds from registers, and memory read, scaled in place, and added (triad).
+//! `peak THREADS` prints one JSON object: GFLOP/s (GOP/s) and GB/s over all threads, each the best of several rounds.
 
 mod fma;
 mod memory;
@@ -60,13 +60,14 @@ fn main() {
         (TURNS * flops_per_turn) as f64 * threads as f64 / seconds / 1e9
     };
     let gflops = rate(flops_per_turn, multiply_add);
-    // Without an instruction for it, bfloat16 is computed in float32.
+    // Without an instruction of their own, bfloat16 and int8 are rated as float32.
     let bfloat16 = fma::bfloat16_kernel().map_or(gflops, |(flops_per_turn, kernel)| rate(flops_per_turn, kernel));
+    let int8 = fma::int8_kernel().map_or(gflops, |(ops_per_turn, kernel)| rate(ops_per_turn, kernel));
     let cache = memory::read_gb_s(threads, 256 * 1024, 4000);
     let read = memory::read_gb_s(threads, 128 << 20, 1);
     let update = memory::update_gb_s(threads, 128 << 20);
     let triad = memory::triad_gb_s(threads, 64 << 20);
     println!(
-        r#"{{"threads":{threads},"isa":"{isa}","gflops":{gflops:.1},"bfloat16Gflops":{bfloat16:.1},"cacheReadGBs":{cache:.1},"readGBs":{read:.1},"updateGBs":{update:.1},"triadGBs":{triad:.1}}}"#
+        r#"{{"threads":{threads},"isa":"{isa}","gflops":{gflops:.1},"bfloat16Gflops":{bfloat16:.1},"int8Gops":{int8:.1},"cacheReadGBs":{cache:.1},"readGBs":{read:.1},"updateGBs":{update:.1},"triadGBs":{triad:.1}}}"#
     );
 }

@@ -29,6 +29,7 @@ mod nonzero;
 mod orthogonal;
 mod pad;
 mod pool2d;
+mod quantized_linear;
 mod reduce;
 mod resize;
 mod scatter;
@@ -70,6 +71,7 @@ pub use pool2d::{
     adaptive_avg_pool2d, adaptive_avg_pool2d_grad, adaptive_max_pool2d, avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad,
     max_pool2d_grad_scratch,
 };
+pub use quantized_linear::{quantized_linear, quantized_linear_scratch};
 mod softmax;
 pub use softmax::*;
 mod cross_entropy;

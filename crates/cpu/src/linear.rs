@@ -11,7 +11,8 @@ pub fn linear_scratch(x: &Meta, weight: &Meta) -> usize {
     }
 }
 
-fn transposed(weight: &Meta) -> Option<Layout> {
+/// The layout of the weight's transpose; none of what is no matrix.
+pub(crate) fn transposed(weight: &Meta) -> Option<Layout> {
     let (d, s) = (weight.dims(), weight.layout.strides());
     Some(Layout::strided(Shape::new(&[*d.get(1)?, d[0]]).ok()?, &[s[1], s[0]], 0))
 }

@@ -15,8 +15,9 @@ pub(crate) struct Stack {
     rank: usize,
     a_steps: [isize; MAX_RANK],
     b_steps: [isize; MAX_RANK],
-    a: (isize, isize),
-    b: (isize, isize),
+    /// Strides of one matrix of each: rows, columns.
+    pub a: (isize, isize),
+    pub b: (isize, isize),
 }
 
 impl Stack {
@@ -66,7 +67,7 @@ impl Stack {
         self.dims[..self.rank].iter().product()
     }
     /// Where product `i` of the stack starts in both operands.
-    fn at(&self, mut i: usize) -> (isize, isize) {
+    pub fn at(&self, mut i: usize) -> (isize, isize) {
         let mut at = (0, 0);
         for d in (0..self.rank).rev() {
             let x = (i % self.dims[d]) as isize;

@@ -64,7 +64,17 @@ impl Completions {
             }
             let context = Arc::into_raw(mailbox.clone()) as *mut c_void;
             let status = sys::napi_create_threadsafe_function(
-                env, callback, ptr::null_mut(), name, 0, 1, context, Some(release), context, Some(deliver), &mut function,
+                env,
+                callback,
+                ptr::null_mut(),
+                name,
+                0,
+                1,
+                context,
+                Some(release),
+                context,
+                Some(deliver),
+                &mut function,
             );
             if status != sys::Status::napi_ok {
                 drop(Arc::from_raw(context as *const Mailbox));

@@ -110,7 +110,13 @@ pub fn expect<R>(f: impl FnOnce(&mut Environment) -> R) -> napi::Result<R> {
 impl Environment {
     /// # Safety
     /// `env` is the current environment; the arrays are as `SharedArray::new` asks.
-    pub unsafe fn install(env: sys::napi_env, commands: SharedArray<i32>, floats: SharedArray<f64>, frees: SharedArray<i32>, completions: Completions) {
+    pub unsafe fn install(
+        env: sys::napi_env,
+        commands: SharedArray<i32>,
+        floats: SharedArray<f64>,
+        frees: SharedArray<i32>,
+        completions: Completions,
+    ) {
         let environment = Environment {
             session: Session::new(),
             calls: 0,

@@ -82,7 +82,9 @@ fn decode(environment: &mut Environment, op: Op) -> Result<()> {
             }
             Kind::List | Kind::MutList => words.next(),
         };
-        command.arity.push(u16::try_from(count).map_err(|_| Error::value(format!("takes at most {} tensors in a list, got {count}", u16::MAX)))?);
+        command
+            .arity
+            .push(u16::try_from(count).map_err(|_| Error::value(format!("takes at most {} tensors in a list, got {count}", u16::MAX)))?);
         for _ in 0..count {
             let (slot, generation) = (words.next(), words.next());
             command.operands.push(environment.handles.get(slot, generation)?.clone());

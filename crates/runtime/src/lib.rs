@@ -5,6 +5,8 @@ mod dispatch;
 mod driver;
 mod failure;
 mod fence;
+#[cfg(all(test, unix))]
+mod guard_pages;
 mod limits;
 mod ops;
 mod packet;

@@ -114,6 +114,11 @@ macro_rules! op_table {
                 // -- products. `activation`: 0 none, 1 ReLU
                 [strided, promote(a, b)] matmul (a: In, b: In) {} -> (y: rules::matmul(a, b)?) scratch(cpu::matmul_scratch(a, b));
                 [strided] linear (x: In, weight: In, bias: Opt) { activation: i64 } -> (y: rules::linear(x, weight, bias)?) scratch(cpu::linear_scratch(x, weight));
+                // x uint8, weight int8 [out, in], weight_scale and bias float32 [out]:
+                // y = (sum of (x - x_zero_point) weight) * (x_scale * weight_scale) + bias
+                [strided] quantized_linear (x: In, weight: In, weight_scale: In, bias: Opt) { x_scale: f64, x_zero_point: i64, activation: i64 }
+                    -> (y: rules::quantized_linear(x, weight, weight_scale, bias, x_scale, x_zero_point)?)
+                    scratch(cpu::quantized_linear_scratch(x, weight));
 
                 // -- convolution, NHWC; weight [O, KH, KW, I / groups]; stride, dilation: [h, w]; padding: [top, bottom, left, right]
                 [] conv2d (x: In, weight: In, bias: Opt) { stride: Dims, padding: Dims, dilation: Dims, groups: i64, activation: i64 }

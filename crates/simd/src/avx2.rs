@@ -69,7 +69,8 @@ impl Simd for Avx2 {
                 u[4 * k + 3] = _mm256_shuffle_ps::<0xee>(t[4 * k + 1], t[4 * k + 3]);
             }
             for k in 0..8 {
-                let row = if k < 4 { _mm256_permute2f128_ps::<0x20>(u[k], u[k + 4]) } else { _mm256_permute2f128_ps::<0x31>(u[k - 4], u[k]) };
+                let row =
+                    if k < 4 { _mm256_permute2f128_ps::<0x20>(u[k], u[k + 4]) } else { _mm256_permute2f128_ps::<0x31>(u[k - 4], u[k]) };
                 let to = to.offset(k as isize * to_step).cast();
                 if streamed { _mm256_stream_ps(to, row) } else { _mm256_storeu_ps(to, row) }
             }

@@ -105,6 +105,19 @@ pub fn has_bf16_dot() -> bool {
     false
 }
 
+/// True where the CPU multiplies bytes and adds four products in the vectors of the path in force: AVX512-VNNI on avx512, AVX-VNNI on avx2.
+#[inline]
+pub fn has_byte_dot() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return match isa() {
+        Isa::Avx512 => is_x86_feature_detected!("avx512vnni"),
+        Isa::Avx2 => is_x86_feature_detected!("avxvnni"),
+        _ => false,
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Why the path differs from the one that `FERROGRAD_ISA` asked for, if it does.
 pub fn isa_note() -> Option<&'static str> {
     choice().note.as_deref()

@@ -16,7 +16,7 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
-pub use isa::{Isa, has_bf16_dot, isa, isa_note, with_isa};
+pub use isa::{Isa, has_bf16_dot, has_byte_dot, isa, isa_note, with_isa};
 pub use scalar::Scalar;
 pub use simd::{Kernel, Simd};
 

@@ -202,8 +202,7 @@ fn sweep(f: &Function, path: Isa, ranges: &[(usize, usize)], stride: usize) -> (
     let next = AtomicU64::new(0);
     let found = Mutex::new((0.0, 0f32));
     let span = BLOCK * stride * 256;
-    let tasks: Vec<(usize, usize)> =
-        ranges.iter().flat_map(|&(a, b)| (a..b).step_by(span).map(move |s| (s, (s + span).min(b)))).collect();
+    let tasks: Vec<(usize, usize)> = ranges.iter().flat_map(|&(a, b)| (a..b).step_by(span).map(move |s| (s, (s + span).min(b)))).collect();
     let work = || {
         let (mut x, mut want) = ([0f32; BLOCK], [0f64; BLOCK]);
         let mut own = (0.0, 0f32);
@@ -270,7 +269,9 @@ fn the_reference_is_the_standard_librarys() {
             (f.exact)(&x, &mut want);
             for (&x, &want) in x.iter().zip(&want) {
                 let plain = (f.plain)(x as f64);
-                let same = plain == want || (plain.is_nan() && want.is_nan()) || (plain.abs() > 1e39 && want == plain.signum() * want.abs() && want.abs() > 1e39);
+                let same = plain == want
+                    || (plain.is_nan() && want.is_nan())
+                    || (plain.abs() > 1e39 && want == plain.signum() * want.abs() && want.abs() > 1e39);
                 // Below the smallest f32 nothing matters.
                 let off = if same || plain.abs().max(want.abs()) < 1e-46 { 0.0 } else { (want - plain).abs() / plain.abs() };
                 if off.is_nan() || off > worst.0 {

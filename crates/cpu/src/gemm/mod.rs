@@ -1,8 +1,9 @@
 //! Matrix products. float32 goes through register tiles ([`micro`]), the half types are converted to float32 and back ([`half`]),
 //! bf16 only where the CPU has no instruction for it ([`bf16`]); products of a few rows have kernels of their own ([`thin`]);
-//! float64 and integers take the plain code of [`plain`], which is also the reference.
+//! uint8 by int8 is for quantised layers ([`int8`]); float64 and other integers take the plain code of [`plain`], which is also the reference.
 pub(crate) mod bf16;
 mod half;
+pub(crate) mod int8;
 mod loops;
 mod micro;
 mod pack;
@@ -11,6 +12,8 @@ mod plain;
 pub(crate) mod shuffled;
 mod thin;
 mod tune;
+#[cfg(target_arch = "x86_64")]
+mod words;
 
 pub(crate) use half::{narrow, widen, widen_strided};
 pub(crate) use loops::{Gemm, Inline, Mat, scratch_len};

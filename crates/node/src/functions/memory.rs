@@ -18,7 +18,12 @@ pub fn upload(bytes: Uint8Array) -> napi::Result<()> {
         let dims = (0..rank).map(|i| Ok(e.commands.get(2 + i)? as usize)).collect::<Result<Vec<_>>>()?;
         let meta = Meta::new(dtype, &dims)?;
         if bytes.len() != meta.numel() * dtype.size() {
-            return Err(Error::shape(format!("{} bytes do not fill {dtype} {}: that takes {}", bytes.len(), meta.shape(), meta.numel() * dtype.size())));
+            return Err(Error::shape(format!(
+                "{} bytes do not fill {dtype} {}: that takes {}",
+                bytes.len(),
+                meta.shape(),
+                meta.numel() * dtype.size()
+            )));
         }
         let tensor = e.session.upload(meta, |target| target.copy_from_slice(&bytes))?;
         e.answer([tensor].into_iter())

@@ -12,7 +12,14 @@ pub fn exports(mut exports: Object, env: Env) -> napi::Result<()> {
     let name = c"run";
     // SAFETY: the environment is the one being initialised; `run` has the callback's signature.
     let status = unsafe {
-        sys::napi_create_function(env.raw(), name.as_ptr(), name.count_bytes() as isize, Some(crate::protocol::run), std::ptr::null_mut(), &mut function)
+        sys::napi_create_function(
+            env.raw(),
+            name.as_ptr(),
+            name.count_bytes() as isize,
+            Some(crate::protocol::run),
+            std::ptr::null_mut(),
+            &mut function,
+        )
     };
     if status != sys::Status::napi_ok {
         return Err(napi::Error::from_reason("the op call could not be made"));

@@ -1,6 +1,6 @@
 //! Shapes of matrix products.
 use super::show;
-use crate::{DType, Error, MAX_RANK, Meta, Result};
+use crate::{DType, Error, MAX_RANK, Meta, Result, Shape};
 
 fn same_dtype(a: (&str, &Meta), b: (&str, &Meta)) -> Result {
     if a.1.dtype == b.1.dtype {
@@ -87,6 +87,66 @@ pub fn matmul(a: &Meta, b: &Meta) -> Result<Meta> {
 pub fn linear(x: &Meta, weight: &Meta, bias: Option<&Meta>) -> Result<Meta> {
     product_dtype(x.dtype)?;
     same_dtype(("x", x), ("weight", weight))?;
+    let y = linear_shape(x, weight)?;
+    if let Some(bias) = bias {
+        same_dtype(("x", x), ("bias", bias))?;
+        one_an_output("bias", bias, weight)?;
+    }
+    Meta::new(x.dtype, y.dims())
+}
+
+/// Products of a uint8 and an int8 whose sum an int32 always holds: 255 * 128 * 65793 < 2^31.
+pub const MAX_QUANTIZED_FEATURES: usize = 65_793;
+
+/// x uint8 [..., in], weight int8 [out, in], weight_scale and bias float32 [out] -> float32 [..., out].
+pub fn quantized_linear(
+    x: &Meta,
+    weight: &Meta,
+    weight_scale: &Meta,
+    bias: Option<&Meta>,
+    x_scale: f64,
+    x_zero_point: i64,
+) -> Result<Meta> {
+    need_dtype("x", x, DType::U8)?;
+    need_dtype("weight", weight, DType::I8)?;
+    let y = linear_shape(x, weight)?;
+    let features = weight.dims()[1];
+    if features > MAX_QUANTIZED_FEATURES {
+        return Err(Error::shape(format!(
+            "{features} features are more than an int32 sum holds.\n  {}, {} (out in)\n  \
+             Split them into parts of at most {MAX_QUANTIZED_FEATURES}, and add the results.",
+            show("x", x),
+            show("weight", weight)
+        )));
+    }
+    need_dtype("weight_scale", weight_scale, DType::F32)?;
+    one_an_output("weight_scale", weight_scale, weight)?;
+    if let Some(bias) = bias {
+        need_dtype("bias", bias, DType::F32)?;
+        one_an_output("bias", bias, weight)?;
+    }
+    if !(x_scale > 0.0 && x_scale.is_finite()) {
+        return Err(Error::value(format!(
+            "the scale of x must be a positive number.\n  x_scale {x_scale}\n  Use (max - min) / 255 of the values that x stands for."
+        )));
+    }
+    if !(0..=255).contains(&x_zero_point) {
+        return Err(Error::value(format!(
+            "the zero point of x must be a uint8.\n  x_zero_point {x_zero_point}\n  Use a whole number from 0 to 255: the code of the value 0."
+        )));
+    }
+    Meta::new(DType::F32, y.dims())
+}
+
+fn need_dtype(name: &str, x: &Meta, dtype: DType) -> Result {
+    if x.dtype == dtype {
+        return Ok(());
+    }
+    Err(Error::dtype(format!("{name} must be {dtype}.\n  {}\n  Convert it with .to('{dtype}').", show(name, x))))
+}
+
+/// The shape of x W^T.
+fn linear_shape(x: &Meta, weight: &Meta) -> Result<Shape> {
     let (xd, wd) = (x.dims(), weight.dims());
     let [out, features] = wd[..] else {
         return Err(Error::shape(format!("weight must be a matrix.\n  {} (out in)\n  Use a weight [out, in].", show("weight", weight))));
@@ -107,19 +167,22 @@ pub fn linear(x: &Meta, weight: &Meta, bias: Option<&Meta>) -> Result<Meta> {
             show("weight", weight)
         )));
     }
-    if let Some(bias) = bias {
-        same_dtype(("x", x), ("bias", bias))?;
-        if bias.dims() != [out] {
-            return Err(Error::shape(format!(
-                "bias does not fit {out} outputs.\n  {}, {} (out in)\n  Use a bias [{out}].",
-                show("bias", bias),
-                show("weight", weight)
-            )));
-        }
-    }
     let mut y = x.shape();
     *y.dims_mut().last_mut().expect("not a scalar") = out;
-    Meta::new(x.dtype, y.dims())
+    Ok(y)
+}
+
+/// Fails unless `v` has one element for each output of `weight`.
+fn one_an_output(name: &str, v: &Meta, weight: &Meta) -> Result {
+    let out = weight.dims()[0];
+    if v.dims() == [out] {
+        return Ok(());
+    }
+    Err(Error::shape(format!(
+        "{name} does not fit {out} outputs.\n  {}, {} (out in)\n  Use a {name} [{out}].",
+        show(name, v),
+        show("weight", weight)
+    )))
 }
 
 #[cfg(test)]
@@ -162,5 +225,26 @@ mod tests {
         assert!(linear(&meta(&[2, 3]), &meta(&[4, 3]), Some(&meta(&[3]))).is_err());
         let double = Meta::new(DType::F64, &[4, 3]).unwrap();
         assert!(linear(&meta(&[2, 3]), &double, None).unwrap_err().message.contains("weight.to('float32')"));
+    }
+    #[test]
+    fn a_quantized_linear_names_the_dtype_and_the_range() {
+        let of = |dtype: DType, dims: &[usize]| Meta::new(dtype, dims).unwrap();
+        let (x, w, scale) = (of(DType::U8, &[2, 5, 3]), of(DType::I8, &[4, 3]), meta(&[4]));
+        let y = quantized_linear(&x, &w, &scale, Some(&scale), 0.1, 255).unwrap();
+        assert!(y.dims() == [2, 5, 4] && y.dtype == DType::F32);
+        let fails = |x: &Meta, w: &Meta, scale: &Meta, bias: Option<&Meta>, x_scale: f64, zero: i64, with: &str| {
+            let message = quantized_linear(x, w, scale, bias, x_scale, zero).unwrap_err().message;
+            assert!(message.contains(with), "{message}");
+        };
+        fails(&of(DType::I8, &[2, 3]), &w, &scale, None, 0.1, 0, "x must be uint8");
+        fails(&x, &of(DType::U8, &[4, 3]), &scale, None, 0.1, 0, "weight must be int8");
+        fails(&x, &of(DType::I8, &[4, 5]), &scale, None, 0.1, 0, "weight expects 5");
+        fails(&x, &w, &of(DType::F64, &[4]), None, 0.1, 0, "weight_scale must be float32");
+        fails(&x, &w, &meta(&[3]), None, 0.1, 0, "Use a weight_scale [4]");
+        fails(&x, &w, &scale, Some(&meta(&[4, 1])), 0.1, 0, "Use a bias [4]");
+        fails(&x, &w, &scale, None, f64::NAN, 0, "x_scale NaN");
+        fails(&x, &w, &scale, None, 0.1, 256, "x_zero_point 256");
+        let long = MAX_QUANTIZED_FEATURES + 1;
+        fails(&of(DType::U8, &[1, long]), &of(DType::I8, &[4, long]), &scale, None, 0.1, 0, "Split them");
     }
 }

@@ -1,5 +1,7 @@
 //! Copies of a matrix in pairs: `[pair of k][width]`, which is how the tile kernels read it.
 use super::Pair;
+#[cfg(target_arch = "x86_64")]
+use crate::gemm::words;
 use ferrograd_tensor::bf16;
 
 /// `dst[p * ld + j]` = the elements `2 p` and `2 p + 1` of line `j`, at `src + k * k_stride + j * stride`, for `j < width` and all k below
@@ -27,7 +29,10 @@ impl Strip {
                     return avx512::interleave(self);
                 }
                 if self.k_stride == 1 {
-                    return self.each(avx512::transpose(self));
+                    // All but the last three at most.
+                    let pairs = self.len / 8 * 4;
+                    words::turn(self.src.cast(), 2 * self.stride, self.dst, self.ld, pairs, self.width);
+                    return self.each(pairs);
                 }
             }
             self.each(0);
@@ -52,7 +57,7 @@ impl Strip {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Pair, Strip};
+    use super::Strip;
     use core::arch::x86_64::*;
     use ferrograd_tensor::bf16;
 
@@ -96,50 +101,5 @@ mod avx512 {
     #[inline]
     fn mask(left: usize) -> __mmask16 {
         if left >= 16 { !0 } else { (1u16 << left) - 1 }
-    }
-
-    /// Lines run along k: blocks of sixteen of them by four pairs are turned in registers. Gives the pairs done, all but the last three at most.
-    // SAFETY: as for `pack`, `k_stride` being 1.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    pub unsafe fn transpose(s: Strip) -> usize {
-        let done = s.len / 8 * 4;
-        // A whole cache line of each line at a time: lines a power of two apart push each other out of L1.
-        for first in (0..done).step_by(16) {
-            for j in (0..s.width).step_by(16) {
-                for p in (first..done.min(first + 16)).step_by(4) {
-                    // SAFETY: eight k of lines below `width`; `block` stores no others.
-                    unsafe {
-                        block(s.src.offset(2 * p as isize + j as isize * s.stride), s.stride, s.dst.add(p * s.ld + j), s.ld, s.width - j)
-                    };
-                }
-            }
-        }
-        done
-    }
-
-    // SAFETY: four pairs of `left` lines (sixteen at most) are readable and their places writable.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn block(src: *const bf16, stride: isize, dst: *mut Pair, ld: usize, left: usize) {
-        let last = left.min(16) - 1;
-        // SAFETY: beyond the last line, the last line is read again, and not stored.
-        unsafe {
-            let line = |j: usize| _mm_loadu_si128(src.offset(j.min(last) as isize * stride).cast());
-            // Lines j, j + 4, j + 8 and j + 12 share a register.
-            let four = |j: usize| {
-                let x = _mm512_castsi128_si512(line(j));
-                let x = _mm512_inserti32x4::<1>(x, line(j + 4));
-                let x = _mm512_inserti32x4::<2>(x, line(j + 8));
-                _mm512_inserti32x4::<3>(x, line(j + 12))
-            };
-            let (a, b, c, d) = (four(0), four(1), four(2), four(3));
-            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
-            let (ef, gh) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
-            let mask = mask(left);
-            _mm512_mask_storeu_epi32(dst, mask, _mm512_unpacklo_epi64(ab, cd));
-            _mm512_mask_storeu_epi32(dst.add(ld), mask, _mm512_unpackhi_epi64(ab, cd));
-            _mm512_mask_storeu_epi32(dst.add(2 * ld), mask, _mm512_unpacklo_epi64(ef, gh));
-            _mm512_mask_storeu_epi32(dst.add(3 * ld), mask, _mm512_unpackhi_epi64(ef, gh));
-        }
     }
 }
