@@ -277,23 +277,78 @@ pub fn pool_spread(cx: &mut Cx, dy: &View, code: &View, pool: &[i64], dx: &mut V
         });
         return Ok(());
     }
-    let Windows { w, c, pool: [ph, pw], .. } = windows;
     with_float!(dy.dtype(), T => {
         let (dy, dx) = (dy.slice::<T>(), SyncPtr(dx.slice_mut::<T>().as_mut_ptr()));
         windows.each_row(cx, |small, large| {
-            for i in 0..w * c * ph * pw {
-                let (pixel, channel) = (i / c, i % c);
-                let from = small + pixel % (w * pw) / pw * c + channel;
-                let place = pixel / (w * pw) * pw + pixel % pw;
-                // SAFETY: as above.
-                unsafe { *dx.get().add(large + i) = if windows.code[from] as usize == place { dy[from] } else { T::default() } };
-            }
+            // SAFETY: as above.
+            vectorize(Blocks::<T, true> { windows: &windows, small: dy[small..].as_ptr().cast_mut(), code: &windows.code[small..], large: unsafe { dx.get().add(large) } });
         });
         Ok(())
     })
 }
 
-/// One pooled row.
+/// One pooled row of any float type, in blocks of channels: spread from `small` over `large`, or picked from there.
+struct Blocks<'a, T, const SPREAD: bool> {
+    windows: &'a Windows<'a>,
+    small: *mut T,
+    code: &'a [u8],
+    large: *mut T,
+}
+
+impl<T: Float, const SPREAD: bool> Kernel for Blocks<'_, T, SPREAD> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Windows { w, c, .. } = *self.windows;
+        for col in 0..w {
+            let mut first = 0;
+            while first + WIDEST <= c {
+                // SAFETY: a whole block of the pixel's channels.
+                unsafe { self.block::<WIDEST>(col, first) };
+                first += WIDEST;
+            }
+            for channel in first..c {
+                // SAFETY: as above.
+                unsafe { self.block::<1>(col, channel) };
+            }
+        }
+    }
+}
+
+impl<T: Float, const SPREAD: bool> Blocks<'_, T, SPREAD> {
+    /// `N` channels of a pixel: what is not at the place of the code is zero.
+    #[inline(always)]
+    unsafe fn block<const N: usize>(&self, col: usize, first: usize) {
+        let Windows { w, c, pool: [ph, pw], .. } = *self.windows;
+        let at = col * c + first;
+        let code: [u8; N] = std::array::from_fn(|i| self.code[at..at + N][i]);
+        // SAFETY: by the caller's promise; `large` and `small` are rows of one picture and of its windows, and the written one is ours.
+        unsafe {
+            let small = self.small.add(at).cast::<[T; N]>();
+            let mut value = if SPREAD { small.read_unaligned() } else { [T::default(); N] };
+            for k in 0..ph * pw {
+                let large = self.large.add(((k / pw * w + col) * pw + k % pw) * c + first).cast::<[T; N]>();
+                if SPREAD {
+                    let mut out = [T::default(); N];
+                    for i in 0..N {
+                        out[i] = if code[i] == k as u8 { value[i] } else { T::default() };
+                    }
+                    large.write_unaligned(out);
+                } else {
+                    let x = large.read_unaligned();
+                    for i in 0..N {
+                        value[i] = if code[i] == k as u8 { x[i] } else { value[i] };
+                    }
+                }
+            }
+            if !SPREAD {
+                small.write_unaligned(value);
+            }
+        }
+    }
+}
+
+/// One pooled row of float32.
 struct Spread<'a> {
     windows: &'a Windows<'a>,
     dy: &'a [f32],
@@ -336,16 +391,11 @@ impl Kernel for Spread<'_> {
 /// [`pool_spread`].
 pub fn pool_pick(cx: &mut Cx, x: &View, code: &View, pool: &[i64], y: &mut ViewMut) -> Result {
     let windows = Windows::new(code, pool);
-    let Windows { w, c, pool: [ph, pw], .. } = windows;
     with_float!(x.dtype(), T => {
         let (x, y) = (x.slice::<T>(), SyncPtr(y.slice_mut::<T>().as_mut_ptr()));
         windows.each_row(cx, |small, large| {
-            for i in 0..w * c {
-                let (col, place) = (i / c, windows.code[small + i] as usize);
-                let at = large + (place / pw * w * pw + col * pw + place % pw) * c + i % c;
-                // SAFETY: each pooled row has one owner.
-                unsafe { *y.get().add(small + i) = if place < ph * pw { x[at] } else { T::default() } };
-            }
+            // SAFETY: each pooled row has one owner.
+            vectorize(Blocks::<T, false> { windows: &windows, small: unsafe { y.get().add(small) }, code: &windows.code[small..], large: x[large..].as_ptr().cast_mut() });
         });
         Ok(())
     })

@@ -278,23 +278,34 @@ fn pooling_in_the_same_pass_gives_the_same_bits() {
 
 #[test]
 fn spreading_puts_each_gradient_in_its_place_and_picking_finds_it_there() {
-    let (dims, pool) = ([2usize, 3, 2, 5], [2i64, 3]);
+    each_isa(|isa| {
+        for channels in [5, 32, 37] {
+            spread_and_pick::<f32>(isa.name(), channels);
+            spread_and_pick::<f64>(isa.name(), channels);
+            spread_and_pick::<bf16>(isa.name(), channels);
+        }
+    });
+}
+
+fn spread_and_pick<T: Float>(isa: &str, channels: usize) {
+    let (dims, pool) = ([2usize, 3, 2, channels], [2i64, 3]);
     let len: usize = dims.iter().product();
-    let (dy, code): (Vec<f32>, Vec<u8>) =
-        (0..len).map(|i| (i as f32 + 1.0, if i % 7 == 3 { rules::NO_PLACE } else { (i % 6) as u8 })).unzip();
-    let large = [2, 6, 6, 5];
-    let (mut dx, mut back) = (vec![f32::NAN; 2 * 6 * 6 * 5], vec![f32::NAN; len]);
+    let value = |i: usize| T::from_f64((i % 200) as f64 + 1.0);
+    let (dy, code): (Vec<T>, Vec<u8>) = (0..len).map(|i| (value(i), if i % 7 == 3 { rules::NO_PLACE } else { (i % 6) as u8 })).unzip();
+    let large = [2, 6, 6, channels];
+    let nan = T::from_f64(f64::NAN);
+    let (mut dx, mut back) = (vec![nan; 6 * len], vec![nan; len]);
     on_threads(3, 0, |cx| {
         pool_spread(cx, &View::of(&dy, &dims), &View::of(&code, &dims), &pool, &mut ViewMut::of(&mut dx, &large)).unwrap();
         pool_pick(cx, &View::of(&dx, &large), &View::of(&code, &dims), &pool, &mut ViewMut::of(&mut back, &dims)).unwrap();
     });
     for (n, y, x, c) in indices(large) {
-        let from = ((n * 3 + y / 2) * 2 + x / 3) * 5 + c;
-        let want = if code[from] as usize == y % 2 * 3 + x % 3 { dy[from] } else { 0.0 };
-        assert_eq!(dx[((n * 6 + y) * 6 + x) * 5 + c], want, "{n} {y} {x} {c}");
+        let from = ((n * 3 + y / 2) * 2 + x / 3) * channels + c;
+        let want = if code[from] as usize == y % 2 * 3 + x % 3 { dy[from].to_f64() } else { 0.0 };
+        assert_eq!(dx[((n * 6 + y) * 6 + x) * channels + c].to_f64(), want, "{isa} {:?} {n} {y} {x} {c}", T::DTYPE);
     }
     for i in 0..len {
-        assert_eq!(back[i], if code[i] == rules::NO_PLACE { 0.0 } else { dy[i] });
+        assert_eq!(back[i].to_f64(), if code[i] == rules::NO_PLACE { 0.0 } else { dy[i].to_f64() }, "{isa} {:?} {i}", T::DTYPE);
     }
 }
 
