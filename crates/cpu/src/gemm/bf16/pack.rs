@@ -5,7 +5,7 @@ use ferrograd_tensor::bf16;
 /// `dst[p * ld + j]` = the elements `2 p` and `2 p + 1` of line `j`, at `src + k * k_stride + j * stride`, for `j < width` and all k below
 /// `len`; the partner of an odd last one is zero.
 #[derive(Clone, Copy)]
-pub(super) struct Strip {
+pub(crate) struct Strip {
     pub src: *const bf16,
     pub len: usize,
     pub width: usize,
@@ -50,6 +50,25 @@ impl Strip {
     }
 }
 
+/// `dst[i]` = the pair of `low[i]` and `high[i]` for `i < len`, zeros for a line that is null.
+///
+/// # Safety
+/// Lines that are not null are readable for `len` elements, `dst` is writable for as many and nobody else's, and [`super::available`] holds.
+pub(crate) unsafe fn weave(low: *const bf16, high: *const bf16, len: usize, dst: *mut Pair) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (low.is_null(), high.is_null()) {
+            (true, true) => std::ptr::write_bytes(dst, 0, len),
+            (false, true) => avx512::weave::<true, false>(low, high, len, dst),
+            (true, false) => avx512::weave::<false, true>(low, high, len, dst),
+            (false, false) => avx512::weave::<true, true>(low, high, len, dst),
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unreachable!("no path for it: {low:?} {high:?} {len} {dst:?}");
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::{Pair, Strip};
@@ -89,6 +108,22 @@ mod avx512 {
                     }
                     _mm512_mask_storeu_epi32(dst.add(j), mask, pair);
                 }
+            }
+        }
+    }
+
+    // SAFETY: as for `super::weave`, with `LOW` and `HIGH` where the lines are there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub unsafe fn weave<const LOW: bool, const HIGH: bool>(low: *const bf16, high: *const bf16, len: usize, dst: *mut Pair) {
+        for i in (0..len).step_by(16) {
+            let mask = mask(len - i);
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            unsafe {
+                let mut pair = if LOW { spread(low.add(i), mask) } else { _mm512_setzero_si512() };
+                if HIGH {
+                    pair = _mm512_or_si512(pair, _mm512_slli_epi32::<16>(spread(high.add(i), mask)));
+                }
+                _mm512_mask_storeu_epi32(dst.add(i), mask, pair);
             }
         }
     }
