@@ -9,6 +9,7 @@ use super::pooled::{Pool, Row};
 use crate::gemm::{Ahead, Tap, even_cut};
 use ferrograd_simd::prefetch_write;
 use ferrograd_tensor::{Cx, SyncPtr};
+use std::ops::Range;
 
 /// One correlation over a batch, of one group of channels.
 #[derive(Clone, Copy)]
@@ -52,6 +53,10 @@ unsafe impl<E: Engine> Sync for Correlation<'_, E> {}
 
 /// Multiplications worth a task.
 const TASK_MACS: usize = 1 << 19;
+/// Tasks that are enough: two for each of sixteen nominal threads.
+const TASKS: usize = 32;
+/// Packed weights of more elements (512 KiB) do not stay in L2 from tile to tile: then all tiles of a task take one panel after the other.
+const SWEPT: usize = 1 << 17;
 /// Elements that make whole cache lines, whatever their type.
 const LINE: usize = 32;
 /// Taps handed to a tile kernel at once.
@@ -64,7 +69,8 @@ impl<E: Engine> Correlation<'_, E> {
         // Whole windows, where there are any.
         let window = self.pool.map_or(1, |pool| pool.h);
         let windows = (self.out_h / window).max(1);
-        let most = (TASK_MACS / (row * window).max(1)).clamp(1, windows);
+        let shared = E::PIXELS.div_ceil((window * self.out_w).max(1)).min(self.batch * windows / TASKS);
+        let most = (TASK_MACS / (row * window).max(1)).max(shared).clamp(1, windows);
         window * windows.div_ceil(windows.div_ceil(most))
     }
     /// The source columns that outputs touch.
@@ -134,7 +140,7 @@ impl<E: Engine> Correlation<'_, E> {
     }
 
     /// Copies the source rows that output rows `rows` need; gives where source row 0, column 0 would lie, and the distance of rows.
-    unsafe fn strip_of(&self, image: usize, rows: &std::ops::Range<usize>, strip: *mut E::X) -> (*const E::X, isize) {
+    unsafe fn strip_of(&self, image: usize, rows: &Range<usize>, strip: *mut E::X) -> (*const E::X, isize) {
         let (left, right) = self.col_span();
         let pitch = (right - left) as usize * self.src_c;
         let top = (rows.start * self.step_h) as i64 + self.rows.first().copied().unwrap_or(0);
@@ -149,7 +155,7 @@ impl<E: Engine> Correlation<'_, E> {
         &self,
         engine: E,
         image: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         plane: *const E::X,
         pitch: isize,
         strip: *mut E::X,
@@ -194,29 +200,42 @@ impl<E: Engine> Correlation<'_, E> {
     }
 
     /// Output rows `rows` of an image; `plane` is source row 0, column 0, and `pitch` the distance of source rows.
-    unsafe fn outputs(&self, engine: E, image: usize, rows: std::ops::Range<usize>, plane: *const E::X, pitch: isize) {
+    unsafe fn outputs(&self, engine: E, image: usize, rows: Range<usize>, plane: *const E::X, pitch: isize) {
+        let large = self.out_c.next_multiple_of(engine.nr()) * E::steps(self.taps * self.depth) > SWEPT;
+        let sweep = if E::PIXELS > 1 && large { engine.nr() } else { self.out_c };
+        for first in (0..self.out_c).step_by(sweep) {
+            let channels = first..self.out_c.min(first + sweep);
+            // SAFETY: the caller's promises.
+            unsafe { self.channels(engine, image, rows.clone(), channels, plane, pitch) };
+        }
+    }
+
+    /// As `outputs`, of some channels, whole panels of them.
+    unsafe fn channels(&self, engine: E, image: usize, rows: Range<usize>, channels: Range<usize>, plane: *const E::X, pitch: isize) {
         if self.crosses() {
+            let (count, taps) = (rows.len() * self.out_w, 0..self.rows.len());
             // SAFETY: the caller's promises. All tap rows exist, in the plane or in a strip.
-            unsafe { self.run_of_pixels(engine, image, rows.start, rows.len() * self.out_w, 0..self.rows.len(), plane, pitch) };
+            unsafe { self.run_of_pixels(engine, image, rows.start, count, channels, taps, plane, pitch) };
         } else {
             for y in rows {
                 let at = (y * self.step_h) as i64;
                 let first = self.rows.partition_point(|&r| r + at < 0);
                 let end = self.rows.partition_point(|&r| r + at < self.src_h as i64);
                 // SAFETY: as above; tap rows outside of the source hold zeros and are left out.
-                unsafe { self.run_of_pixels(engine, image, y, self.out_w, first..end.max(first), plane, pitch) };
+                unsafe { self.run_of_pixels(engine, image, y, self.out_w, channels.clone(), first..end.max(first), plane, pitch) };
             }
         }
     }
 
-    /// `count` pixels from the start of row `y`, over some of the tap rows.
+    /// Some channels of `count` pixels from the start of row `y`, over some of the tap rows.
     unsafe fn run_of_pixels(
         &self,
         engine: E,
         image: usize,
         y: usize,
         count: usize,
-        taps: std::ops::Range<usize>,
+        channels: Range<usize>,
+        taps: Range<usize>,
         plane: *const E::X,
         pitch: isize,
     ) {
@@ -257,7 +276,10 @@ impl<E: Engine> Correlation<'_, E> {
             }
             let out = self.out.get().wrapping_add(image * self.out_image + at_y * self.out_row + at_x * self.out_col);
             for i in 0..len {
-                prefetch_write(out.wrapping_add(i * self.out_col).cast(), self.out_c * size_of::<E::X>() / size_of::<f32>());
+                prefetch_write(
+                    out.wrapping_add(i * self.out_col + channels.start).cast(),
+                    channels.len() * size_of::<E::X>() / size_of::<f32>(),
+                );
             }
             // The next tile's pixels of the last tap row, which nobody has read before.
             let (mut next, mut next_len) = (std::ptr::null(), 0);
@@ -268,7 +290,7 @@ impl<E: Engine> Correlation<'_, E> {
                 next = plane.wrapping_offset(row * pitch + (x + self.cols[0] as isize) * pixel + self.first_c as isize).cast::<f32>();
                 next_len = ((pixels - 1) * self.step_w * self.src_c + self.cols.len() * self.depth) * size_of::<E::X>() / size_of::<f32>();
             }
-            let panels = self.out_c.div_ceil(nr);
+            let panels = channels.len().div_ceil(nr);
             let mut from = 0;
             loop {
                 let some = TAPS.min(total - from);
@@ -276,13 +298,13 @@ impl<E: Engine> Correlation<'_, E> {
                     list(from, some, &mut tap_list);
                 }
                 let last = from + some == total;
-                for first_o in (0..self.out_c).step_by(nr) {
+                for first_o in channels.clone().step_by(nr) {
                     // Each panel of the first pass asks for its share.
                     let share = next_len / panels;
                     let ahead = if from > 0 || share == 0 {
                         Ahead::NONE
                     } else {
-                        Ahead::over(next.wrapping_add(first_o / nr * share), share, some * steps)
+                        Ahead::over(next.wrapping_add((first_o - channels.start) / nr * share), share, some * steps)
                     };
                     // SAFETY: output tile and panel lie inside their memory; pointers plus taps inside plane or strip.
                     unsafe {
@@ -292,7 +314,7 @@ impl<E: Engine> Correlation<'_, E> {
                             b: self.weight.add(first_o / nr * panel_len),
                             c: out.add(first_o),
                             ldc: self.out_col,
-                            n: nr.min(self.out_c - first_o),
+                            n: nr.min(channels.end - first_o),
                             add: from > 0,
                             bias: if last && !self.bias.is_null() { self.bias.add(first_o) } else { std::ptr::null() },
                             relu: last && self.relu,

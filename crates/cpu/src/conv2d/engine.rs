@@ -12,6 +12,8 @@ pub(crate) trait Engine: Copy + Sync {
     type W: Element;
     /// Tiles cross rows of fewer outputs.
     const CROSSED: usize;
+    /// Fewest outputs of a task, as long as there are tasks enough: they share the weights of a panel while these are in the cache.
+    const PIXELS: usize;
     /// Packed elements that `k` products of one sum take.
     fn steps(k: usize) -> usize;
     /// Rows of the tallest tile.
@@ -60,6 +62,8 @@ impl Engine for &'static Tiles {
     type X = f32;
     type W = f32;
     const CROSSED: usize = 6;
+    // Large kernels go other ways (Winograd's).
+    const PIXELS: usize = 1;
     fn steps(k: usize) -> usize {
         k
     }
@@ -89,7 +93,8 @@ impl Engine for &'static Tiles {
 impl Engine for &'static Table {
     type X = bf16;
     type W = Pair;
-    const CROSSED: usize = 8;
+    const CROSSED: usize = 6;
+    const PIXELS: usize = 56;
     fn steps(k: usize) -> usize {
         k.div_ceil(2)
     }
@@ -101,11 +106,11 @@ impl Engine for &'static Table {
     }
     #[inline]
     unsafe fn rows(self, a: &[*const bf16], part: &Part<Self>) {
-        let Part { taps, k, b, c, ldc, n, add, bias, relu, .. } = *part;
+        let Part { taps, k, b, c, ldc, n, add, bias, relu, ahead } = *part;
         debug_assert!(!add, "such kernels are not taken here");
         let to = Target::Rounded { c, ldc, bias, relu };
         // SAFETY: the caller's promise.
-        unsafe { Table::rows(self, a, &pairs::Job { taps, pairs: k / 2, odd: k % 2 == 1, b, ldb: pairs::NR, n, to }) }
+        unsafe { Table::rows(self, a, &pairs::Job { taps, pairs: k / 2, odd: k % 2 == 1, b, ldb: pairs::NR, n, to, ahead }) }
     }
     unsafe fn pack(self, Lines { src, len, width, k_stride, stride, dst }: Lines<Self>) {
         // SAFETY: the caller's promise.

@@ -140,24 +140,29 @@ impl<T: Float> Row<'_, T> {
         // SAFETY: the caller's promise.
         unsafe {
             let source = self.source.add(col * pool.w * self.pixel + c);
-            let (mut best, mut at) = (source.cast::<[T; N]>().read_unaligned(), [0u8; N]);
-            for k in 1..pool.h * pool.w {
+            let wide = |k: usize| {
                 let v = source.add(k / pool.w * self.row + k % pool.w * self.pixel).cast::<[T; N]>().read_unaligned();
+                v.map(|v| v.acc())
+            };
+            // Places as wide as float32, so that one mask serves both.
+            let (mut best, mut at) = (wide(0), [0i32; N]);
+            for k in 1..pool.h * pool.w {
+                let v = wide(k);
                 for i in 0..N {
-                    let (a, b) = (v[i].acc(), best[i].acc());
                     #[allow(clippy::eq_op)] // NaN alone differs from itself.
-                    let better = (a > b) | ((a != a) & (b == b));
+                    let better = (v[i] > best[i]) | ((v[i] != v[i]) & (best[i] == best[i]));
                     best[i] = if better { v[i] } else { best[i] };
-                    at[i] = if better { k as u8 } else { at[i] };
+                    at[i] = if better { k as i32 } else { at[i] };
                 }
             }
             if pool.relu {
-                let zero = T::default();
+                let zero = T::default().acc();
                 for i in 0..N {
-                    at[i] = if best[i].acc() <= zero.acc() { NO_PLACE } else { at[i] };
-                    best[i] = if best[i].acc() < zero.acc() { zero } else { best[i] };
+                    at[i] = if best[i] <= zero { NO_PLACE as i32 } else { at[i] };
+                    best[i] = if best[i] < zero { zero } else { best[i] };
                 }
             }
+            let (best, at) = (best.map(T::from_acc), at.map(|at| at as u8));
             let to = self.at + col * self.to + c;
             pool.y.get().add(to).cast::<[T; N]>().write_unaligned(best);
             pool.code.get().add(to).cast::<[u8; N]>().write_unaligned(at);

@@ -7,7 +7,7 @@
 use super::geometry::{Geometry, Room};
 use super::weight_grad::add_parts;
 use crate::gemm::bf16::{Job, MR, NR, Pair, Target, available, table, weave};
-use crate::gemm::{Tap, even_cut};
+use crate::gemm::{Ahead, Tap, even_cut};
 use ferrograd_tensor::{Cx, SyncPtr, bf16};
 
 /// The rows are cut into parts of about this many elements of x and dy, at most `PARTS` of them (one for each of sixteen nominal threads) and as
@@ -168,7 +168,8 @@ impl Task<'_> {
                 unsafe {
                     let to = Target::Part { to: self.out.get().add(row * g.o + o), ld: g.o, add };
                     let (b, ldb, n) = (dy.as_ptr().add(o), self.channels, NR.min(self.channels - o));
-                    table.packed(rows, x.as_ptr().add(row), (g.sw * g.c) as isize, &Job { taps, pairs: g.ow, odd: false, b, ldb, n, to });
+                    let job = Job { taps, pairs: g.ow, odd: false, b, ldb, n, to, ahead: Ahead::NONE };
+                    table.packed(rows, x.as_ptr().add(row), (g.sw * g.c) as isize, &job);
                 }
             }
         }

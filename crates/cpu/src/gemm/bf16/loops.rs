@@ -2,7 +2,7 @@
 use super::pack::Strip;
 use super::{Job, Pair, Table, Target, table};
 use crate::gemm::loops::{Mat, block, each, pool_of, sum_parts};
-use crate::gemm::micro::even_cut;
+use crate::gemm::micro::{Ahead, even_cut};
 use crate::gemm::tune::split;
 use ferrograd_tensor::{Parallel, SyncPtr, bf16};
 use std::ops::Range;
@@ -173,7 +173,8 @@ impl PairGemm {
                             },
                         };
                         let b = b.get().add(first * self.pairs() + ks.start / 2 * cols);
-                        let job = Job { taps: &[(0, 0)], pairs: ks.len() / 2, odd: ks.len() % 2 == 1, b, ldb: cols, n: cols, to };
+                        let (pairs, odd) = (ks.len() / 2, ks.len() % 2 == 1);
+                        let job = Job { taps: &[(0, 0)], pairs, odd, b, ldb: cols, n: cols, to, ahead: Ahead::NONE };
                         self.tile(table, a, row, rows, ks.start, &job);
                     }
                 }

@@ -19,7 +19,7 @@ mod tiles;
 pub(crate) use loops::{MR, NR, PairGemm, pair_scratch_len};
 pub(crate) use pack::{Strip, weave};
 
-use super::micro::Tap;
+use super::micro::{Ahead, Tap};
 use ferrograd_tensor::bf16;
 
 /// Two bf16, the one of the lower k in the lower half.
@@ -53,6 +53,8 @@ pub(crate) struct Job<'a> {
     /// Columns, at most [`NR`].
     pub n: usize,
     pub to: Target,
+    /// What rows ask for meanwhile.
+    pub ahead: Ahead,
 }
 
 /// Where a tile goes.

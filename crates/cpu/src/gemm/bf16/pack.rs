@@ -112,10 +112,32 @@ mod avx512 {
         }
     }
 
+    /// Where the pairs from `first` on stand in two vectors, the low line's and behind it the high line's.
+    const fn places(first: i16) -> [i16; 32] {
+        let (mut all, mut i) = ([0; 32], 0);
+        while i < 32 {
+            all[i as usize] = first + i / 2 + i % 2 * 32;
+            i += 1;
+        }
+        all
+    }
+
     // SAFETY: as for `super::weave`, with `LOW` and `HIGH` where the lines are there.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     pub unsafe fn weave<const LOW: bool, const HIGH: bool>(low: *const bf16, high: *const bf16, len: usize, dst: *mut Pair) {
-        for i in (0..len).step_by(16) {
+        // Whole vectors of both lines: the first and the second half of the pairs are one permutation each.
+        let whole = if LOW && HIGH { len / 32 * 32 } else { 0 };
+        let (first, second) = (const { places(0) }, const { places(16) });
+        for i in (0..whole).step_by(32) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (first, second) = (_mm512_loadu_epi16(first.as_ptr()), _mm512_loadu_epi16(second.as_ptr()));
+                let (a, b) = (_mm512_loadu_epi16(low.add(i).cast()), _mm512_loadu_epi16(high.add(i).cast()));
+                _mm512_storeu_epi16(dst.add(i).cast(), _mm512_permutex2var_epi16(a, first, b));
+                _mm512_storeu_epi16(dst.add(i + 16).cast(), _mm512_permutex2var_epi16(a, second, b));
+            }
+        }
+        for i in (whole..len).step_by(16) {
             let mask = mask(len - i);
             // SAFETY: the caller's promise; masked lanes are not touched.
             unsafe {

@@ -3,6 +3,7 @@
 use super::{Job, PackedFn, Pair, RowsFn, Table, Target};
 use crate::gemm::micro::unrolled;
 use core::arch::x86_64::*;
+use ferrograd_simd::prefetch;
 use ferrograd_tensor::bf16;
 
 const W: usize = 16;
@@ -136,10 +137,13 @@ unsafe fn rows<const MR: usize, const NV: usize>(a: *const *const bf16, job: &Jo
         let masks = masks::<NV>(job.n);
         let mut acc = start::<MR, NV>(job, &masks);
         let a: [*const bf16; MR] = *a.cast();
+        let mut ahead = job.ahead.start;
         for &(at, bt) in job.taps {
             let mut b = job.b.offset(bt);
             let mut i = at;
             for _ in 0..job.pairs {
+                prefetch(ahead, 1);
+                ahead = ahead.wrapping_add(job.ahead.step);
                 let mut bv = [splat(0); NV];
                 for v in 0..NV {
                     bv[v] = load(b.add(v * W), masks[v]);
