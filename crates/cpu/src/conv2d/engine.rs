@@ -73,6 +73,7 @@ impl Engine for &'static Tiles {
     fn nr(self) -> usize {
         Tiles::nr(self)
     }
+    // SAFETY: as the trait has it.
     #[inline]
     unsafe fn rows(self, a: &[*const f32], part: &Part<Self>) {
         let Part { taps, k, b, c, ldc, n, add, bias, relu, ahead } = *part;
@@ -104,6 +105,7 @@ impl Engine for &'static Table {
     fn nr(self) -> usize {
         pairs::NR
     }
+    // SAFETY: as the trait has it.
     #[inline]
     unsafe fn rows(self, a: &[*const bf16], part: &Part<Self>) {
         let Part { taps, k, b, c, ldc, n, add, bias, relu, ahead } = *part;
