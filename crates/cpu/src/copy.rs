@@ -1,5 +1,4 @@
 //! contiguous, cast, assign, fill: elements from one layout into another.
-use crate::half_bits;
 use crate::strided::{GRAIN, Nest, ReadPtr, bytes, bytes_mut, streams};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Error, Result, SyncPtr, View, ViewMut, rules, with_element};
@@ -258,37 +257,21 @@ pub(crate) fn convert_one<A: Element, B: Element>(x: A) -> B {
     let float = |d: DType| matches!(d, DType::F32 | DType::F64 | DType::BF16 | DType::F16);
     match (float(A::DTYPE), float(B::DTYPE)) {
         (true, true) if size_of::<A>() >= 4 && size_of::<B>() >= 4 => B::from_f64(x.to_f64()),
-        (true, true) => narrow(wide(x)),
+        (true, true) => B::from_f32(x.to_f32()),
         (true, false) if A::DTYPE == DType::F64 => B::from_f64(x.to_f64()),
-        (true, false) => B::from_f32(wide(x)),
+        (true, false) => B::from_f32(x.to_f32()),
         (false, true) if B::DTYPE == DType::F64 => B::from_f64(x.to_i64() as f64),
-        (false, true) => narrow(x.to_i64() as f32),
+        (false, true) => B::from_f32(x.to_i64() as f32),
         (false, false) => B::from_i64(x.to_i64()),
     }
 }
 
-/// A float's float32 value.
-#[inline(always)]
-fn wide<A: Element>(x: A) -> f32 {
-    match A::DTYPE {
-        // SAFETY: both half types are transparent u16.
-        DType::BF16 => half_bits::bf16_to_f32(unsafe { std::mem::transmute_copy(&x) }),
-        // SAFETY: as above.
-        DType::F16 => half_bits::f16_to_f32(unsafe { std::mem::transmute_copy(&x) }),
-        _ => x.to_f32(),
-    }
-}
-
-/// A float32 in a float type.
-#[inline(always)]
-fn narrow<B: Element>(x: f32) -> B {
-    match B::DTYPE {
-        // SAFETY: both half types are transparent u16.
-        DType::BF16 => unsafe { std::mem::transmute_copy(&half_bits::f32_to_bf16(x)) },
-        // SAFETY: as above.
-        DType::F16 => unsafe { std::mem::transmute_copy(&half_bits::f32_to_f16(x)) },
-        _ => B::from_f32(x),
-    }
+/// `len` elements one after the other, in another dtype, on the vector path in force: for the half types and float32.
+///
+/// # Safety
+/// They are readable at `from`, and as many writable at `to`.
+pub(crate) unsafe fn convert_run<A: Element, B: Element>(from: *const A, to: *mut B, len: usize) {
+    vectorize(Convert { from, to, len, steps: [1, 1] });
 }
 
 struct Convert<A, B> {

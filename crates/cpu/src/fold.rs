@@ -30,13 +30,13 @@ pub(crate) struct Any<T>(PhantomData<T>);
 pub(crate) struct All<T>(PhantomData<T>);
 
 macro_rules! fold {
-    ($name:ident, $A:ty => $Y:ty, start $start:expr, step |$a:ident, $x:ident| $step:expr, join |$b:ident, $c:ident| $join:expr,
-     finish |$d:ident, $n:ident| $finish:expr) => {
+    ($name:ident, $A:ty => $Y:ty, fast $fast:pat, start $start:expr, step |$a:ident, $x:ident| $step:expr,
+     join |$b:ident, $c:ident| $join:expr, finish |$d:ident, $n:ident| $finish:expr) => {
         impl<T: Element> Fold for $name<T> {
             type T = T;
             type A = $A;
             type Y = $Y;
-            const FAST: bool = matches!(T::DTYPE, DType::F32);
+            const FAST: bool = matches!(T::DTYPE, $fast);
             #[inline(always)]
             fn start() -> $A {
                 $start
@@ -57,14 +57,17 @@ macro_rules! fold {
     };
 }
 
-fold!(Sum, f64 => T, start 0.0, step |a, x| a + x.to_f64(), join |b, c| b + c, finish |d, n| T::from_f64(d / n as f64));
-fold!(Product, f64 => T, start 1.0, step |a, x| a * x.to_f64(), join |b, c| b * c, finish |d, _n| T::from_f64(d));
-fold!(SumInt, i64 => i64, start 0, step |a, x| a.wrapping_add(x.to_i64()), join |b, c| b.wrapping_add(c), finish |d, _n| d);
-fold!(ProductInt, i64 => i64, start 1, step |a, x| a.wrapping_mul(x.to_i64()), join |b, c| b.wrapping_mul(c), finish |d, _n| d);
-fold!(Largest, T => T, start lowest(), step |a, x| larger(a, x), join |b, c| larger(b, c), finish |d, _n| d);
-fold!(Smallest, T => T, start highest(), step |a, x| smaller(a, x), join |b, c| smaller(b, c), finish |d, _n| d);
-fold!(Any, B8 => B8, start B8(0), step |a, x| B8(a.0 | holds(x) as u8), join |b, c| B8(b.0 | c.0), finish |d, _n| d);
-fold!(All, B8 => B8, start B8(1), step |a, x| B8(a.0 & holds(x) as u8), join |b, c| B8(b.0 & c.0), finish |d, _n| d);
+fold!(Sum, f64 => T, fast DType::F32 | DType::BF16, start 0.0, step |a, x| a + x.to_f64(), join |b, c| b + c,
+      finish |d, n| T::from_f64(d / n as f64));
+fold!(Product, f64 => T, fast DType::F32, start 1.0, step |a, x| a * x.to_f64(), join |b, c| b * c, finish |d, _n| T::from_f64(d));
+fold!(SumInt, i64 => i64, fast DType::F32, start 0, step |a, x| a.wrapping_add(x.to_i64()), join |b, c| b.wrapping_add(c),
+      finish |d, _n| d);
+fold!(ProductInt, i64 => i64, fast DType::F32, start 1, step |a, x| a.wrapping_mul(x.to_i64()), join |b, c| b.wrapping_mul(c),
+      finish |d, _n| d);
+fold!(Largest, T => T, fast DType::F32, start lowest(), step |a, x| larger(a, x), join |b, c| larger(b, c), finish |d, _n| d);
+fold!(Smallest, T => T, fast DType::F32, start highest(), step |a, x| smaller(a, x), join |b, c| smaller(b, c), finish |d, _n| d);
+fold!(Any, B8 => B8, fast DType::F32, start B8(0), step |a, x| B8(a.0 | holds(x) as u8), join |b, c| B8(b.0 | c.0), finish |d, _n| d);
+fold!(All, B8 => B8, fast DType::F32, start B8(1), step |a, x| B8(a.0 & holds(x) as u8), join |b, c| B8(b.0 & c.0), finish |d, _n| d);
 
 #[inline(always)]
 pub(crate) fn is_nan<T: Element>(x: T) -> bool {

@@ -20,7 +20,6 @@ mod flip;
 mod fold;
 mod gemm;
 mod group_norm;
-mod half_bits;
 mod index;
 mod layer_norm;
 mod linear;

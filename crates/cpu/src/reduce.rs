@@ -115,7 +115,7 @@ fn reduce<F: Fold>(cx: &mut Cx, x: &View, dims: &[i64], mean: bool, y: &mut View
     Ok(())
 }
 
-/// Runs a kernel of `F`: float32 on the vector path in force, other dtypes on the plain one (a path each would only be more code).
+/// Runs a kernel of `F`: where it is fast, on the vector path in force, else on the plain one (a path each would only be more code).
 fn on_path<F: Fold, K: Kernel>(kernel: K) -> K::Output {
     if F::FAST { vectorize(kernel) } else { kernel.run(Scalar) }
 }

@@ -26,14 +26,20 @@ impl Parallel for Threads {
 
 /// Runs `f` on each number of threads with fresh scratch; what it returns must not differ in a bit.
 fn same_bits(name: &str, scratch: usize, f: impl Fn(&mut Cx) -> Vec<f32>) {
+    same_bits_with_room(name, scratch, 0, f);
+}
+
+/// As [`same_bits`], with `local` bytes for each thread.
+fn same_bits_with_room(name: &str, scratch: usize, local: usize, f: impl Fn(&mut Cx) -> Vec<f32>) {
     let mut first: Option<Vec<u32>> = None;
     for threads in [1, 2, 3, 7] {
+        let scratch = scratch.next_multiple_of(64) + local * threads;
         // Sixteen words more, so that the scratch can start at a multiple of 64 bytes.
         let mut words = vec![0x7fc0_0000u32; scratch.div_ceil(4) + 16];
         let skip = words.as_ptr().align_offset(64);
         // SAFETY: inside `words`, which outlives the call; every byte pattern is a u8.
         let bytes = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().add(skip).cast::<u8>(), scratch) };
-        let bits: Vec<u32> = f(&mut Cx::new(&Threads(threads), bytes, 0)).iter().map(|v| v.to_bits()).collect();
+        let bits: Vec<u32> = f(&mut Cx::new(&Threads(threads), bytes, local)).iter().map(|v| v.to_bits()).collect();
         match &first {
             None => first = Some(bits),
             Some(want) => assert!(*want == bits, "{name} on {threads} threads"),
@@ -126,4 +132,46 @@ fn shared_targets() {
         cpu::embedding_grad(cx, &source, &ids, 2000, 3, &mut ViewMut::of(&mut y, &[2000, 16])).unwrap();
         y
     });
+}
+
+#[test]
+fn bfloat16() {
+    use ferrograd_tensor::bf16;
+    let halves = |seed, len| -> Vec<bf16> { numbers(seed, len).into_iter().map(bf16::from_f32).collect() };
+    let wide = |v: Vec<bf16>| -> Vec<f32> { v.iter().map(|v| v.to_f32()).collect() };
+    // The last one has output channels enough for blocks of them, and weights too large for the second cache.
+    for (x, o, k, stride, pad) in [([20, 16, 17, 40], 33, 3, 1, 1), ([9, 15, 16, 64], 96, 1, 2, 0), ([6, 8, 8, 256], 320, 3, 1, 1)] {
+        let side = |len: usize| (len + 2 * pad - k) / stride + 1;
+        let (y, w) = ([x[0], side(x[1]), side(x[2]), o], [o, k, k, x[3]]);
+        let (xs, ws, dys) = (halves(1, x.iter().product()), halves(2, w.iter().product()), halves(3, y.iter().product()));
+        let (xv, wv, dyv) = (View::of(&xs, &x), View::of(&ws, &w), View::of(&dys, &y));
+        let (strides, padding, one, kernel) = ([stride as i64; 2], [pad as i64; 4], [1, 1], [k as i64; 2]);
+        let (h, wd) = (x[1] as i64, x[2] as i64);
+        let local = cpu::conv2d_local(xv.meta(), wv.meta(), &strides, &padding, &one, 1).next_multiple_of(64);
+        same_bits_with_room("conv2d", cpu::conv2d_scratch(xv.meta(), wv.meta(), &strides, &padding, &one, 1), local, |cx| {
+            let mut out = vec![bf16::ZERO; dys.len()];
+            cpu::conv2d(cx, &xv, &wv, None, &strides, &padding, &one, 1, 0, &mut ViewMut::of(&mut out, &y)).unwrap();
+            wide(out)
+        });
+        let local = cpu::conv2d_input_grad_local(dyv.meta(), wv.meta(), h, wd, &strides, &padding, &one, 1).next_multiple_of(64);
+        let scratch = cpu::conv2d_input_grad_scratch(dyv.meta(), wv.meta(), h, wd, &strides, &padding, &one, 1);
+        same_bits_with_room("conv2d_input_grad", scratch, local, |cx| {
+            let mut out = vec![bf16::ZERO; xs.len()];
+            cpu::conv2d_input_grad(cx, &dyv, &wv, h, wd, &strides, &padding, &one, 1, false, &mut ViewMut::of(&mut out, &x)).unwrap();
+            wide(out)
+        });
+        let local = cpu::conv2d_weight_grad_local(xv.meta(), dyv.meta(), &kernel, &strides, &padding, &one, 1).next_multiple_of(64);
+        let scratch = cpu::conv2d_weight_grad_scratch(xv.meta(), dyv.meta(), &kernel, &strides, &padding, &one, 1);
+        same_bits_with_room("conv2d_weight_grad", scratch, local, |cx| {
+            let mut out = vec![bf16::ZERO; ws.len()];
+            cpu::conv2d_weight_grad(cx, &xv, &dyv, &kernel, &strides, &padding, &one, 1, false, &mut ViewMut::of(&mut out, &w)).unwrap();
+            wide(out)
+        });
+        let bias = [0, 1, 2];
+        same_bits("sum", cpu::reduce_scratch(dyv.meta(), &bias), |cx| {
+            let mut out = vec![bf16::ZERO; o];
+            cpu::sum(cx, &dyv, &bias, false, &mut ViewMut::of(&mut out, &[o])).unwrap();
+            wide(out)
+        });
+    }
 }

@@ -1,4 +1,4 @@
-use crate::{Error, Meta, Result, bf16, f16};
+use crate::{Error, Meta, Result, bf16, f16, half_bits};
 use std::fmt;
 
 /// Element types. The discriminants are part of the protocol with TypeScript (`ts/dtype.ts`).
@@ -156,20 +156,23 @@ macro_rules! native_element {
 native_element!(f32 => F32, f64 => F64, i64 => I64, i32 => I32, u8 => U8, i8 => I8);
 
 macro_rules! half_element {
-    ($($t:ty => $d:ident),*) => { $(
+    ($($t:ty => $d:ident, $to_f32:path, $from_f32:path;)*) => { $(
         // SAFETY: a transparent u16; every bit pattern is a value.
         unsafe impl Element for $t {
             const DTYPE: DType = DType::$d;
-            #[inline(always)] fn to_f64(self) -> f64 { <$t>::to_f64(self) }
+            #[inline(always)] fn to_f64(self) -> f64 { Element::to_f32(self) as f64 }
             #[inline(always)] fn from_f64(value: f64) -> Self { <$t>::from_f64(value) }
-            #[inline(always)] fn to_i64(self) -> i64 { self.to_f64() as i64 }
+            #[inline(always)] fn to_i64(self) -> i64 { Element::to_f64(self) as i64 }
             #[inline(always)] fn from_i64(value: i64) -> Self { <$t>::from_f64(value as f64) }
-            #[inline(always)] fn to_f32(self) -> f32 { <$t>::to_f32(self) }
-            #[inline(always)] fn from_f32(value: f32) -> Self { <$t>::from_f32(value) }
+            #[inline(always)] fn to_f32(self) -> f32 { $to_f32(self.to_bits()) }
+            #[inline(always)] fn from_f32(value: f32) -> Self { <$t>::from_bits($from_f32(value)) }
         }
     )* };
 }
-half_element!(bf16 => BF16, f16 => F16);
+half_element! {
+    bf16 => BF16, half_bits::bf16_to_f32, half_bits::f32_to_bf16;
+    f16 => F16, half_bits::f16_to_f32, half_bits::f32_to_f16;
+}
 
 // SAFETY: a transparent u8; every bit pattern is a value.
 unsafe impl Element for B8 {
@@ -228,22 +231,22 @@ impl Float for bf16 {
     type Acc = f32;
     #[inline(always)]
     fn acc(self) -> f32 {
-        self.to_f32()
+        Element::to_f32(self)
     }
     #[inline(always)]
     fn from_acc(value: f32) -> bf16 {
-        bf16::from_f32(value)
+        Element::from_f32(value)
     }
 }
 impl Float for f16 {
     type Acc = f32;
     #[inline(always)]
     fn acc(self) -> f32 {
-        self.to_f32()
+        Element::to_f32(self)
     }
     #[inline(always)]
     fn from_acc(value: f32) -> f16 {
-        f16::from_f32(value)
+        Element::from_f32(value)
     }
 }
 

@@ -2,6 +2,7 @@
 mod context;
 mod dtype;
 mod error;
+mod half_bits;
 mod layout;
 mod packs;
 pub mod rules;

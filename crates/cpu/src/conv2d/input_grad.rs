@@ -2,12 +2,14 @@
 //! dilation of dy[oy, ox, o] weight[o, kh, kw, c]. A stride above 1 splits dx into phases, each a correlation with its own taps. Where
 //! that would multiply many zeros (dy narrower than dx), rows of dx are summed kernel column by kernel column instead ([`Spread`]).
 use super::correlate::Correlation;
+use super::engine::{Engine, Lines};
 use super::geometry::{Geometry, Room};
 use super::spread::Spread;
-use super::{depthwise, plain, winograd};
-use crate::gemm::{Panel, Tiles, narrow, widen};
+use super::{depthwise, paired, plain, winograd};
+use crate::gemm::bf16::{Table, table};
+use crate::gemm::{Tiles, narrow, widen};
 use ferrograd_simd::isa;
-use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
+use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut, bf16};
 
 /// Bytes that [`conv2d_input_grad`] wants.
 pub fn conv2d_input_grad_scratch(
@@ -24,6 +26,9 @@ pub fn conv2d_input_grad_scratch(
     if dy.dtype == DType::F64 {
         return 8 * plain::input_grad_scratch_len(&g);
     }
+    if dy.dtype == DType::BF16 && paired(&g) {
+        return 4 * direct_room::<&Table>(&g).shared + 256;
+    }
     let wide = if dy.dtype == DType::F32 { 0 } else { dy.numel() + weight.numel() + g.n * g.h * g.w * g.c + 64 };
     4 * (room(&g).shared + wide) + 256
 }
@@ -39,7 +44,11 @@ pub fn conv2d_input_grad_local(
     dilation: &[i64],
     groups: i64,
 ) -> usize {
-    4 * room(&Geometry::input_grad(dy, weight, height, width, stride, padding, dilation, groups)).local
+    let g = Geometry::input_grad(dy, weight, height, width, stride, padding, dilation, groups);
+    if dy.dtype == DType::BF16 && paired(&g) {
+        return 2 * direct_room::<&Table>(&g).local;
+    }
+    4 * room(&g).local
 }
 
 /// The gradient of [`super::conv2d`] with respect to x [N, height, width, I] (and the forward pass of a transposed convolution).
@@ -63,6 +72,9 @@ pub fn conv2d_input_grad(
     match dy.dtype() {
         DType::F32 => float(cx, &g, dy.slice(), weight.slice(), dx.slice_mut()),
         DType::F64 => plain::input_grad::<f64>(cx, &g, dy.slice(), weight.slice(), dx.slice_mut()),
+        DType::BF16 if paired(&g) => {
+            direct(cx, &g, table().expect("seen above"), dy.slice(), weight.slice(), SyncPtr(dx.slice_mut::<bf16>().as_mut_ptr()))
+        }
         _ => {
             let (wdy, mut cx) = cx.split_scratch::<f32>(dy.numel());
             let (ww, mut cx) = cx.split_scratch::<f32>(weight.numel());
@@ -107,8 +119,13 @@ impl Phase {
     }
 }
 
-fn packed_len(g: &Geometry) -> usize {
-    g.groups * g.cg().next_multiple_of(32) * g.kh * g.kw * g.og()
+/// True where the taps of a row, packed one behind the other, make one run of products: pairs of an odd number of channels would not meet.
+fn joins<E: Engine>(g: &Geometry) -> bool {
+    2 * E::steps(g.og()) == E::steps(2 * g.og())
+}
+
+fn packed_len<E: Engine>(g: &Geometry) -> usize {
+    g.groups * g.cg().next_multiple_of(32) * g.kh * g.kw * E::steps(g.og())
 }
 
 fn room(g: &Geometry) -> Room {
@@ -119,8 +136,13 @@ fn room(g: &Geometry) -> Room {
         return winograd::input_grad_room(g);
     }
     if Spread::pays(g) {
-        return Room { shared: packed_len(g), local: 0 };
+        return Room { shared: packed_len::<&Tiles>(g), local: 0 };
     }
+    direct_room::<&Tiles>(g)
+}
+
+/// What [`direct`] wants: of scratch in units of 4 bytes.
+fn direct_room<E: Engine>(g: &Geometry) -> Room {
     // The largest strip of any phase; the shifts' ends decide it.
     let mut local = 0;
     // All residues of the stride have inputs; those without taps are filled with zeros.
@@ -130,11 +152,11 @@ fn room(g: &Geometry) -> Room {
             let (r, rn) = ends(&rows, g.kh, g.dh, g.sh);
             let (c, cn) = ends(&cols, g.kw, g.dw, g.sw);
             let (r, c) = (&r[..rn.min(2)], &c[..cn.min(2)]);
-            let one = correlation(g, 0, &rows, &cols, r, c, rn * cn, &[], &[], 0, SyncPtr(std::ptr::null_mut()));
+            let one = correlation::<E>(g, 0, &rows, &cols, r, c, rn * cn, &[], &[], 0, SyncPtr(std::ptr::null_mut()));
             local = local.max(one.local_len());
         }
     }
-    Room { shared: 2 * (g.kh + g.kw).next_multiple_of(8) + packed_len(g) + 64, local }
+    Room { shared: 2 * (g.kh + g.kw).next_multiple_of(8) + packed_len::<E>(g) + 64, local }
 }
 
 /// First and last shift of a phase, and the number of its taps.
@@ -149,7 +171,7 @@ fn ends(phase: &Phase, k: usize, dilation: usize, stride: usize) -> ([i64; 2], u
     (all, n)
 }
 
-fn correlation<'a>(
+fn correlation<'a, E: Engine>(
     g: &Geometry,
     group: usize,
     rows: &Phase,
@@ -157,11 +179,11 @@ fn correlation<'a>(
     row_shifts: &'a [i64],
     col_shifts: &'a [i64],
     taps: usize,
-    dy: &[f32],
-    weight: &[f32],
+    dy: &[E::X],
+    weight: &[E::W],
     nr: usize,
-    dx: SyncPtr<f32>,
-) -> Correlation<'a> {
+    dx: SyncPtr<E::X>,
+) -> Correlation<'a, E> {
     let (cg, og) = (g.cg(), g.og());
     Correlation {
         batch: g.n,
@@ -176,7 +198,8 @@ fn correlation<'a>(
         rows: row_shifts,
         cols: col_shifts,
         taps,
-        weight: weight.as_ptr().wrapping_add(group * cg.next_multiple_of(nr.max(1)) * taps * og),
+        weight: weight.as_ptr().wrapping_add(group * cg.next_multiple_of(nr.max(1)) * taps * E::steps(og)),
+        joined: joins::<E>(g),
         out_h: rows.count,
         out_w: cols.count,
         out_c: cg,
@@ -199,47 +222,51 @@ fn float(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32]) 
     }
     let tiles = Tiles::of(isa());
     if Spread::pays(g) {
-        let (packed, cx) = cx.split_scratch::<f32>(packed_len(g));
+        let (packed, cx) = cx.split_scratch::<f32>(packed_len::<&Tiles>(g));
         let (rows, cols) = (Phase::new(0, 1, g.top, g.h), Phase::new(0, 1, g.left, g.w));
-        pack(&cx, g, &rows, &cols, g.kh * g.kw, tiles.nr(), weight, packed);
+        pack(&cx, g, &rows, &cols, g.kh * g.kw, tiles, weight, SyncPtr(packed.as_mut_ptr()));
         return Spread { tiles, g, dy, packed, dx: SyncPtr(dx.as_mut_ptr()) }.run(&cx);
     }
+    direct(cx, g, tiles, dy, weight, SyncPtr(dx.as_mut_ptr()));
+}
+
+/// As a correlation a phase and group.
+fn direct<E: Engine>(cx: &mut Cx, g: &Geometry, engine: E, dy: &[E::X], weight: &[E::X], dx: SyncPtr<E::X>) {
     let (shifts, mut cx) = cx.split_scratch::<i64>(g.kh + g.kw);
     let (row_shifts, col_shifts) = shifts.split_at_mut(g.kh);
-    let (packed, mut cx) = cx.split_scratch::<f32>(packed_len(g));
-    let dx = SyncPtr(dx.as_mut_ptr());
+    let (packed, mut cx) = cx.split_scratch::<E::W>(packed_len::<E>(g));
     // All residues of the stride have inputs; those without taps are filled with zeros.
     for row in 0..g.sh {
         for col in 0..g.sw {
             let (rows, cols) = (Phase::new(row, g.sh, g.top, g.h), Phase::new(col, g.sw, g.left, g.w));
             let rn = rows.shifts(g.kh, g.dh, g.sh, row_shifts);
             let cn = cols.shifts(g.kw, g.dw, g.sw, col_shifts);
-            pack(&cx, g, &rows, &cols, rn * cn, tiles.nr(), weight, packed);
+            pack(&cx, g, &rows, &cols, rn * cn, engine, weight, SyncPtr(packed.as_mut_ptr()));
             for group in 0..g.groups {
-                let one = correlation(g, group, &rows, &cols, &row_shifts[..rn], &col_shifts[..cn], rn * cn, dy, packed, tiles.nr(), dx);
+                let (rs, cs) = (&row_shifts[..rn], &col_shifts[..cn]);
+                let one = correlation(g, group, &rows, &cols, rs, cs, rn * cn, dy, packed, engine.nr(), dx);
                 // SAFETY: slices of the sizes in `g`; phases and groups write different elements of dx.
-                unsafe { one.run(&mut cx, tiles) };
+                unsafe { one.run(&mut cx, engine) };
             }
         }
     }
 }
 
 /// The phase's taps into `[group][panel of input channels][tap][output channel][nr]`.
-fn pack(cx: &Cx, g: &Geometry, rows: &Phase, cols: &Phase, taps: usize, nr: usize, weight: &[f32], packed: &mut [f32]) {
-    let (og, cg) = (g.og(), g.cg());
-    let (panels, all) = (cg.div_ceil(nr), g.kh * g.kw);
-    let packed = SyncPtr(packed.as_mut_ptr());
+fn pack<E: Engine>(cx: &Cx, g: &Geometry, rows: &Phase, cols: &Phase, taps: usize, engine: E, weight: &[E::X], packed: SyncPtr<E::W>) {
+    let (og, cg, nr) = (g.og(), g.cg(), engine.nr());
+    let (panels, all, len) = (cg.div_ceil(nr), g.kh * g.kw, E::steps(og) * nr);
     cx.par(g.groups * panels, |task| {
         let (group, first) = (task / panels, task % panels * nr);
-        let mut dst = packed.get().wrapping_add(task * taps * og * nr);
+        let mut dst = packed.get().wrapping_add(task * taps * len);
         for kh in rows.taps(g.kh, g.dh, g.sh) {
             for kw in cols.taps(g.kw, g.dw, g.sw) {
                 // SAFETY: the tap's channels `first ..` of every output channel, and the panel's own part of the scratch.
                 unsafe {
                     let src = weight.as_ptr().add((group * og * all + kh * g.kw + kw) * cg + first);
-                    Panel { src, len: og, width: nr.min(cg - first), k_stride: (all * cg) as isize, stride: 1, dst, ld: nr }.pack();
+                    engine.pack(Lines { src, len: og, width: nr.min(cg - first), k_stride: (all * cg) as isize, stride: 1, dst });
                 }
-                dst = dst.wrapping_add(og * nr);
+                dst = dst.wrapping_add(len);
             }
         }
     });

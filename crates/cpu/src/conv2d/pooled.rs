@@ -1,13 +1,14 @@
 //! A convolution and the maximum over windows side by side, in one pass: the convolution's rows stay in the cache until they are pooled.
 //! Of each maximum its place in the window is kept, one byte, which is all that the gradient needs; where ReLU has cut it off, the byte says
 //! that no gradient passes.
-use super::forward::{float as convolve, pools, room};
+use super::forward::{direct_room, float as convolve, halves, pools, room};
 use super::geometry::Geometry;
-use super::plain;
+use super::{paired, plain};
+use crate::gemm::bf16::Table;
 use crate::gemm::{narrow, widen};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::rules::NO_PLACE;
-use ferrograd_tensor::{Cx, DType, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
+use ferrograd_tensor::{Cx, DType, Float, Meta, Result, SyncPtr, View, ViewMut, bf16, with_float};
 
 /// Pooled pixels of a task.
 const PIXELS: usize = 256;
@@ -106,32 +107,65 @@ impl Row<'_, f32> {
 }
 
 /// As [`Row::run`], of any float type: the reference.
-fn maxima<T: Float>(row: &Row<T>) {
-    let pool = row.pool;
-    for col in 0..row.cols {
-        for c in 0..row.channels {
-            // SAFETY: as for `Row::run`, by the callers' promise.
+///
+/// # Safety
+/// As for [`Row::run`].
+pub(super) unsafe fn maxima<T: Float>(row: Row<T>) {
+    vectorize(Maxima(row));
+}
+
+struct Maxima<'a, T>(Row<'a, T>);
+
+impl<T: Float> Kernel for Maxima<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let channels = self.0.channels;
+        for col in 0..self.0.cols {
+            let whole = channels / WIDEST * WIDEST;
+            // SAFETY: channels of the row, by the promise made to `maxima`.
             unsafe {
-                let source = row.source.add(col * pool.w * row.pixel + c);
-                let (mut best, mut at) = (*source, 0);
-                for k in 1..pool.h * pool.w {
-                    let v = *source.add(k / pool.w * row.row + k % pool.w * row.pixel);
-                    let (a, b) = (v.acc(), best.acc());
-                    #[allow(clippy::eq_op)] // NaN alone differs from itself.
-                    if (a > b) | ((a != a) & (b == b)) {
-                        (best, at) = (v, k as u8);
-                    }
-                }
-                if pool.relu && best.to_f64() <= 0.0 {
-                    at = NO_PLACE;
-                    if best.to_f64() < 0.0 {
-                        best = T::default();
-                    }
-                }
-                let to = row.at + col * row.to + c;
-                *pool.y.get().add(to) = best;
-                *pool.code.get().add(to) = at;
+                (0..whole).step_by(WIDEST).for_each(|c| self.0.block::<WIDEST>(col, c));
+                (whole..channels).for_each(|c| self.0.block::<1>(col, c));
             }
+        }
+    }
+}
+
+impl<T: Float> Row<'_, T> {
+    /// `N` channels of a pixel. The first of equals is taken; NaN wins.
+    #[inline(always)]
+    unsafe fn block<const N: usize>(&self, col: usize, c: usize) {
+        let pool = self.pool;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let source = self.source.add(col * pool.w * self.pixel + c);
+            let wide = |k: usize| {
+                let v = source.add(k / pool.w * self.row + k % pool.w * self.pixel).cast::<[T; N]>().read_unaligned();
+                v.map(|v| v.acc())
+            };
+            // Places as wide as float32, so that one mask serves both.
+            let (mut best, mut at) = (wide(0), [0i32; N]);
+            for k in 1..pool.h * pool.w {
+                let v = wide(k);
+                for i in 0..N {
+                    #[allow(clippy::eq_op)] // NaN alone differs from itself.
+                    let better = (v[i] > best[i]) | ((v[i] != v[i]) & (best[i] == best[i]));
+                    best[i] = if better { v[i] } else { best[i] };
+                    at[i] = if better { k as i32 } else { at[i] };
+                }
+            }
+            if pool.relu {
+                let zero = T::default().acc();
+                for i in 0..N {
+                    at[i] = if best[i] <= zero { NO_PLACE as i32 } else { at[i] };
+                    best[i] = if best[i] < zero { zero } else { best[i] };
+                }
+            }
+            let (best, at) = (best.map(T::from_acc), at.map(|at| at as u8));
+            let to = self.at + col * self.to + c;
+            pool.y.get().add(to).cast::<[T; N]>().write_unaligned(best);
+            pool.code.get().add(to).cast::<[u8; N]>().write_unaligned(at);
         }
     }
 }
@@ -165,6 +199,7 @@ pub fn conv2d_pool_scratch(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i
     let dense_len = g.n * g.oh * g.ow * g.o;
     match x.dtype {
         DType::F64 => 8 * (plain::forward_scratch_len(&g) + dense_len) + 256,
+        DType::BF16 if paired(&g) => 4 * direct_room::<&Table>(&g, Some(pool)).shared + 256,
         DType::F32 => 4 * (room(&g, Some(pool)).shared + if pools(&g, window(pool)) { 0 } else { dense_len }) + 256,
         _ => {
             let wide = x.numel() + weight.numel() + g.o + dense_len / (pool[0] * pool[1]) as usize;
@@ -175,7 +210,11 @@ pub fn conv2d_pool_scratch(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i
 
 /// Bytes for each thread that [`conv2d_pool`] wants.
 pub fn conv2d_pool_local(x: &Meta, weight: &Meta, stride: &[i64], padding: &[i64], dilation: &[i64], groups: i64, pool: &[i64]) -> usize {
-    4 * room(&cropped(Geometry::forward(x, weight, stride, padding, dilation, groups), pool), Some(pool)).local
+    let g = cropped(Geometry::forward(x, weight, stride, padding, dilation, groups), pool);
+    if x.dtype == DType::BF16 && paired(&g) {
+        return 2 * direct_room::<&Table>(&g, Some(pool)).local;
+    }
+    4 * room(&g, Some(pool)).local
 }
 
 /// y [N, PH, PW, O] = the largest of each pool[0] x pool[1] window of activation(x * weight + bias), and `code`: its place in the window
@@ -208,7 +247,14 @@ pub fn conv2d_pool(
         DType::F64 => {
             let (all, mut cx) = cx.split_scratch::<f64>(g.n * g.oh * g.ow * g.o);
             plain::forward::<f64>(&mut cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), false, all);
-            pool_all(&cx, &g, all, &Pool { h, w, relu, y: SyncPtr(y.slice_mut::<f64>().as_mut_ptr()), code }, |row| maxima(&row));
+            pool_all(&cx, &g, all, &Pool { h, w, relu, y: SyncPtr(y.slice_mut::<f64>().as_mut_ptr()), code }, |row| {
+                // SAFETY: rows of the result, each with one owner.
+                unsafe { maxima(row) }
+            });
+        }
+        DType::BF16 if paired(&g) => {
+            let pool = Pool { h, w, relu, y: SyncPtr(y.slice_mut::<bf16>().as_mut_ptr()), code };
+            halves(cx, &g, x.slice(), weight.slice(), bias.map(|b| b.slice()), false, pool.y, Some(&pool));
         }
         _ => {
             let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());
@@ -277,23 +323,78 @@ pub fn pool_spread(cx: &mut Cx, dy: &View, code: &View, pool: &[i64], dx: &mut V
         });
         return Ok(());
     }
-    let Windows { w, c, pool: [ph, pw], .. } = windows;
     with_float!(dy.dtype(), T => {
         let (dy, dx) = (dy.slice::<T>(), SyncPtr(dx.slice_mut::<T>().as_mut_ptr()));
         windows.each_row(cx, |small, large| {
-            for i in 0..w * c * ph * pw {
-                let (pixel, channel) = (i / c, i % c);
-                let from = small + pixel % (w * pw) / pw * c + channel;
-                let place = pixel / (w * pw) * pw + pixel % pw;
-                // SAFETY: as above.
-                unsafe { *dx.get().add(large + i) = if windows.code[from] as usize == place { dy[from] } else { T::default() } };
-            }
+            // SAFETY: as above.
+            vectorize(Blocks::<T, true> { windows: &windows, small: dy[small..].as_ptr().cast_mut(), code: &windows.code[small..], large: unsafe { dx.get().add(large) } });
         });
         Ok(())
     })
 }
 
-/// One pooled row.
+/// One pooled row of any float type, in blocks of channels: spread from `small` over `large`, or picked from there.
+struct Blocks<'a, T, const SPREAD: bool> {
+    windows: &'a Windows<'a>,
+    small: *mut T,
+    code: &'a [u8],
+    large: *mut T,
+}
+
+impl<T: Float, const SPREAD: bool> Kernel for Blocks<'_, T, SPREAD> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Windows { w, c, .. } = *self.windows;
+        for col in 0..w {
+            let mut first = 0;
+            while first + WIDEST <= c {
+                // SAFETY: a whole block of the pixel's channels.
+                unsafe { self.block::<WIDEST>(col, first) };
+                first += WIDEST;
+            }
+            for channel in first..c {
+                // SAFETY: as above.
+                unsafe { self.block::<1>(col, channel) };
+            }
+        }
+    }
+}
+
+impl<T: Float, const SPREAD: bool> Blocks<'_, T, SPREAD> {
+    /// `N` channels of a pixel: what is not at the place of the code is zero.
+    #[inline(always)]
+    unsafe fn block<const N: usize>(&self, col: usize, first: usize) {
+        let Windows { w, c, pool: [ph, pw], .. } = *self.windows;
+        let at = col * c + first;
+        let code: [u8; N] = std::array::from_fn(|i| self.code[at..at + N][i]);
+        // SAFETY: by the caller's promise; `large` and `small` are rows of one picture and of its windows, and the written one is ours.
+        unsafe {
+            let small = self.small.add(at).cast::<[T; N]>();
+            let mut value = if SPREAD { small.read_unaligned() } else { [T::default(); N] };
+            for k in 0..ph * pw {
+                let large = self.large.add(((k / pw * w + col) * pw + k % pw) * c + first).cast::<[T; N]>();
+                if SPREAD {
+                    let mut out = [T::default(); N];
+                    for i in 0..N {
+                        out[i] = if code[i] == k as u8 { value[i] } else { T::default() };
+                    }
+                    large.write_unaligned(out);
+                } else {
+                    let x = large.read_unaligned();
+                    for i in 0..N {
+                        value[i] = if code[i] == k as u8 { x[i] } else { value[i] };
+                    }
+                }
+            }
+            if !SPREAD {
+                small.write_unaligned(value);
+            }
+        }
+    }
+}
+
+/// One pooled row of float32.
 struct Spread<'a> {
     windows: &'a Windows<'a>,
     dy: &'a [f32],
@@ -336,16 +437,11 @@ impl Kernel for Spread<'_> {
 /// [`pool_spread`].
 pub fn pool_pick(cx: &mut Cx, x: &View, code: &View, pool: &[i64], y: &mut ViewMut) -> Result {
     let windows = Windows::new(code, pool);
-    let Windows { w, c, pool: [ph, pw], .. } = windows;
     with_float!(x.dtype(), T => {
         let (x, y) = (x.slice::<T>(), SyncPtr(y.slice_mut::<T>().as_mut_ptr()));
         windows.each_row(cx, |small, large| {
-            for i in 0..w * c {
-                let (col, place) = (i / c, windows.code[small + i] as usize);
-                let at = large + (place / pw * w * pw + col * pw + place % pw) * c + i % c;
-                // SAFETY: each pooled row has one owner.
-                unsafe { *y.get().add(small + i) = if place < ph * pw { x[at] } else { T::default() } };
-            }
+            // SAFETY: each pooled row has one owner.
+            vectorize(Blocks::<T, false> { windows: &windows, small: unsafe { y.get().add(small) }, code: &windows.code[small..], large: x[large..].as_ptr().cast_mut() });
         });
         Ok(())
     })

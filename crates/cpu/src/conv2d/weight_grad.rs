@@ -4,10 +4,10 @@
 //! place, pixels being the reduction and image rows its taps. Pixels whose tap falls into the padding are left out. The batch is cut into
 //! a number of parts that the shapes fix; their sums are added in order.
 use super::geometry::{Geometry, Room};
-use super::{depthwise, plain, winograd};
+use super::{depthwise, plain, winograd, woven};
 use crate::gemm::{Ahead, Job, Tap, Tiles, even_cut, narrow, widen};
 use ferrograd_simd::isa;
-use ferrograd_tensor::{Cx, DType, Meta, Result, SyncPtr, View, ViewMut};
+use ferrograd_tensor::{Cx, DType, Element, Meta, Result, SyncPtr, View, ViewMut};
 
 /// The batch is cut into parts of about this many elements of x and dy (512 KiB, which L2 holds), at most `PARTS` of them and as long as
 /// all their sums stay under `SUMS` elements (8 MiB).
@@ -33,6 +33,9 @@ pub fn conv2d_weight_grad_scratch(
     if x.dtype == DType::F64 {
         return 8 * plain::weight_grad_scratch_len(&g);
     }
+    if x.dtype == DType::BF16 && woven::fits(&g) {
+        return 4 * woven::room(&g).shared + 256;
+    }
     let own = room(&g).shared;
     let wide = if x.dtype == DType::F32 { 0 } else { x.numel() + dy.numel() + g.depth() * g.o + 64 };
     4 * (own + wide) + 256
@@ -48,7 +51,8 @@ pub fn conv2d_weight_grad_local(
     dilation: &[i64],
     groups: i64,
 ) -> usize {
-    4 * room(&Geometry::weight_grad(x, dy, kernel, stride, padding, dilation, groups)).local
+    let g = Geometry::weight_grad(x, dy, kernel, stride, padding, dilation, groups);
+    4 * if x.dtype == DType::BF16 && woven::fits(&g) { woven::room(&g).local } else { room(&g).local }
 }
 
 fn room(g: &Geometry) -> Room {
@@ -78,6 +82,7 @@ pub fn conv2d_weight_grad(
     match x.dtype() {
         DType::F32 => float(cx, &g, x.slice(), dy.slice(), dw.slice_mut()),
         DType::F64 => plain::weight_grad::<f64>(cx, &g, x.slice(), dy.slice(), dw.slice_mut()),
+        DType::BF16 if woven::fits(&g) => woven::weight_grad(cx, &g, x.slice(), dy.slice(), dw.slice_mut()),
         _ => {
             let (wx, mut cx) = cx.split_scratch::<f32>(x.numel());
             let (wdy, mut cx) = cx.split_scratch::<f32>(dy.numel());
@@ -200,7 +205,7 @@ unsafe fn sum(
 }
 
 /// dw[o, k] = the parts' sums [group][k][o of the group], in order.
-fn add_parts(cx: &Cx, g: &Geometry, sums: &[f32], dw: &mut [f32]) {
+pub(super) fn add_parts<T: Element>(cx: &Cx, g: &Geometry, sums: &[f32], dw: &mut [T]) {
     const O: usize = 16;
     let (depth, og) = (g.depth(), g.og());
     let blocks = og.div_ceil(O);
@@ -222,7 +227,7 @@ fn add_parts(cx: &Cx, g: &Geometry, sums: &[f32], dw: &mut [f32]) {
             }
             for (o, value) in total[..len].iter().enumerate() {
                 // SAFETY: each task has its own output channels.
-                unsafe { *dw.get().add((group * og + first + o) * depth + k) = *value };
+                unsafe { *dw.get().add((group * og + first + o) * depth + k) = T::from_f32(*value) };
             }
         }
     });

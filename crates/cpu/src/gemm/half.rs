@@ -1,4 +1,5 @@
 //! The half types compute in float32: operands are widened into scratch, the result is rounded once.
+use crate::copy::convert_run;
 use ferrograd_tensor::{Cx, DType, Element, SyncPtr, View, ViewMut, bf16, f16};
 
 const CHUNK: usize = 1 << 14;
@@ -15,9 +16,8 @@ pub(crate) fn widen(cx: &Cx, x: &View, dst: &mut [f32]) {
 
 fn widen_slice<T: Element>(cx: &Cx, x: &[T], dst: &mut [f32]) {
     cx.par_chunks_mut(&mut dst[..x.len()], CHUNK, |at, part| {
-        for (to, from) in part.iter_mut().zip(&x[at..]) {
-            *to = from.to_f32();
-        }
+        // SAFETY: elements of `x`, and this part.
+        unsafe { convert_run(x[at..at + part.len()].as_ptr(), part.as_mut_ptr(), part.len()) }
     });
 }
 
@@ -33,9 +33,8 @@ pub(crate) fn narrow(cx: &Cx, x: &[f32], y: &mut ViewMut) {
 
 fn narrow_slice<T: Element>(cx: &Cx, x: &[f32], y: &mut [T]) {
     cx.par_chunks_mut(y, CHUNK, |at, part| {
-        for (to, from) in part.iter_mut().zip(&x[at..]) {
-            *to = T::from_f32(*from);
-        }
+        // SAFETY: elements of `x`, and this part.
+        unsafe { convert_run(x[at..at + part.len()].as_ptr(), part.as_mut_ptr(), part.len()) }
     });
 }
 

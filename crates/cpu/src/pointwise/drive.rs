@@ -1,4 +1,5 @@
 use super::{Compiled, Run};
+use crate::copy::convert_run;
 use crate::strided::{GRAIN, Nest, streams};
 use ferrograd_tensor::{Cx, DType, Element, Layout, SyncPtr, View, ViewMut, with_element};
 use std::mem::MaybeUninit;
@@ -259,9 +260,11 @@ impl<C: Compute, const N: usize> Work<C, N> {
 unsafe fn load<C: Compute>(dtype: DType, from: *const u8, step: isize, len: usize, to: *mut C) {
     with_element!(dtype, T => {
         let from = from.cast::<T>();
-        // SAFETY: by the caller's promise. The steps of 1 and 0 stand alone so that they vectorise.
+        // SAFETY: by the caller's promise. The steps of 1 and 0 stand alone so that they vectorise; the half types
+        // do so on the path in force.
         unsafe {
             match step {
+                1 if size_of::<T>() == 2 => convert_run(from, to, len),
                 1 => for i in 0..len { *to.add(i) = C::load(*from.add(i)) },
                 0 => std::slice::from_raw_parts_mut(to, len).fill(C::load(*from)),
                 _ => for i in 0..len { *to.add(i) = C::load(*from.offset(i as isize * step)) },
@@ -275,9 +278,14 @@ unsafe fn load<C: Compute>(dtype: DType, from: *const u8, step: isize, len: usiz
 unsafe fn store<C: Compute>(dtype: DType, from: &[C], to: *mut u8) {
     with_element!(dtype, T => {
         let to = to.cast::<T>();
-        for (i, x) in from.iter().enumerate() {
-            // SAFETY: by the caller's promise.
-            unsafe { *to.add(i) = x.store() }
+        // SAFETY: by the caller's promise.
+        unsafe {
+            if size_of::<T>() == 2 {
+                return convert_run(from.as_ptr(), to, from.len());
+            }
+            for (i, x) in from.iter().enumerate() {
+                *to.add(i) = x.store();
+            }
         }
     })
 }

@@ -2,13 +2,13 @@
 use super::pack::Strip;
 use super::{Job, Pair, Table, Target, table};
 use crate::gemm::loops::{Mat, block, each, pool_of, sum_parts};
-use crate::gemm::micro::even_cut;
+use crate::gemm::micro::{Ahead, even_cut};
 use crate::gemm::tune::split;
 use ferrograd_tensor::{Parallel, SyncPtr, bf16};
 use std::ops::Range;
 
 /// Rows and columns of the largest tile.
-const MR: usize = 14;
+pub(crate) const MR: usize = 14;
 pub(crate) const NR: usize = 32;
 
 /// C [m, n] = A [m, k] B [k, n] (+ bias [n]) (then ReLU); C row-major with rows `ldc` apart.
@@ -164,7 +164,7 @@ impl PairGemm {
                     // SAFETY: tile and columns lie inside the operands and C; each tile of C has one owner.
                     unsafe {
                         let to = match &part {
-                            Some(sums) => Target::Part(sums.get().add(row * self.n + first), self.n),
+                            Some(sums) => Target::Part { to: sums.get().add(row * self.n + first), ld: self.n, add: false },
                             None => Target::Rounded {
                                 c: self.c.get().add(row * self.ldc + first),
                                 ldc: self.ldc,
@@ -173,7 +173,9 @@ impl PairGemm {
                             },
                         };
                         let b = b.get().add(first * self.pairs() + ks.start / 2 * cols);
-                        self.tile(table, a, row, rows, ks.start, &Job { pairs: ks.len() / 2, odd: ks.len() % 2 == 1, b, n: cols, to });
+                        let (pairs, odd) = (ks.len() / 2, ks.len() % 2 == 1);
+                        let job = Job { taps: &[(0, 0)], pairs, odd, b, ldb: cols, n: cols, to, ahead: Ahead::NONE };
+                        self.tile(table, a, row, rows, ks.start, &job);
                     }
                 }
             }
@@ -183,8 +185,7 @@ impl PairGemm {
     // SAFETY: as for `run`; the tile lies inside A, and the job inside B and C.
     #[inline]
     unsafe fn tile(&self, table: &Table, a: Source, row: usize, rows: usize, from: usize, job: &Job) {
-        let vectors = job.n.div_ceil(NR / 2) - 1;
-        // SAFETY: the caller's promises; a table exists only where its features do.
+        // SAFETY: the caller's promises.
         unsafe {
             match a {
                 Source::Rows => {
@@ -193,9 +194,9 @@ impl PairGemm {
                     for (i, p) in lines[..rows].iter_mut().enumerate() {
                         *p = first.offset(i as isize * self.a.rs);
                     }
-                    table.rows[vectors][rows - 1](lines.as_ptr(), job);
+                    table.rows(&lines[..rows], job);
                 }
-                Source::Packed(p) => table.packed[vectors][rows - 1](p.get().add(row * self.pairs() + from / 2 * rows), job),
+                Source::Packed(p) => table.packed(rows, p.get().add(row * self.pairs() + from / 2 * rows), rows as isize, job),
             }
         }
     }

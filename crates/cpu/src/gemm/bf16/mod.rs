@@ -16,8 +16,10 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-pub(crate) use loops::{NR, PairGemm, pair_scratch_len};
+pub(crate) use loops::{MR, NR, PairGemm, pair_scratch_len};
+pub(crate) use pack::{Strip, weave};
 
+use super::micro::{Ahead, Tap};
 use ferrograd_tensor::bf16;
 
 /// Two bf16, the one of the lower k in the lower half.
@@ -28,7 +30,7 @@ pub(crate) fn available() -> bool {
     table().is_some()
 }
 
-fn table() -> Option<&'static Table> {
+pub(crate) fn table() -> Option<&'static Table> {
     #[cfg(target_arch = "x86_64")]
     if ferrograd_simd::has_bf16_dot() {
         return Some(&tiles::TABLE);
@@ -37,34 +39,57 @@ fn table() -> Option<&'static Table> {
 }
 
 /// What a tile kernel reads and writes besides A.
-struct Job {
-    /// Whole pairs of k.
-    pairs: usize,
-    /// One k more. Packed operands have it as a pair with a zero; in a row of A what follows it is not to be read.
-    odd: bool,
+pub(crate) struct Job<'a> {
+    /// What the reduction runs over, as in float32: displacements in A (elements of rows, pairs of packed ones) and in B (pairs).
+    pub taps: &'a [Tap],
+    /// Whole pairs of k in each tap.
+    pub pairs: usize,
+    /// One k more in each. Packed operands have it as a pair with a zero; in a row of A what follows it is not to be read.
+    pub odd: bool,
     /// Packed, `[pair][n]`.
-    b: *const Pair,
+    pub b: *const Pair,
+    /// From one pair of k to the next.
+    pub ldb: usize,
     /// Columns, at most [`NR`].
-    n: usize,
-    to: Target,
+    pub n: usize,
+    pub to: Target,
+    /// What rows ask for meanwhile.
+    pub ahead: Ahead,
 }
 
 /// Where a tile goes.
 #[derive(Clone, Copy)]
-enum Target {
-    /// A part of a sum, in float32: first element, and elements from row to row.
-    Part(*mut f32, usize),
+pub(crate) enum Target {
+    /// A part of a sum, in float32: rows `ld` apart; `add` goes on from what it holds.
+    Part { to: *mut f32, ld: usize, add: bool },
     /// The result; `n` values to add or null.
     Rounded { c: *mut bf16, ldc: usize, bias: *const bf16, relu: bool },
 }
 
-/// `a`: one pointer a row, k contiguous.
+/// `a`: one pointer a row, k contiguous. A row may start outside of its memory; what the taps reach lies inside.
 type RowsFn = unsafe fn(a: *const *const bf16, job: &Job);
-/// `a`: packed, `[pair][rows]`.
-type PackedFn = unsafe fn(a: *const Pair, job: &Job);
+/// `a`: pairs, rows contiguous, `lda` from one pair of k to the next.
+type PackedFn = unsafe fn(a: *const Pair, lda: isize, job: &Job);
 
 /// The tile kernels: `[vectors - 1][rows - 1]`.
-struct Table {
+pub(crate) struct Table {
     rows: [&'static [RowsFn]; 2],
     packed: [&'static [PackedFn]; 2],
+}
+
+impl Table {
+    /// # Safety
+    /// At most [`MR`] rows; every address that the job names is valid.
+    #[inline]
+    pub unsafe fn rows(&self, a: &[*const bf16], job: &Job) {
+        // SAFETY: the caller's promise; a table exists only where its features do.
+        unsafe { self.rows[job.n.div_ceil(NR / 2) - 1][a.len() - 1](a.as_ptr(), job) }
+    }
+    /// # Safety
+    /// As for [`Table::rows`].
+    #[inline]
+    pub unsafe fn packed(&self, rows: usize, a: *const Pair, lda: isize, job: &Job) {
+        // SAFETY: as above.
+        unsafe { self.packed[job.n.div_ceil(NR / 2) - 1][rows - 1](a, lda, job) }
+    }
 }

@@ -7,7 +7,7 @@ use ferrograd_tensor::bf16;
 /// `dst[p * ld + j]` = the elements `2 p` and `2 p + 1` of line `j`, at `src + k * k_stride + j * stride`, for `j < width` and all k below
 /// `len`; the partner of an odd last one is zero.
 #[derive(Clone, Copy)]
-pub(super) struct Strip {
+pub(crate) struct Strip {
     pub src: *const bf16,
     pub len: usize,
     pub width: usize,
@@ -55,6 +55,25 @@ impl Strip {
     }
 }
 
+/// `dst[i]` = the pair of `low[i]` and `high[i]` for `i < len`, zeros for a line that is null.
+///
+/// # Safety
+/// Lines that are not null are readable for `len` elements, `dst` is writable for as many and nobody else's, and [`super::available`] holds.
+pub(crate) unsafe fn weave(low: *const bf16, high: *const bf16, len: usize, dst: *mut Pair) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (low.is_null(), high.is_null()) {
+            (true, true) => std::ptr::write_bytes(dst, 0, len),
+            (false, true) => avx512::weave::<true, false>(low, high, len, dst),
+            (true, false) => avx512::weave::<false, true>(low, high, len, dst),
+            (false, false) => avx512::weave::<true, true>(low, high, len, dst),
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unreachable!("no path for it: {low:?} {high:?} {len} {dst:?}");
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::Strip;
@@ -94,6 +113,44 @@ mod avx512 {
                     }
                     _mm512_mask_storeu_epi32(dst.add(j), mask, pair);
                 }
+            }
+        }
+    }
+
+    /// Where the pairs from `first` on stand in two vectors, the low line's and behind it the high line's.
+    const fn places(first: i16) -> [i16; 32] {
+        let (mut all, mut i) = ([0; 32], 0);
+        while i < 32 {
+            all[i as usize] = first + i / 2 + i % 2 * 32;
+            i += 1;
+        }
+        all
+    }
+
+    // SAFETY: as for `super::weave`, with `LOW` and `HIGH` where the lines are there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub unsafe fn weave<const LOW: bool, const HIGH: bool>(low: *const bf16, high: *const bf16, len: usize, dst: *mut Pair) {
+        // Whole vectors of both lines: the first and the second half of the pairs are one permutation each.
+        let whole = if LOW && HIGH { len / 32 * 32 } else { 0 };
+        let (first, second) = (const { places(0) }, const { places(16) });
+        for i in (0..whole).step_by(32) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (first, second) = (_mm512_loadu_epi16(first.as_ptr()), _mm512_loadu_epi16(second.as_ptr()));
+                let (a, b) = (_mm512_loadu_epi16(low.add(i).cast()), _mm512_loadu_epi16(high.add(i).cast()));
+                _mm512_storeu_epi16(dst.add(i).cast(), _mm512_permutex2var_epi16(a, first, b));
+                _mm512_storeu_epi16(dst.add(i + 16).cast(), _mm512_permutex2var_epi16(a, second, b));
+            }
+        }
+        for i in (whole..len).step_by(16) {
+            let mask = mask(len - i);
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            unsafe {
+                let mut pair = if LOW { spread(low.add(i), mask) } else { _mm512_setzero_si512() };
+                if HIGH {
+                    pair = _mm512_or_si512(pair, _mm512_slli_epi32::<16>(spread(high.add(i), mask)));
+                }
+                _mm512_mask_storeu_epi32(dst.add(i), mask, pair);
             }
         }
     }

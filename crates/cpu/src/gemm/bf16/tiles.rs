@@ -3,6 +3,7 @@
 use super::{Job, PackedFn, Pair, RowsFn, Table, Target};
 use crate::gemm::micro::unrolled;
 use core::arch::x86_64::*;
+use ferrograd_simd::prefetch;
 use ferrograd_tensor::bf16;
 
 const W: usize = 16;
@@ -66,6 +67,12 @@ unsafe fn store_part(p: *mut f32, mask: __mmask16, x: __m512) {
     unsafe { _mm512_mask_storeu_ps(p, mask, x) }
 }
 #[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load_part(p: *const f32, mask: __mmask16) -> __m512 {
+    // SAFETY: as in `load`.
+    unsafe { _mm512_maskz_loadu_ps(mask, p) }
+}
+#[inline]
 #[target_feature(enable = "avx512bw,avx512vl")]
 unsafe fn store(p: *mut bf16, mask: __mmask16, x: __m256i) {
     // SAFETY: as in `load`.
@@ -73,13 +80,29 @@ unsafe fn store(p: *mut bf16, mask: __mmask16, x: __m256i) {
 }
 
 // Inlined by force, since accumulators passed to a function would live in memory; the attribute does not go with `target_feature`, and the
-// operations are inlined once this stands in a kernel.
+// operations are inlined once these stand in a kernel.
+#[inline(always)]
+unsafe fn start<const MR: usize, const NV: usize>(job: &Job, masks: &[__mmask16; NV]) -> [[__m512; NV]; MR] {
+    // SAFETY: as in `finish`.
+    unsafe {
+        let mut acc = [[zero(); NV]; MR];
+        if let Target::Part { to, ld, add: true } = job.to {
+            unrolled!(m in 0..MR {
+                for v in 0..NV {
+                    acc[m][v] = load_part(to.add(m * ld + v * W), masks[v]);
+                }
+            });
+        }
+        acc
+    }
+}
+
 #[inline(always)]
 unsafe fn finish<const MR: usize, const NV: usize>(acc: [[__m512; NV]; MR], job: &Job, masks: &[__mmask16; NV]) {
     // SAFETY: addresses by the caller's promise; masked lanes are not touched; the features are the caller's.
     unsafe {
         match job.to {
-            Target::Part(to, ld) => {
+            Target::Part { to, ld, .. } => {
                 unrolled!(m in 0..MR {
                     for v in 0..NV {
                         store_part(to.add(m * ld + v * W), masks[v], acc[m][v]);
@@ -106,66 +129,75 @@ unsafe fn finish<const MR: usize, const NV: usize>(acc: [[__m512; NV]; MR], job:
 }
 
 /// # Safety
-/// The CPU has the features; every address that the job names is valid, as are the rows' `2 * pairs + odd` elements.
+/// The CPU has the features; every address that the job names is valid, as are the `2 * pairs + odd` elements of each tap of each row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn rows<const MR: usize, const NV: usize>(a: *const *const bf16, job: &Job) {
     // SAFETY: the caller's promise; a pair need not be aligned.
     unsafe {
         let masks = masks::<NV>(job.n);
-        let mut acc = [[zero(); NV]; MR];
+        let mut acc = start::<MR, NV>(job, &masks);
         let a: [*const bf16; MR] = *a.cast();
-        let mut b = job.b;
-        for i in 0..job.pairs {
-            let mut bv = [splat(0); NV];
-            for v in 0..NV {
-                bv[v] = load(b.add(v * W), masks[v]);
-            }
-            unrolled!(m in 0..MR {
-                let x = splat(a[m].add(2 * i).cast::<Pair>().read_unaligned());
+        let mut ahead = job.ahead.start;
+        for &(at, bt) in job.taps {
+            let mut b = job.b.offset(bt);
+            let mut i = at;
+            for _ in 0..job.pairs {
+                prefetch(ahead, 1);
+                ahead = ahead.wrapping_add(job.ahead.step);
+                let mut bv = [splat(0); NV];
                 for v in 0..NV {
-                    acc[m][v] = dot(acc[m][v], x, bv[v]);
+                    bv[v] = load(b.add(v * W), masks[v]);
                 }
-            });
-            b = b.add(job.n);
-        }
-        if job.odd {
-            let mut bv = [splat(0); NV];
-            for v in 0..NV {
-                bv[v] = load(b.add(v * W), masks[v]);
+                unrolled!(m in 0..MR {
+                    let x = splat(a[m].wrapping_offset(i).cast::<Pair>().read_unaligned());
+                    for v in 0..NV {
+                        acc[m][v] = dot(acc[m][v], x, bv[v]);
+                    }
+                });
+                i += 2;
+                b = b.add(job.ldb);
             }
-            unrolled!(m in 0..MR {
-                let x = splat(Pair::from((*a[m].add(2 * job.pairs)).to_bits()));
+            if job.odd {
+                let mut bv = [splat(0); NV];
                 for v in 0..NV {
-                    acc[m][v] = dot(acc[m][v], x, bv[v]);
+                    bv[v] = load(b.add(v * W), masks[v]);
                 }
-            });
+                unrolled!(m in 0..MR {
+                    let x = splat(Pair::from((*a[m].wrapping_offset(i)).to_bits()));
+                    for v in 0..NV {
+                        acc[m][v] = dot(acc[m][v], x, bv[v]);
+                    }
+                });
+            }
         }
         finish(acc, job, &masks);
     }
 }
 
 /// # Safety
-/// As for [`rows`], with A packed.
+/// As for [`rows`], with A in pairs.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn packed<const MR: usize, const NV: usize>(mut a: *const Pair, job: &Job) {
+unsafe fn packed<const MR: usize, const NV: usize>(a: *const Pair, lda: isize, job: &Job) {
     // SAFETY: the caller's promise.
     unsafe {
         let masks = masks::<NV>(job.n);
-        let mut acc = [[zero(); NV]; MR];
-        let mut b = job.b;
-        for _ in 0..job.pairs + usize::from(job.odd) {
-            let mut bv = [splat(0); NV];
-            for v in 0..NV {
-                bv[v] = load(b.add(v * W), masks[v]);
-            }
-            unrolled!(m in 0..MR {
-                let x = splat(*a.add(m));
+        let mut acc = start::<MR, NV>(job, &masks);
+        for &(at, bt) in job.taps {
+            let (mut a, mut b) = (a.offset(at), job.b.offset(bt));
+            for _ in 0..job.pairs + usize::from(job.odd) {
+                let mut bv = [splat(0); NV];
                 for v in 0..NV {
-                    acc[m][v] = dot(acc[m][v], x, bv[v]);
+                    bv[v] = load(b.add(v * W), masks[v]);
                 }
-            });
-            a = a.add(MR);
-            b = b.add(job.n);
+                unrolled!(m in 0..MR {
+                    let x = splat(*a.add(m));
+                    for v in 0..NV {
+                        acc[m][v] = dot(acc[m][v], x, bv[v]);
+                    }
+                });
+                a = a.wrapping_offset(lda);
+                b = b.wrapping_add(job.ldb);
+            }
         }
         finish(acc, job, &masks);
     }

@@ -47,7 +47,7 @@ pub(crate) fn f32_to_f16(x: f32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferrograd_tensor::{bf16, f16};
+    use crate::{bf16, f16};
 
     #[test]
     fn every_half_number() {
