@@ -92,10 +92,14 @@ fn spacing(channels: usize) -> usize {
 
 /// Tiles of a block: rows of tile kernels (multiples of 14 and 6 waste least), and what L2 holds of the transformed tiles.
 fn block(c: usize, o: usize) -> usize {
-    match c * o {
-        ..9217 => 56,
-        ..131072 => 28,
-        _ => 112,
+    // Where there are many channels the weights come from far, and more tiles share each of them.
+    let pairs = c * o;
+    if pairs <= 96 * 96 {
+        56
+    } else if pairs <= 1 << 17 {
+        28
+    } else {
+        112
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) unsafe fn weave(low: *const bf16, high: *const bf16, len: usize, dst:
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
+    use super::super::Pair;
     use super::Strip;
     use core::arch::x86_64::*;
     use ferrograd_tensor::bf16;
