@@ -1,5 +1,5 @@
-// Training steps: forward, cross-entropy, backward, Adam. Eager, and compiled as `fit` runs them.
-import { compile, device, nn, optim, rand, randint, scope, type Tensor } from 'ferrograd'
+// Training steps: forward, cross-entropy, backward, Adam. Eager, compiled as `fit` runs them, and so under autocast.
+import { autocast, compile, device, nn, optim, rand, randint, scope, type Tensor } from 'ferrograd'
 import { time } from '../measure.js'
 import { flopsOf, networks } from '../networks/index.js'
 import type { Bench, Context } from '../report.js'
@@ -27,17 +27,18 @@ async function measure({ peak, report }: Context, { network, batch, repeat }: Ca
   const inputs = rand([batch, ...input])
   const labels = randint(0, 10, [batch])
   const bound = (batch * flopsOf(networks[network]!).step) / (peak.gflops * 1e9)
-  for (const kind of ['eager', 'compiled'] as const) {
+  for (const kind of ['eager', 'compiled', 'compiled, autocast'] as const) {
     const model = build()
     const optimizer = new optim.Adam(model.parameters())
+    const lossOf = (x: Tensor, y: Tensor): Tensor => nn.crossEntropy(model.forward(x), y)
     const body = (x: Tensor, y: Tensor): Tensor => {
-      const loss = nn.crossEntropy(model.forward(x), y)
+      const loss = kind === 'compiled, autocast' ? autocast(() => lossOf(x, y)) : lossOf(x, y)
       loss.backward()
       optimizer.step()
       optimizer.zeroGrad()
       return loss.detach()
     }
-    const step = kind === 'compiled' ? compile(body) : body
+    const step = kind === 'eager' ? body : compile(body)
     const work = async (): Promise<void> => {
       for (let i = 0; i < repeat; i++) scope(() => { step(inputs, labels) })
       await device.sync()

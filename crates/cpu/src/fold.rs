@@ -1,4 +1,4 @@
-//! How one reduction takes in elements: `reduce.rs` walks memory, a `Fold` says what happens to each element.
+//! How one reduction takes in elements: `reduce/` walks memory, a `Fold` says what happens to each element.
 use ferrograd_tensor::{B8, DType, Element};
 use std::marker::PhantomData;
 

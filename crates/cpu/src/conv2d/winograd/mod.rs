@@ -189,7 +189,7 @@ unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *co
             // Runs of rows that L1 holds of a panel, while all tiles go by.
             for from in (0..rows).step_by(ROWS) {
                 let k = ROWS.min(rows - from);
-                // The run that follows lies behind this one, in the next panel or place too; few weights are in the cache anyway.
+                // The run that follows lies right behind this one, be it of the next panel or the next place.
                 let run = packed.wrapping_add(((place * panels + panel) * rows + from) * nr);
                 let share = k * nr / m_tiles;
                 for t in 0..m_tiles {

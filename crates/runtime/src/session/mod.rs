@@ -1,12 +1,14 @@
 //! A session: one JavaScript thread's way into the runtime. It checks shapes, inserts casts and copies, and hands commands to its stream,
 //! or to the recorder while a step is being captured.
+mod capture;
+mod transfer;
+
 use crate::command::{Call, Command, Tensors};
 use crate::dispatch::{Inferred, Op, infer, infer_view};
-use crate::failure::Failure;
-use crate::program::{Captured, Recorder};
+use crate::program::Recorder;
 use crate::spec::{Attrs, Kind, OpSpec, Section};
-use crate::storage::{Bin, Buffer, Device, Mark, Parcel, Storage, Tensor};
-use crate::stream::{Event, Job, Notice, Runtime, Stream};
+use crate::storage::{Bin, Buffer, Device, Mark, Storage, Tensor};
+use crate::stream::{Job, Runtime, Stream};
 use ferrograd_tensor::{DType, Error, ErrorKind, Layout, Meta, Result, Shape, common_dtype, rules};
 use smallvec::SmallVec;
 use std::rc::Rc;
@@ -450,163 +452,6 @@ impl Session {
         Ok(())
     }
 
-    /// A tensor from bytes already at hand.
-    pub fn upload(&mut self, meta: Meta, fill: impl FnOnce(&mut [u8])) -> Result<Rc<Tensor>> {
-        let bytes = meta.numel() * meta.dtype.size();
-        let buffer = Buffer::filled(bytes, fill)?;
-        Ok(Tensor::new(meta, Device::Cpu, buffer, bytes, &self.bin))
-    }
-
-    /// What another thread needs to know of a tensor.
-    pub fn pack(&self, tensor: &Tensor) -> Parcel {
-        let storage = tensor.storage();
-        Parcel { meta: tensor.meta, buffer: storage.buffer().clone(), bytes: storage.bytes(), writer: storage.writer() }
-    }
-    /// A tensor on another thread's storage.
-    pub fn unpack(&self, parcel: &Parcel) -> Rc<Tensor> {
-        let tensor = Tensor::new(parcel.meta, Device::Cpu, parcel.buffer.clone(), parcel.bytes, &self.bin);
-        tensor.storage().set_writer(parcel.writer);
-        tensor
-    }
-
-    /// Runs `task` on the driver thread when all before it in the stream has run, with the tensor's bytes or its failure; what it gives is called
-    /// when that is over. The tensor must be contiguous.
-    pub fn read(
-        &mut self,
-        tensor: &Rc<Tensor>,
-        task: impl FnOnce(std::result::Result<&[u8], Arc<Failure>>) -> Notice + Send + 'static,
-    ) -> Result<u64> {
-        if let Some(recorder) = &self.recorder
-            && (recorder.has_made(tensor) || tensor.device == Device::Cpu)
-        {
-            return Err(capture_refusal("reading values"));
-        }
-        if tensor.device == Device::Meta {
-            return Err(Error::new(ErrorKind::Device, "a tensor on the meta device has a shape but no values"));
-        }
-        debug_assert!(tensor.meta.layout.is_contiguous());
-        self.start();
-        self.flush_releases();
-        self.order_after(tensor.storage().writer());
-        let (buffer, meta) = (tensor.storage().buffer().clone(), tensor.meta);
-        let sequence = self.push(Job::Host(Box::new(move || {
-            if let Some(failure) = buffer.poison() {
-                failure.mark_seen();
-                return task(Err(failure.clone()));
-            }
-            let (offset, bytes) = (meta.layout.offset * meta.dtype.size(), meta.numel() * meta.dtype.size());
-            if bytes == 0 {
-                return task(Ok(&[]));
-            }
-            // SAFETY: the driver thread, after the commands that write the buffer.
-            match unsafe { buffer.written() } {
-                // SAFETY: the layout lies inside the buffer.
-                Ok(base) => task(Ok(unsafe { std::slice::from_raw_parts(base.add(offset), bytes) })),
-                Err(error) => task(Err(Arc::new(Failure::new(error.kind, "read", error.message, 0, 0)))),
-            }
-        })));
-        tensor.storage().add_reader(Mark { stream: self.streams[self.current].id, sequence });
-        Ok(sequence)
-    }
-
-    /// Runs `task` on the driver thread when all before it in the stream has run; what it gives is called when that is over.
-    pub fn host(&mut self, task: impl FnOnce(Option<Arc<Failure>>) -> Notice + Send + 'static) -> Result<u64> {
-        if self.recorder.is_some() {
-            return Err(capture_refusal("waiting"));
-        }
-        let stream = self.stream();
-        self.flush_releases();
-        Ok(self.push(Job::Host(Box::new(move || {
-            let failure = stream.take_failure();
-            if let Some(failure) = &failure {
-                failure.mark_seen();
-            }
-            task(failure)
-        }))))
-    }
-
-    /// Failures that wait for a `sync` and that nobody has seen, as text. They count as seen from then on.
-    pub fn untold_failures(&self) -> Vec<String> {
-        self.streams
-            .iter()
-            .filter_map(|stream| stream.take_failure())
-            .filter(|failure| failure.mark_seen())
-            .map(|failure| failure.describe())
-            .collect()
-    }
-
-    /// Holds the stream until the event is set.
-    pub fn gate(&mut self, event: Arc<Event>) {
-        self.start();
-        self.push(Job::Wait(event));
-    }
-
-    pub fn is_recording(&self) -> bool {
-        self.recorder.is_some()
-    }
-    /// Starts recording. Arguments are made contiguous; the tensors that stand for them while recording are given back.
-    pub fn begin_capture(&mut self, arguments: &[Rc<Tensor>]) -> Result<Vec<Rc<Tensor>>> {
-        self.refuse_inside_capture()?;
-        let arguments = arguments.iter().map(|a| self.planned(a.meta.dtype, &a.meta.shape(), a.device)).collect::<Vec<_>>();
-        self.recorder = Some(Recorder::new(arguments.clone()));
-        Ok(arguments)
-    }
-    pub fn end_capture(&mut self, outputs: &[Rc<Tensor>]) -> Result<Captured> {
-        let recorder = self.recorder.take().ok_or_else(|| Error::internal("no recording is under way"))?;
-        Ok(recorder.finish(outputs))
-    }
-    pub fn abort_capture(&mut self) {
-        self.recorder = None;
-        self.suspended = None;
-    }
-    /// Runs commands at once, or records them again: for state that is made inside a step but belongs outside it.
-    pub fn suspend_capture(&mut self, suspended: bool) {
-        if suspended && self.recorder.is_some() {
-            self.suspended = self.recorder.take();
-        } else if !suspended && self.suspended.is_some() {
-            self.recorder = self.suspended.take();
-        }
-    }
-    /// A further argument, found while recording. Gives its stand-in.
-    pub fn capture_argument(&mut self, argument: &Tensor) -> Result<Rc<Tensor>> {
-        let stand_in = self.planned(argument.meta.dtype, &argument.meta.shape(), argument.device);
-        let recorder = self.recorder.as_mut().ok_or_else(|| Error::internal("no recording is under way"))?;
-        recorder.add_argument(stand_in.clone());
-        Ok(stand_in)
-    }
-    fn refuse_inside_capture(&self) -> Result<()> {
-        if self.recorder.is_none() && self.suspended.is_none() {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Capture,
-            "a compiled function was called while another is being recorded. Call the plain function inside.",
-        ))
-    }
-    pub fn replay(&mut self, captured: &Captured, arguments: Vec<Rc<Tensor>>) -> Result<Vec<Rc<Tensor>>> {
-        self.refuse_inside_capture()?;
-        let mut bound = Vec::with_capacity(arguments.len());
-        for argument in arguments {
-            let ready = argument.meta.layout.is_contiguous() && argument.meta.layout.offset == 0;
-            bound.push(if ready { argument } else { self.contiguous(&argument)? });
-        }
-        self.start();
-        self.flush_releases();
-        let (replay, outputs) = captured.bind(&bound, |bytes| Ok(self.planned(DType::U8, &Shape::new(&[bytes])?, Device::Cpu)))?;
-        for tensor in bound.iter().chain(&captured.persistent) {
-            self.order_after(tensor.storage().writer());
-        }
-        // What it writes in place must have been read.
-        for tensor in &captured.persistent {
-            tensor.storage().each_reader(|mark| self.order_after(mark));
-        }
-        let sequence = self.push(Job::Replay(Box::new(replay)));
-        let mark = Mark { stream: self.streams[self.current].id, sequence };
-        outputs.iter().chain(&captured.persistent).for_each(|t| t.storage().set_writer(mark));
-        bound.iter().for_each(|t| t.storage().add_reader(mark));
-        Ok(outputs)
-    }
-
     /// Ends every stream: what has not begun is dropped, what has is waited for.
     pub fn close(&mut self) {
         self.recorder = None;
@@ -623,15 +468,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn capture_refusal(what: &str) -> Error {
-    Error::new(
-        ErrorKind::Capture,
-        format!(
-            "{what} is not possible inside a compiled function: it is recorded once and has no values then. Return the tensor and read it outside."
-        ),
-    )
 }
 
 /// The row's operand that tensor `position` belongs to.
