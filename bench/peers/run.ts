@@ -23,7 +23,9 @@ const { values: options } = parseArgs({
 const pairs = Number(options.pairs)
 const threads = Number(options.threads)
 const chosen = workloads.filter(({ name }) => options.only === undefined || name.includes(options.only))
-const invited = peers.filter(({ impl }) => options.peers === undefined || options.peers.split(',').includes(impl))
+const named = options.peers?.split(',')
+const invited = peers.filter(({ impl }) => named?.includes(impl) ?? true)
+const strangers = named?.filter((name) => !peers.some(({ impl }) => impl === name)) ?? []
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrograd-peers-'))
 const running = new Set<PeerProcess>()
@@ -36,8 +38,13 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
-if (chosen.length === 0) throw new Error(`no workload is called ${options.only}; there are ${workloads.map(({ name }) => name).join(', ')}`)
-if (invited.length === 0) throw new Error(`no peer is called ${options.peers}; there are ${peers.map(({ impl }) => impl).join(', ')}`)
+/** What was asked for is not there: a line, and no stack of ours. */
+function refuse(fault: string): never {
+  console.error(`bench:peers: ${fault}`)
+  process.exit(2)
+}
+if (chosen.length === 0) refuse(`no workload is called ${options.only}; there are ${workloads.map(({ name }) => name).join(', ')}`)
+if (strangers.length > 0) refuse(`no peer is called ${strangers.join(', ')}; there are ${peers.map(({ impl }) => impl).join(', ')}`)
 if (options.list) {
   console.log(chosen.map(({ name }) => name).join('\n'))
 } else {
