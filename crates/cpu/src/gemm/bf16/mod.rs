@@ -71,11 +71,15 @@ type RowsFn = unsafe fn(a: *const *const bf16, job: &Job);
 /// `a`: pairs, rows contiguous, `lda` from one pair of k to the next.
 type PackedFn = unsafe fn(a: *const Pair, lda: isize, job: &Job);
 
-/// The tile kernels: `[vectors - 1][rows - 1]`.
+/// The tile kernels: `[vectors - 1][whole][rows - 1]`, `whole` being 1 for columns that fill all vectors, which load without masks
+/// (see [`super::micro::Tiles`]).
 pub(crate) struct Table {
-    rows: [&'static [RowsFn]; 2],
-    packed: [&'static [PackedFn]; 2],
+    rows: [[&'static [RowsFn]; 2]; 2],
+    packed: [[&'static [PackedFn]; 2]; 2],
 }
+
+/// Columns of a vector.
+const WIDTH: usize = NR / 2;
 
 impl Table {
     /// # Safety
@@ -83,13 +87,13 @@ impl Table {
     #[inline]
     pub unsafe fn rows(&self, a: &[*const bf16], job: &Job) {
         // SAFETY: the caller's promise; a table exists only where its features do.
-        unsafe { self.rows[job.n.div_ceil(NR / 2) - 1][a.len() - 1](a.as_ptr(), job) }
+        unsafe { self.rows[job.n.div_ceil(WIDTH) - 1][usize::from(job.n % WIDTH == 0)][a.len() - 1](a.as_ptr(), job) }
     }
     /// # Safety
     /// As for [`Table::rows`].
     #[inline]
     pub unsafe fn packed(&self, rows: usize, a: *const Pair, lda: isize, job: &Job) {
         // SAFETY: as above.
-        unsafe { self.packed[job.n.div_ceil(NR / 2) - 1][rows - 1](a, lda, job) }
+        unsafe { self.packed[job.n.div_ceil(WIDTH) - 1][usize::from(job.n % WIDTH == 0)][rows - 1](a, lda, job) }
     }
 }

@@ -33,10 +33,12 @@ fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
 }
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn masks<const NV: usize>(n: usize) -> [__mmask16; NV] {
+fn masks<const NV: usize, const WHOLE: bool>(n: usize) -> [__mmask16; NV] {
     let mut all = [!0; NV];
-    let last = n - (NV - 1) * W;
-    all[NV - 1] = if last >= W { !0 } else { (1u16 << last) - 1 };
+    if !WHOLE {
+        let last = n - (NV - 1) * W;
+        all[NV - 1] = if last >= W { !0 } else { (1u16 << last) - 1 };
+    }
     all
 }
 /// `x + bias`, at least `floor` (a NaN comes back), rounded.
@@ -131,10 +133,10 @@ unsafe fn finish<const MR: usize, const NV: usize>(acc: [[__m512; NV]; MR], job:
 /// # Safety
 /// The CPU has the features; every address that the job names is valid, as are the `2 * pairs + odd` elements of each tap of each row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn rows<const MR: usize, const NV: usize>(a: *const *const bf16, job: &Job) {
+unsafe fn rows<const MR: usize, const NV: usize, const WHOLE: bool>(a: *const *const bf16, job: &Job) {
     // SAFETY: the caller's promise; a pair need not be aligned.
     unsafe {
-        let masks = masks::<NV>(job.n);
+        let masks = masks::<NV, WHOLE>(job.n);
         let mut acc = start::<MR, NV>(job, &masks);
         let a: [*const bf16; MR] = *a.cast();
         let mut ahead = job.ahead.start;
@@ -177,10 +179,10 @@ unsafe fn rows<const MR: usize, const NV: usize>(a: *const *const bf16, job: &Jo
 /// # Safety
 /// As for [`rows`], with A in pairs.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn packed<const MR: usize, const NV: usize>(a: *const Pair, lda: isize, job: &Job) {
+unsafe fn packed<const MR: usize, const NV: usize, const WHOLE: bool>(a: *const Pair, lda: isize, job: &Job) {
     // SAFETY: the caller's promise.
     unsafe {
-        let masks = masks::<NV>(job.n);
+        let masks = masks::<NV, WHOLE>(job.n);
         let mut acc = start::<MR, NV>(job, &masks);
         for &(at, bt) in job.taps {
             let (mut a, mut b) = (a.offset(at), job.b.offset(bt));
@@ -204,16 +206,16 @@ unsafe fn packed<const MR: usize, const NV: usize>(a: *const Pair, lda: isize, j
 }
 
 macro_rules! every_height {
-    ($kernel:ident, $nv:literal, $f:ty; $($mr:literal)*) => { &[$($kernel::<$mr, $nv> as $f),*] };
+    ($kernel:ident, $f:ty; $nv:literal) => {
+        [
+            every_height!($kernel, $f; $nv false 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            every_height!($kernel, $f; $nv true 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        ]
+    };
+    ($kernel:ident, $f:ty; $nv:literal $whole:literal $($mr:literal)*) => { &[$($kernel::<$mr, $nv, $whole> as $f),*] };
 }
 
 pub(super) static TABLE: Table = Table {
-    rows: [
-        every_height!(rows, 1, RowsFn; 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-        every_height!(rows, 2, RowsFn; 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-    ],
-    packed: [
-        every_height!(packed, 1, PackedFn; 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-        every_height!(packed, 2, PackedFn; 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-    ],
+    rows: [every_height!(rows, RowsFn; 1), every_height!(rows, RowsFn; 2)],
+    packed: [every_height!(packed, PackedFn; 1), every_height!(packed, PackedFn; 2)],
 };
