@@ -55,7 +55,7 @@ impl Simd for Avx2 {
     unsafe fn turn(self, from: *const u32, from_step: isize, to: *mut u32, to_step: isize, streamed: bool) {
         // SAFETY: the features are there (see the token) and memory is as the caller promised.
         unsafe {
-            let r: [__m256; 8] = std::array::from_fn(|k| _mm256_loadu_ps(from.offset(k as isize * from_step).cast()));
+            let r: [__m256; 8] = crate::inlined(|k| _mm256_loadu_ps(from.offset(k as isize * from_step).cast()));
             let mut t = r;
             for k in 0..4 {
                 t[2 * k] = _mm256_unpacklo_ps(r[2 * k], r[2 * k + 1]);

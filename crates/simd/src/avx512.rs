@@ -61,7 +61,7 @@ impl Simd for Avx512 {
     unsafe fn turn(self, from: *const u32, from_step: isize, to: *mut u32, to_step: isize, streamed: bool) {
         // SAFETY: the features are there (see the token) and memory is as the caller promised.
         unsafe {
-            let mut r: [__m512i; 16] = std::array::from_fn(|k| _mm512_loadu_si512(from.offset(k as isize * from_step).cast()));
+            let mut r: [__m512i; 16] = crate::inlined(|k| _mm512_loadu_si512(from.offset(k as isize * from_step).cast()));
             let mut t = r;
             for k in 0..8 {
                 t[2 * k] = _mm512_unpacklo_epi32(r[2 * k], r[2 * k + 1]);

@@ -54,6 +54,18 @@ pub fn prefetch_write(start: *mut f32, len: usize) {
     let _ = (start, len);
 }
 
+/// `[f(0), f(1), ...]` inside a kernel. Of `array::from_fn` and `map` the compiler makes functions of their own once they are large, which lack the
+/// path's features and so call every intrinsic; a loop it keeps where it stands.
+#[inline(always)]
+pub fn inlined<T: Copy, const N: usize>(f: impl Fn(usize) -> T) -> [T; N] {
+    let mut all = [const { std::mem::MaybeUninit::uninit() }; N];
+    for (i, one) in all.iter_mut().enumerate() {
+        one.write(f(i));
+    }
+    // SAFETY: every element was written, and a `T` is laid out as its `MaybeUninit`.
+    unsafe { std::mem::transmute_copy(&all) }
+}
+
 /// Runs `kernel` on the vector path in force ([`isa`]).
 #[inline]
 pub fn vectorize<K: Kernel>(kernel: K) -> K::Output {

@@ -3,7 +3,7 @@ use super::super::geometry::{Geometry, Room};
 use super::super::pooled::Pool;
 use super::{Grid, PLACES, block, gather_inputs, outputs, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
-use ferrograd_simd::{Kernel, Simd, isa, vectorize};
+use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::rules::NO_PLACE;
 use ferrograd_tensor::{Cx, SyncPtr};
 
@@ -68,16 +68,17 @@ impl Kernel for Finish<'_> {
                 // SAFETY: the block's tiles; pixels of the result with all their channels, which are this task's.
                 unsafe {
                     let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
-                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * spacing(o) + c)));
+                    let m = inlined(|k| load(self.m.as_ptr().add(k * from + t * spacing(o) + c)));
                     let bias = self.bias.map_or(s.zero(), |b| load(b.as_ptr().add(c)));
-                    let mut y = transform::output(s, m).map(|v| s.add(v, bias));
+                    let out = transform::output(s, m);
+                    let mut y: [S::F; 4] = inlined(|k| s.add(out[k], bias));
                     if let Some(pool) = self.pool {
                         self.pooled(s, pool, place, y, c, lanes);
                         continue;
                     }
                     if self.relu {
                         // NaN stays.
-                        y = y.map(|v| s.select(s.lt(v, s.zero()), s.zero(), v));
+                        y = inlined(|k| s.select(s.lt(y[k], s.zero()), s.zero(), y[k]));
                     }
                     for k in 0..4 {
                         if let Some(at) = pixels[k] {

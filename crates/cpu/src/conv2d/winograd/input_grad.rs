@@ -3,7 +3,7 @@
 use super::super::geometry::{Geometry, Room};
 use super::{Grid, PLACES, block, gather_gradients, inputs, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
-use ferrograd_simd::{Kernel, Simd, isa, vectorize};
+use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// What [`input_grad`] wants.
@@ -61,7 +61,7 @@ impl Kernel for Add<'_> {
                 // SAFETY: the block's tiles; pixels of dx with all their channels, whose image is this task's.
                 unsafe {
                     let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
-                    let m = std::array::from_fn(|k| load(self.m.as_ptr().add(k * from + t * spacing(channels) + c)));
+                    let m = inlined(|k| load(self.m.as_ptr().add(k * from + t * spacing(channels) + c)));
                     let d = transform::input_back(s, m);
                     for k in 0..PLACES {
                         if let Some(at) = pixels[k] {

@@ -20,7 +20,7 @@ pub(super) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
 use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
-use ferrograd_simd::{Kernel, Simd, vectorize};
+use ferrograd_simd::{Kernel, Simd, inlined, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 
 /// Places of a transformed tile.
@@ -143,7 +143,7 @@ impl Kernel for Weights<'_> {
             for out in o.clone() {
                 // SAFETY: the taps of one output channel and `lanes` input channels; for stores, elements of the packed weights that are this task's.
                 unsafe {
-                    let taps = std::array::from_fn(|k| {
+                    let taps = inlined(|k| {
                         let p = weight.as_ptr().add((out * 9 + k) * g.c + first);
                         if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
                     });
@@ -275,7 +275,11 @@ impl<F> Gather<'_, F> {
                         let p = self.source.as_ptr().add(at + c);
                         if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
                     };
-                    let d = if whole { pixels.map(|at| load(at.unwrap_unchecked())) } else { pixels.map(|at| at.map_or(s.zero(), load)) };
+                    let d = if whole {
+                        inlined(|k| load(pixels[k].unwrap_unchecked()))
+                    } else {
+                        inlined(|k| if let Some(at) = pixels[k] { load(at) } else { s.zero() })
+                    };
                     let v = transform(s, d);
                     let to = self.to.add(t * spacing + c);
                     for k in 0..PLACES {

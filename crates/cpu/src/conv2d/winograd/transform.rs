@@ -6,7 +6,7 @@
 //!      0 -1  1  0          1/2 -1/2  1/2
 //!      0  1  0 -1           0    0    1
 //! ```
-use ferrograd_simd::Simd;
+use ferrograd_simd::{Simd, inlined};
 
 /// B' d B: 4 x 4 inputs.
 #[inline(always)]
@@ -47,7 +47,7 @@ pub fn output<S: Simd>(s: S, m: [S::F; 16]) -> [S::F; 4] {
         let [y, z] = line(m[j], m[4 + j], m[8 + j], m[12 + j]);
         (half[0][j], half[1][j]) = (y, z);
     }
-    let [a, b] = half.map(|h| line(h[0], h[1], h[2], h[3]));
+    let [a, b] = inlined(|i| line(half[i][0], half[i][1], half[i][2], half[i][3]));
     [a[0], a[1], b[0], b[1]]
 }
 
@@ -104,7 +104,7 @@ pub fn weight<S: Simd>(s: S, g: [S::F; 9]) -> [S::F; 16] {
 pub fn weight_back<S: Simd>(s: S, m: [S::F; 16]) -> [S::F; 9] {
     let half = s.splat(0.5);
     let line = |a, b, c, d| [s.fma(half, s.add(b, c), a), s.mul(half, s.sub(b, c)), s.fma(half, s.add(b, c), d)];
-    let columns: [[S::F; 3]; 4] = std::array::from_fn(|j| line(m[j], m[4 + j], m[8 + j], m[12 + j]));
-    let rows: [[S::F; 3]; 3] = std::array::from_fn(|i| line(columns[0][i], columns[1][i], columns[2][i], columns[3][i]));
-    std::array::from_fn(|k| rows[k / 3][k % 3])
+    let columns: [[S::F; 3]; 4] = inlined(|j| line(m[j], m[4 + j], m[8 + j], m[12 + j]));
+    let rows: [[S::F; 3]; 3] = inlined(|i| line(columns[0][i], columns[1][i], columns[2][i], columns[3][i]));
+    inlined(|k| rows[k / 3][k % 3])
 }
