@@ -1,7 +1,8 @@
 //! Y = A' [ (G g G') . (B' d B) ] A, with bias, ReLU and pooling on the way out.
 use super::super::geometry::{Geometry, Room};
 use super::super::pooled::Pool;
-use super::{Grid, PLACES, block, gather_inputs, outputs, pack, packed_len, pitch, products, spacing, transform};
+use super::grid::{Grid, Place, Plane};
+use super::{PLACES, block, gather, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
 use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::rules::NO_PLACE;
@@ -34,7 +35,7 @@ pub fn forward(
         let first = task * size;
         let count = size.min(grid.count - first);
         let (v, m) = local.split_at_mut(PLACES * pitch(size, g.c));
-        gather_inputs(g, &grid, x, first, count, v.as_mut_ptr());
+        gather::inputs(g, &grid, x, 0..g.c, first, count, v.as_mut_ptr());
         // SAFETY: the blocks hold `size` tiles, and are this thread's.
         unsafe { products(tiles, count, g.c, g.o, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
         vectorize(Finish { g, grid: &grid, m, first, count, bias, relu, y, pool });
@@ -60,9 +61,9 @@ impl Kernel for Finish<'_> {
     fn run<S: Simd>(self, s: S) {
         let o = self.g.o;
         let from = pitch(self.count, o);
-        for t in 0..self.count {
-            let place = self.grid.place(self.first + t);
-            let pixels = outputs(self.g, place);
+        let plane = Plane::outputs(self.g);
+        for (t, place) in self.grid.from(self.first).take(self.count).enumerate() {
+            let pixels = plane.pixels(place);
             for c in (0..o).step_by(S::LANES) {
                 let lanes = S::LANES.min(o - c);
                 // SAFETY: the block's tiles; pixels of the result with all their channels, which are this task's.
@@ -81,8 +82,8 @@ impl Kernel for Finish<'_> {
                         y = inlined(|k| s.select(s.lt(y[k], s.zero()), s.zero(), y[k]));
                     }
                     for k in 0..4 {
-                        if let Some(at) = pixels[k] {
-                            let to = self.y.get().add(at + c);
+                        if pixels.inside(k) {
+                            let to = self.y.get().offset(pixels.at(k)).add(c);
                             if lanes == S::LANES { s.store(to, y[k]) } else { s.store_partial(to, lanes, y[k]) }
                         }
                     }
@@ -95,20 +96,20 @@ impl Kernel for Finish<'_> {
 impl Finish<'_> {
     /// The largest of a tile's four outputs, and its place; as the pooling in `pooled.rs`.
     #[inline(always)]
-    unsafe fn pooled<S: Simd>(&self, s: S, pool: &Pool<f32>, (image, oy, ox): (usize, usize, usize), y: [S::F; 4], c: usize, lanes: usize) {
-        let place = |k: usize| s.as_float(s.splat_i(k as i32));
-        let (mut best, mut at) = (y[0], place(0));
+    unsafe fn pooled<S: Simd>(&self, s: S, pool: &Pool<f32>, place: Place, y: [S::F; 4], c: usize, lanes: usize) {
+        let code = |k: usize| s.as_float(s.splat_i(k as i32));
+        let (mut best, mut at) = (y[0], code(0));
         for k in 1..4 {
             let kept = s.or(s.le(y[k], best), s.is_nan(best));
             best = s.select(kept, best, y[k]);
-            at = s.select(kept, at, place(k));
+            at = s.select(kept, at, code(k));
         }
         if pool.relu {
-            at = s.select(s.le(best, s.zero()), place(NO_PLACE as usize), at);
+            at = s.select(s.le(best, s.zero()), code(NO_PLACE as usize), at);
             best = s.select(s.lt(best, s.zero()), s.zero(), best);
         }
         let mut places = [0u32; 16];
-        let to = ((image * self.g.oh + oy) / 2 * (self.g.ow / 2) + ox / 2) * self.g.o + c;
+        let to = ((place.image * (self.g.oh / 2) + place.row) * (self.g.ow / 2) + place.col) * self.g.o + c;
         // SAFETY: a pooled pixel, which is this task's.
         unsafe {
             s.store(places.as_mut_ptr().cast(), at);

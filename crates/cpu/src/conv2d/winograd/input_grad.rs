@@ -1,7 +1,8 @@
 //! dd = B [ (G g G') . (A dY A') ] B': the forward pass transposed. Neighbouring tiles overlap by two rows and columns of dx and are added, in
 //! the order of the tiles; a task has whole images, so that every sum has one owner.
 use super::super::geometry::{Geometry, Room};
-use super::{Grid, PLACES, block, gather_gradients, inputs, pack, packed_len, pitch, products, spacing, transform};
+use super::grid::{Grid, Plane};
+use super::{PLACES, block, gather, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
 use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
@@ -30,7 +31,7 @@ pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: Syn
         let end = to * of_image;
         for first in (from * of_image..end).step_by(size) {
             let count = size.min(end - first);
-            gather_gradients(g, &grid, dy, first, count, v.as_mut_ptr());
+            gather::gradients(g, &grid, dy, 0..g.o, first, count, v.as_mut_ptr());
             // SAFETY: the blocks hold `size` tiles, and are this thread's.
             unsafe { products(tiles, count, g.o, g.c, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
             vectorize(Add { g, grid: &grid, m, first, count, dx });
@@ -54,8 +55,9 @@ impl Kernel for Add<'_> {
     fn run<S: Simd>(self, s: S) {
         let channels = self.g.c;
         let from = pitch(self.count, channels);
-        for t in 0..self.count {
-            let pixels = inputs(self.g, self.grid.place(self.first + t));
+        let plane = Plane::inputs(self.g);
+        for (t, place) in self.grid.from(self.first).take(self.count).enumerate() {
+            let pixels = plane.pixels(place);
             for c in (0..channels).step_by(S::LANES) {
                 let lanes = S::LANES.min(channels - c);
                 // SAFETY: the block's tiles; pixels of dx with all their channels, whose image is this task's.
@@ -64,8 +66,8 @@ impl Kernel for Add<'_> {
                     let m = inlined(|k| load(self.m.as_ptr().add(k * from + t * spacing(channels) + c)));
                     let d = transform::input_back(s, m);
                     for k in 0..PLACES {
-                        if let Some(at) = pixels[k] {
-                            let to = self.dx.get().add(at + c);
+                        if pixels.inside(k) {
+                            let to = self.dx.get().offset(pixels.at(k)).add(c);
                             let sum = s.add(load(to), d[k]);
                             if lanes == S::LANES { s.store(to, sum) } else { s.store_partial(to, lanes, sum) }
                         }

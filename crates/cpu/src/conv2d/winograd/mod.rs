@@ -10,6 +10,8 @@
 //! For each of the 16 places of the transformed tiles the sum over channels (or tiles) is a matrix product, which the tile kernels of
 //! [`crate::gemm`] compute; the transforms run on vectors of channels, and blocks of tiles stay in the cache between the steps.
 mod forward;
+mod gather;
+mod grid;
 mod input_grad;
 mod transform;
 mod weight_grad;
@@ -19,6 +21,7 @@ pub(super) use input_grad::{input_grad, input_grad_room};
 pub(super) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
+use grid::Grid;
 use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, inlined, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
@@ -42,42 +45,6 @@ const FEWEST: usize = 24;
 pub(super) fn pays(g: &Geometry) -> bool {
     let plain = [g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups] == [3, 3, 1, 1, 1, 1, 1];
     plain && g.c >= 32 && g.o >= 32 && g.oh >= 2 && g.ow >= 2 && Grid::new(g).count >= FEWEST
-}
-
-/// The tiles of a convolution's outputs, row by row, image after image.
-#[derive(Clone, Copy)]
-struct Grid {
-    rows: usize,
-    cols: usize,
-    count: usize,
-}
-
-impl Grid {
-    fn new(g: &Geometry) -> Grid {
-        let (rows, cols) = (g.oh.div_ceil(2), g.ow.div_ceil(2));
-        Grid { rows, cols, count: g.n * rows * cols }
-    }
-    /// Image, and output row and column, of tile `t`.
-    fn place(&self, t: usize) -> (usize, usize, usize) {
-        (t / (self.rows * self.cols), t / self.cols % self.rows * 2, t % self.cols * 2)
-    }
-}
-
-/// Where the 4 x 4 inputs of an output tile lie; what falls into the padding is `None`.
-fn inputs(g: &Geometry, (image, oy, ox): (usize, usize, usize)) -> [Option<usize>; PLACES] {
-    std::array::from_fn(|k| {
-        let (iy, ix) = (oy + k / 4, ox + k % 4);
-        let inside = iy >= g.top && iy - g.top < g.h && ix >= g.left && ix - g.left < g.w;
-        inside.then(|| ((image * g.h + iy - g.top) * g.w + ix - g.left) * g.c)
-    })
-}
-
-/// Where the 2 x 2 outputs of a tile lie; what is past the plane is `None`.
-fn outputs(g: &Geometry, (image, oy, ox): (usize, usize, usize)) -> [Option<usize>; 4] {
-    std::array::from_fn(|k| {
-        let (y, x) = (oy + k / 2, ox + k % 2);
-        (y < g.oh && x < g.ow).then(|| ((image * g.oh + y) * g.ow + x) * g.o)
-    })
 }
 
 /// Elements from one place of a block's transformed tiles to the next: not a multiple of 4 KiB, whose addresses share one set of L1.
@@ -222,85 +189,4 @@ unsafe fn products(tiles: &Tiles, count: usize, rows: usize, cols: usize, v: *co
             }
         }
     }
-}
-
-/// Writes transformed tiles into a block: place k of tile t at `to + k * pitch + t * spacing`.
-struct Gather<'a, F> {
-    source: &'a [f32],
-    channels: usize,
-    to: *mut f32,
-    pitch: usize,
-    count: usize,
-    /// Where the pixels of tile t lie in the source.
-    pixels: F,
-}
-
-/// The 4 x 4 inputs of tiles, B' d B.
-struct Inputs<'a, F>(Gather<'a, F>);
-/// The 2 x 2 gradients of tiles, A dY A'.
-struct Gradients<'a, F>(Gather<'a, F>);
-
-impl<F: Fn(usize) -> [Option<usize>; PLACES]> Kernel for Inputs<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        self.0.each(s, |s, d| transform::input(s, d));
-    }
-}
-
-impl<F: Fn(usize) -> [Option<usize>; 4]> Kernel for Gradients<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        self.0.each(s, |s, d| transform::spread(s, d));
-    }
-}
-
-impl<F> Gather<'_, F> {
-    #[inline(always)]
-    fn each<S: Simd, const N: usize>(&self, s: S, transform: impl Fn(S, [S::F; N]) -> [S::F; PLACES])
-    where
-        F: Fn(usize) -> [Option<usize>; N],
-    {
-        let spacing = spacing(self.channels);
-        for t in 0..self.count {
-            let pixels = (self.pixels)(t);
-            let whole = pixels.iter().all(Option::is_some);
-            let mut c = 0;
-            while c < self.channels {
-                let lanes = S::LANES.min(self.channels - c);
-                // SAFETY: the pixels lie inside the source with all their channels; the block holds `count` tiles.
-                unsafe {
-                    let load = |at: usize| {
-                        let p = self.source.as_ptr().add(at + c);
-                        if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
-                    };
-                    let d = if whole {
-                        inlined(|k| load(pixels[k].unwrap_unchecked()))
-                    } else {
-                        inlined(|k| if let Some(at) = pixels[k] { load(at) } else { s.zero() })
-                    };
-                    let v = transform(s, d);
-                    let to = self.to.add(t * spacing + c);
-                    for k in 0..PLACES {
-                        let to = to.add(k * self.pitch);
-                        if lanes == S::LANES { s.store(to, v[k]) } else { s.store_partial(to, lanes, v[k]) }
-                    }
-                }
-                c += S::LANES;
-            }
-        }
-    }
-}
-
-/// Fills a block with the transformed inputs of tiles `first ..`.
-fn gather_inputs(g: &Geometry, grid: &Grid, x: &[f32], first: usize, count: usize, to: *mut f32) {
-    let pixels = |t| inputs(g, grid.place(first + t));
-    vectorize(Inputs(Gather { source: x, channels: g.c, to, pitch: pitch(count, g.c), count, pixels }));
-}
-
-/// Fills a block with the transformed gradients of tiles `first ..`.
-fn gather_gradients(g: &Geometry, grid: &Grid, dy: &[f32], first: usize, count: usize, to: *mut f32) {
-    let pixels = |t| outputs(g, grid.place(first + t));
-    vectorize(Gradients(Gather { source: dy, channels: g.o, to, pitch: pitch(count, g.o), count, pixels }));
 }

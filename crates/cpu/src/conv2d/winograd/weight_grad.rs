@@ -1,143 +1,128 @@
-//! dg = G' [ (B' d B) . (A dY A') ] G, summed over tiles. The tiles are cut into parts that the shapes fix; each sums its transformed products
-//! [place][c][o], and the parts are added in order before the last transform.
+//! dg = G' [ (B' d B) . (A dY A') ] G, summed over tiles. A task has some input and some output channels, whose sums [place][c][o] it keeps in the
+//! second-level cache while the tiles go by, block after block. Where that makes few tasks the tiles are cut into parts, which the shapes fix:
+//! their sums are added in order before the last transform.
 use super::super::geometry::{Geometry, Room};
-use super::{Grid, PLACES, gather_gradients, gather_inputs, pitch, spacing, transform};
-use crate::gemm::{Ahead, Job, Panel, Tap, Tiles, even_cut};
-use ferrograd_simd::{Kernel, Simd, isa, vectorize};
+use super::grid::Grid;
+use super::{PLACES, gather, pitch, spacing, transform};
+use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
+use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
+use std::ops::Range;
 
-/// Tiles of a block, which are the steps of one product.
+/// Input and output channels of a task, and tiles of a block, which are the steps of one product: sums of 256 KiB and twice as much of tiles. (Tasks
+/// transform their own tiles, several the same ones, which costs less than to fetch them from beyond the second-level cache.)
+const CHANNELS: usize = 64;
 const BLOCK: usize = 64;
-/// Parts at most, and elements of all their sums (8 MiB).
+
+/// Tasks to be had, one for each of sixteen nominal threads, if that takes no more parts than these.
+const TASKS: usize = 16;
 const PARTS: usize = 8;
-const SUMS: usize = 1 << 21;
 
-fn parts(g: &Geometry, grid: &Grid) -> usize {
-    (SUMS / (PLACES * g.c * g.o)).min(grid.count.div_ceil(BLOCK)).clamp(1, PARTS)
+/// How the work is cut.
+#[derive(Clone, Copy)]
+struct Cut {
+    ins: usize,
+    outs: usize,
+    parts: usize,
+    blocks: usize,
+    /// Elements of a task's sums.
+    sums: usize,
+    /// Elements of its block's transformed tiles.
+    tiles: usize,
 }
 
-/// Where the sums are too large for parts, blocks are transformed together and the places shared out.
-fn shares_places(g: &Geometry, grid: &Grid) -> bool {
-    parts(g, grid) < PARTS && grid.count > BLOCK
+impl Cut {
+    fn new(g: &Geometry, grid: &Grid) -> Cut {
+        let (ins, outs) = (g.c.div_ceil(CHANNELS), g.o.div_ceil(CHANNELS));
+        let (c, o) = (g.c.min(CHANNELS), g.o.min(CHANNELS));
+        let blocks = grid.count.div_ceil(BLOCK);
+        let parts = (TASKS / (ins * outs)).clamp(1, PARTS).min(blocks);
+        Cut { ins, outs, parts, blocks, sums: PLACES * c * o, tiles: PLACES * (pitch(BLOCK, c) + pitch(BLOCK, o)) }
+    }
+    /// Channels of a share of `ins * outs`.
+    fn channels(&self, g: &Geometry, share: usize) -> (Range<usize>, Range<usize>) {
+        let (c, o) = (share % self.ins * CHANNELS, share / self.ins * CHANNELS);
+        (c..g.c.min(c + CHANNELS), o..g.o.min(o + CHANNELS))
+    }
 }
-
-fn block_len(g: &Geometry) -> usize {
-    PLACES * (pitch(BLOCK, g.c) + pitch(BLOCK, g.o))
-}
-
-/// Blocks that are transformed before the places are shared out.
-const TOGETHER: usize = 8;
 
 /// What [`weight_grad`] wants.
 pub fn weight_grad_room(g: &Geometry) -> Room {
-    let grid = Grid::new(g);
-    if shares_places(g, &grid) {
-        return Room { shared: PLACES * g.c * g.o + TOGETHER * block_len(g), local: 0 };
-    }
-    Room { shared: parts(g, &grid) * PLACES * g.c * g.o, local: block_len(g) }
+    let cut = Cut::new(g, &Grid::new(g));
+    // Sums of a single part are finished where they are.
+    let (shared, local) = if cut.parts > 1 { (cut.ins * cut.outs * cut.parts * cut.sums, 0) } else { (0, cut.sums) };
+    Room { shared, local: local + cut.tiles }
 }
 
 /// dweight [o, 3, 3, c] of x [n, h, w, c] and dy [n, oh, ow, o].
 pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: SyncPtr<f32>) {
-    let tiles = Tiles::of(isa());
+    let kernels = Tiles::of(isa());
     let grid = Grid::new(g);
-    let all = PLACES * g.c * g.o;
-    if shares_places(g, &grid) {
-        let (sums, mut cx) = cx.split_scratch::<f32>(all);
-        let (blocks, cx) = cx.split_scratch::<f32>(TOGETHER * block_len(g));
-        let (sums_at, blocks) = (SyncPtr(sums.as_mut_ptr()), SyncPtr(blocks.as_mut_ptr()));
-        let total = grid.count.div_ceil(BLOCK);
-        // Rows of channels in a task: enough tasks for sixteen nominal threads.
-        let halves = g.c.div_ceil(256).max(2);
-        for from in (0..total).step_by(TOGETHER) {
-            let some = TOGETHER.min(total - from);
-            let count = |b: usize| BLOCK.min(grid.count - (from + b) * BLOCK);
-            cx.par(some, |b| {
-                // SAFETY: each block has its own room.
-                let v = unsafe { blocks.get().add(b * block_len(g)) };
-                transformed(g, &grid, x, dy, (from + b) * BLOCK, count(b), v);
-            });
-            cx.par(PLACES * halves, |task| {
-                let (place, half) = (task / halves, task % halves);
-                let rows = even_cut(g.c, halves, half);
-                // Whole blocks make one product, whose sums stay in registers; the last one may be shorter.
-                let whole = if count(some - 1) == BLOCK { some } else { some - 1 };
-                for (b, many) in [(0, whole), (whole, some - whole)] {
-                    if many > 0 {
-                        // SAFETY: each task has its own rows of one place's sums.
-                        unsafe {
-                            let v = blocks.get().add(b * block_len(g));
-                            let out = sums_at.get().add(place * g.c * g.o);
-                            product(tiles, g, place, rows, count(b), many, v, out, from + b > 0);
-                        }
-                    }
-                }
-            });
-        }
-        finish(&cx, g, 1, sums, dw);
-        return;
-    }
-    let parts = parts(g, &grid);
-    let (sums, mut cx) = cx.split_scratch::<f32>(parts * all);
-    let sums_at = SyncPtr(sums.as_mut_ptr());
-    let blocks = grid.count.div_ceil(BLOCK);
-    cx.par_local::<f32>(parts, block_len(g), |part, v| {
-        let (first, some) = even_cut(blocks, parts, part);
+    let cut = Cut::new(g, &grid);
+    let (shared, mut cx) = cx.split_scratch::<f32>(weight_grad_room(g).shared);
+    let sums = SyncPtr(shared.as_mut_ptr());
+    cx.par_local::<f32>(cut.ins * cut.outs * cut.parts, weight_grad_room(g).local, |task, local| {
+        let (share, part) = (task / cut.parts, task % cut.parts);
+        let (ins, outs) = cut.channels(g, share);
+        let (tiles, own) = local.split_at_mut(cut.tiles);
+        // SAFETY: each task has its own part of the shared sums.
+        let to = if cut.parts > 1 { unsafe { sums.get().add(task * cut.sums) } } else { own.as_mut_ptr() };
+        let (first, some) = even_cut(cut.blocks, cut.parts, part);
         for block in first..first + some {
             let (start, count) = (block * BLOCK, BLOCK.min(grid.count - block * BLOCK));
-            transformed(g, &grid, x, dy, start, count, v.as_mut_ptr());
-            for place in 0..PLACES {
-                // SAFETY: each part has its own sums.
-                unsafe {
-                    let out = sums_at.get().add(part * all + place * g.c * g.o);
-                    product(tiles, g, place, (0, g.c), count, 1, v.as_ptr(), out, block > first);
-                }
+            // SAFETY: the tiles' room, and sums of `PLACES` times these channels, are the task's.
+            unsafe {
+                let v = tiles.as_mut_ptr();
+                let e = v.add(PLACES * pitch(count, ins.len()));
+                gather::inputs(g, &grid, x, ins.clone(), start, count, v);
+                gather::gradients(g, &grid, dy, outs.clone(), start, count, e);
+                products(kernels, count, (ins.len(), v), (outs.len(), e), to, block > first);
             }
         }
+        if cut.parts == 1 {
+            (0..outs.len().div_ceil(CORNER)).for_each(|corner| vectorize(Finish { g, parts: 1, sums: own, ins: &ins, outs: &outs, corner, dw }));
+        }
     });
-    finish(&cx, g, parts, sums, dw);
+    if cut.parts > 1 {
+        let corners = CHANNELS.min(g.o).div_ceil(CORNER);
+        cx.par(cut.ins * cut.outs * corners, |task| {
+            let (share, corner) = (task / corners, task % corners);
+            let (ins, outs) = cut.channels(g, share);
+            if corner * CORNER < outs.len() {
+                let sums = &shared[share * cut.parts * cut.sums..][..cut.parts * cut.sums];
+                vectorize(Finish { g, parts: cut.parts, sums, ins: &ins, outs: &outs, corner, dw });
+            }
+        });
+    }
 }
 
-/// Inputs and gradients of `count` tiles, one behind the other.
-fn transformed(g: &Geometry, grid: &Grid, x: &[f32], dy: &[f32], first: usize, count: usize, v: *mut f32) {
-    gather_inputs(g, grid, x, first, count, v);
-    gather_gradients(g, grid, dy, first, count, v.wrapping_add(PLACES * pitch(BLOCK, g.c)));
-}
-
-/// out[c][o] (+)= sum over `blocks` blocks of `count` tiles of V[place][tile][c] E[place][tile][o], for some of the rows c.
-unsafe fn product(
-    tiles: &Tiles,
-    g: &Geometry,
-    place: usize,
-    (first, rows): (usize, usize),
-    count: usize,
-    blocks: usize,
-    v: *const f32,
-    out: *mut f32,
-    add: bool,
-) {
-    let taps: [Tap; TOGETHER] = std::array::from_fn(|b| ((b * block_len(g)) as isize, (b * block_len(g)) as isize));
-    let (v_pitch, e_pitch, nr) = (pitch(count, g.c), pitch(count, g.o), tiles.nr());
-    let m_tiles = rows.div_ceil(tiles.mr());
-    for o in (0..g.o).step_by(nr) {
-        for t in 0..m_tiles {
-            let (row, len) = even_cut(rows, m_tiles, t);
-            // SAFETY: the caller's sums, and its blocks of `count` tiles.
-            unsafe {
-                let job = Job {
-                    taps: &taps[..blocks],
-                    k: count,
-                    b: v.add(PLACES * pitch(BLOCK, g.c) + place * e_pitch + o),
-                    ldb: spacing(g.o) as isize,
-                    c: out.add((first + row) * g.o + o),
-                    ldc: g.o,
-                    n: nr.min(g.o - o),
-                    add,
-                    bias: std::ptr::null(),
-                    relu: false,
-                    ahead: Ahead::NONE,
-                };
-                tiles.cols(len, v.add(place * v_pitch + first + row), spacing(g.c) as isize, &job);
+/// sums[place][c][o] (+)= sum over `count` tiles of V[place][tile][c] E[place][tile][o].
+///
+/// # Safety
+/// `v`, `e` and `sums` are valid for the sizes, and `sums` has no other owner.
+unsafe fn products(kernels: &Tiles, count: usize, (c, v): (usize, *const f32), (o, e): (usize, *const f32), sums: *mut f32, add: bool) {
+    let m_tiles = c.div_ceil(kernels.mr());
+    for place in 0..PLACES {
+        for first in (0..o).step_by(kernels.nr()) {
+            for t in 0..m_tiles {
+                let (row, len) = even_cut(c, m_tiles, t);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let job = Job {
+                        taps: &[(0, 0)],
+                        k: count,
+                        b: e.add(place * pitch(count, o) + first),
+                        ldb: spacing(o) as isize,
+                        c: sums.add((place * c + row) * o + first),
+                        ldc: o,
+                        n: kernels.nr().min(o - first),
+                        add,
+                        bias: std::ptr::null(),
+                        relu: false,
+                        ahead: Ahead::NONE,
+                    };
+                    kernels.cols(len, v.add(place * pitch(count, c) + row), spacing(c) as isize, &job);
+                }
             }
         }
     }
@@ -146,19 +131,14 @@ unsafe fn product(
 /// Channels of a corner of dw: of outputs, which are vectors here, and of inputs, which are neighbours in dw.
 const CORNER: usize = 16;
 
-/// Adds the parts' sums [part][place][c][o] in order and transforms them to dw [o][tap][c].
-fn finish(cx: &Cx, g: &Geometry, parts: usize, sums: &[f32], dw: SyncPtr<f32>) {
-    cx.par(g.o.div_ceil(CORNER), |task| {
-        vectorize(Finish { g, parts, sums, first: task * CORNER, len: CORNER.min(g.o - task * CORNER), dw })
-    });
-}
-
+/// Adds the parts' sums [part][place][c][o] in order and transforms them to dw [o][tap][c], for the output channels of one corner.
 struct Finish<'a> {
     g: &'a Geometry,
     parts: usize,
     sums: &'a [f32],
-    first: usize,
-    len: usize,
+    ins: &'a Range<usize>,
+    outs: &'a Range<usize>,
+    corner: usize,
     dw: SyncPtr<f32>,
 }
 
@@ -166,27 +146,31 @@ impl Kernel for Finish<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (c, o) = (self.g.c, self.g.o);
-        let part = PLACES * c * o;
+        let (c, o) = (self.ins.len(), self.outs.len());
+        // The room of a part, which the last channels do not fill.
+        let part = self.sums.len() / self.parts;
+        let first = self.corner * CORNER;
+        let len = CORNER.min(o - first);
         // A corner is turned as a whole: alone, an element of dw would be a store to a line of its own.
         let mut corner = [[[0f32; CORNER]; CORNER]; 9];
         for first_row in (0..c).step_by(CORNER) {
             let rows = CORNER.min(c - first_row);
             for (i, row) in (first_row..first_row + rows).enumerate() {
-                for lane in (0..self.len).step_by(S::LANES) {
-                    let lanes = S::LANES.min(self.len - lane);
-                    let mut m = [s.zero(); PLACES];
-                    for (place, sum) in m.iter_mut().enumerate() {
-                        // SAFETY: elements of the sums.
-                        unsafe {
-                            let at = self.sums.as_ptr().add((place * c + row) * o + self.first + lane);
-                            for p in 0..self.parts {
-                                let at = at.add(p * part);
-                                let x = if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) };
-                                *sum = if p == 0 { x } else { s.add(*sum, x) };
-                            }
+                for lane in (0..len).step_by(S::LANES) {
+                    let lanes = S::LANES.min(len - lane);
+                    let m = inlined(|place| {
+                        let at = (place * c + row) * o + first + lane;
+                        let mut sum = s.zero();
+                        for p in 0..self.parts {
+                            // SAFETY: elements of the sums.
+                            let x = unsafe {
+                                let at = self.sums.as_ptr().add(p * part + at);
+                                if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) }
+                            };
+                            sum = if p == 0 { x } else { s.add(sum, x) };
                         }
-                    }
+                        sum
+                    });
                     for (tap, value) in transform::weight_back(s, m).into_iter().enumerate() {
                         // SAFETY: lanes divide the corner's width, and no path has more.
                         unsafe { s.store(corner[tap][i].as_mut_ptr().add(lane), value) };
@@ -196,9 +180,8 @@ impl Kernel for Finish<'_> {
             for (tap, block) in corner.iter().enumerate() {
                 // SAFETY: the corner, and output channels that are this task's.
                 unsafe {
-                    let dst = self.dw.get().add((self.first * 9 + tap) * c + first_row);
-                    Panel { src: block.as_ptr().cast(), len: self.len, width: rows, k_stride: 1, stride: CORNER as isize, dst, ld: 9 * c }
-                        .pack();
+                    let dst = self.dw.get().add(((self.outs.start + first) * 9 + tap) * self.g.c + self.ins.start + first_row);
+                    Panel { src: block.as_ptr().cast(), len, width: rows, k_stride: 1, stride: CORNER as isize, dst, ld: 9 * self.g.c }.pack();
                 }
             }
         }
