@@ -2,8 +2,9 @@
 //! never from the number of threads.
 use super::micro::{Ahead, Job, Tiles, even_cut};
 use super::pack::Panel;
-use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, KC, TASK_MACS, TASKS, split};
+use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, FEW_TILES, KC, TASK_MACS, TASKS, split};
 use ferrograd_tensor::{Parallel, SyncPtr};
+use std::ops::Range;
 
 /// A matrix in memory: first element and strides, in elements.
 #[derive(Clone, Copy)]
@@ -103,16 +104,23 @@ impl Gemm {
         let b_len = if b_direct || self.packed_b.is_some() { 0 } else { (k * n).next_multiple_of(16) };
         let (b_scratch, partial) = rest.split_at_mut(b_len);
         let a = a_direct.unwrap_or_else(|| self.pack_a(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles));
+        let parts = split(m, n, k);
+        let to = SyncPtr(b_scratch.as_mut_ptr());
         let b = match self.packed_b {
             Some(packed) => Source::Packed(packed),
             None if b_direct => Source::Rows,
+            None if parts == 1 && m_tiles <= FEW_TILES && panels >= FEW_TILES => {
+                // SAFETY: the caller's promises; each panel has its own part of the scratch.
+                return each(pool, panels, |panel| unsafe {
+                    self.pack_stretch(tiles, panel, 0..k, to);
+                    self.tiles_of(tiles, a, Source::Packed(to), 0..k, panel..panel + 1, 0..m_tiles, self.c, self.ldc, true);
+                });
+            }
             None => {
-                let to = SyncPtr(b_scratch.as_mut_ptr());
                 self.pack_b(tiles, pool, to);
                 Source::Packed(to)
             }
         };
-        let parts = split(m, n, k);
         if parts == 1 {
             // SAFETY: the caller's promises; the sources were packed above.
             return unsafe { self.product(tiles, pool, a, b, 0..k, self.c, self.ldc, true) };
@@ -149,22 +157,31 @@ impl Gemm {
     }
     /// B as `[panel][k][columns of the panel]`, k * n elements.
     pub fn pack_b(&self, tiles: &Tiles, pool: &dyn Parallel, to: SyncPtr<f32>) {
-        let (k, nr) = (self.k, tiles.nr());
-        let panels = self.n.div_ceil(nr);
+        let k = self.k;
+        let panels = self.n.div_ceil(tiles.nr());
         // A task packs a stretch of one panel.
         let stretch = 512;
         let stretches = k.div_ceil(stretch);
         each(pool, panels * stretches, |task| {
             let (panel, from) = (task / stretches, task % stretches * stretch);
-            let (first, len) = (panel * nr, stretch.min(k - from));
-            // SAFETY: inside B and inside the stretch's own part of the scratch.
-            unsafe {
-                let src = self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs);
-                let cols = nr.min(self.n - first);
-                let dst = to.get().add(first * k + from * cols);
-                Panel { src, len, width: cols, k_stride: self.b.rs, stride: self.b.cs, dst, ld: cols }.pack();
-            }
+            // SAFETY: the caller's promises; each stretch has its own part of the copy.
+            unsafe { self.pack_stretch(tiles, panel, from..k.min(from + stretch), to) };
         });
+    }
+
+    /// Some steps of one panel of B.
+    ///
+    /// # Safety
+    /// B is valid, and `to` has k * n elements, of which nobody else touches these.
+    unsafe fn pack_stretch(&self, tiles: &Tiles, panel: usize, ks: Range<usize>, to: SyncPtr<f32>) {
+        let first = panel * tiles.nr();
+        // SAFETY: inside B and inside the stretch's part of the copy.
+        unsafe {
+            let src = self.b.ptr.offset(first as isize * self.b.cs + ks.start as isize * self.b.rs);
+            let cols = tiles.nr().min(self.n - first);
+            let dst = to.get().add(first * self.k + ks.start * cols);
+            Panel { src, len: ks.len(), width: cols, k_stride: self.b.rs, stride: self.b.cs, dst, ld: cols }.pack();
+        }
     }
 
     /// C over one range of K, tasks being blocks of tiles.
@@ -174,58 +191,77 @@ impl Gemm {
         pool: &dyn Parallel,
         a: Source,
         b: Source,
-        ks: std::ops::Range<usize>,
+        ks: Range<usize>,
+        c: SyncPtr<f32>,
+        ldc: usize,
+        last: bool,
+    ) {
+        let (m_tiles, panels) = (self.m.div_ceil(tiles.mr()), self.n.div_ceil(tiles.nr()));
+        let (mt, np) = block(m_tiles, panels, tiles.mr() * tiles.nr() * ks.len().max(1));
+        let (m_blocks, n_blocks) = (m_tiles.div_ceil(mt), panels.div_ceil(np));
+        each(pool, m_blocks * n_blocks, |task| {
+            let (mb, nb) = (task % m_blocks, task / m_blocks);
+            let (some_panels, some_tiles) = (nb * np..panels.min((nb + 1) * np), mb * mt..m_tiles.min((mb + 1) * mt));
+            // SAFETY: the caller's promises; each tile of C has one owner.
+            unsafe { self.tiles_of(tiles, a, b, ks.clone(), some_panels, some_tiles, c, ldc, last) };
+        });
+    }
+
+    /// Tiles of C over one range of K, in as many passes as L2 wants of it.
+    unsafe fn tiles_of(
+        &self,
+        tiles: &Tiles,
+        a: Source,
+        b: Source,
+        ks: Range<usize>,
+        panels: Range<usize>,
+        rows_of_tiles: Range<usize>,
         c: SyncPtr<f32>,
         ldc: usize,
         last: bool,
     ) {
         let (m, n, nr) = (self.m, self.n, tiles.nr());
-        let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(nr));
-        let (mt, np) = block(m_tiles, panels, tiles.mr() * nr * ks.len().max(1));
-        let (m_blocks, n_blocks) = (m_tiles.div_ceil(mt), panels.div_ceil(np));
-        each(pool, m_blocks * n_blocks, |task| {
-            let (mb, nb) = (task % m_blocks, task / m_blocks);
-            let mut from = ks.start;
-            loop {
-                let len = KC.min(ks.end - from);
-                let end = last && from + len == ks.end;
-                for panel in nb * np..panels.min((nb + 1) * np) {
-                    let first = panel * nr;
-                    let cols = nr.min(n - first);
-                    // SAFETY: the panel lies inside B or its packed copy.
-                    let (bp, ldb) = unsafe {
-                        match b {
-                            Source::Packed(p) => (p.get().add(first * self.k + from * cols).cast_const(), cols as isize),
-                            _ => (self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs), self.b.rs),
-                        }
-                    };
-                    for t in mb * mt..m_tiles.min((mb + 1) * mt) {
-                        let (row, rows) = even_cut(m, m_tiles, t);
-                        // SAFETY: tile and columns lie inside the operands and C; each tile of C has one owner.
-                        unsafe {
-                            let job = Job {
-                                taps: &[(0, 0)],
-                                k: len,
-                                b: bp,
-                                ldb,
-                                c: c.get().add(row * ldc + first),
-                                ldc,
-                                n: cols,
-                                add: from > ks.start,
-                                bias: if end && !self.bias.get().is_null() { self.bias.get().add(first) } else { std::ptr::null() },
-                                relu: end && self.relu,
-                                ahead: Ahead::NONE,
-                            };
-                            self.tile(tiles, a, row, rows, from, &job);
-                        }
+        let m_tiles = m.div_ceil(tiles.mr());
+        let mut from = ks.start;
+        loop {
+            let len = KC.min(ks.end - from);
+            let end = last && from + len == ks.end;
+            for panel in panels.clone() {
+                let first = panel * nr;
+                let cols = nr.min(n - first);
+                // SAFETY: the panel lies inside B or its packed copy.
+                let (bp, ldb) = unsafe {
+                    match b {
+                        Source::Packed(p) => (p.get().add(first * self.k + from * cols).cast_const(), cols as isize),
+                        _ => (self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs), self.b.rs),
+                    }
+                };
+                for t in rows_of_tiles.clone() {
+                    let (row, rows) = even_cut(m, m_tiles, t);
+                    // SAFETY: tile and columns lie inside the operands and C, whose tile is the caller's.
+                    unsafe {
+                        let job = Job {
+                            taps: &[(0, 0)],
+                            k: len,
+                            b: bp,
+                            ldb,
+                            c: c.get().add(row * ldc + first),
+                            ldc,
+                            n: cols,
+                            add: from > ks.start,
+                            bias: if end && !self.bias.get().is_null() { self.bias.get().add(first) } else { std::ptr::null() },
+                            relu: end && self.relu,
+                            ahead: Ahead::NONE,
+                        };
+                        self.tile(tiles, a, row, rows, from, &job);
                     }
                 }
-                from += len;
-                if from >= ks.end {
-                    break;
-                }
             }
-        });
+            from += len;
+            if from >= ks.end {
+                break;
+            }
+        }
     }
 
     #[inline]
