@@ -30,7 +30,7 @@ pub fn adam(
         gradient,
         keep: if decoupled { 1.0 - lr * decay } else { 1.0 },
         step_size: lr / (1.0 - beta1.powf(t)),
-        correction: (1.0 - beta2.powf(t)).sqrt(),
+        correction: 1.0 / (1.0 - beta2.powf(t)).sqrt(),
         beta1,
         beta2,
         eps,
@@ -48,6 +48,7 @@ struct Adam {
     /// What decoupled decay leaves of a parameter.
     keep: f64,
     step_size: f64,
+    /// What the root of the squares is multiplied by: divisions bound this kernel (27 cycles a vector with two of them and the root, Zen 5).
     correction: f64,
     beta1: f64,
     beta2: f64,
@@ -63,7 +64,7 @@ impl Rule for Adam {
         let mean = m.lerp(mean, g, 1.0 - self.beta1);
         let square = m.fma(m.mul(g, m.c(1.0 - self.beta2)), g, m.mul(square, m.c(self.beta2)));
         let largest = if self.amsgrad { m.max(largest, square) } else { square };
-        let denominator = m.add(m.div(m.sqrt(largest), m.c(self.correction)), m.c(self.eps));
+        let denominator = m.add(m.mul(m.sqrt(largest), m.c(self.correction)), m.c(self.eps));
         (m.add(p, m.div(m.mul(m.c(-self.step_size), mean), denominator)), [mean, square, largest])
     }
 }
