@@ -17,14 +17,45 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
 type Task = dyn Fn(usize, usize) + Sync + 'static;
 
-/// One word tells everything a worker needs to claim a task: epoch, task count, next task. A compare-and-swap on it can only succeed while that
-/// very job is unfinished, for the publisher does not return before each claimed task has ended.
-fn pack(epoch: u64, count: u64, next: u64) -> u64 {
-    (epoch << (2 * COUNT_BITS)) | (count << COUNT_BITS) | next
+/// The tasks of a job that one thread has before it, and all that is needed to claim one: epoch, first task, end. Its owner takes the first, a thread
+/// without tasks of its own the last. A compare-and-swap on it can only succeed while that very job is unfinished, for the publisher does not return
+/// before each claimed task has ended. On a cache line of its own.
+#[repr(align(128))]
+struct Share(AtomicU64);
+
+fn pack(epoch: u64, first: usize, end: usize) -> u64 {
+    (epoch << (2 * COUNT_BITS)) | ((first as u64) << COUNT_BITS) | end as u64
+}
+
+impl Share {
+    fn bounds(word: u64) -> (u64, u64) {
+        ((word >> COUNT_BITS) & COUNT_MASK, word & COUNT_MASK)
+    }
+
+    fn is_empty(&self, order: Ordering) -> bool {
+        let (first, end) = Share::bounds(self.0.load(order));
+        first >= end
+    }
+
+    fn claim(&self, owner: bool) -> Option<usize> {
+        let mut word = self.0.load(Ordering::Acquire);
+        loop {
+            let (first, end) = Share::bounds(word);
+            if first >= end {
+                return None;
+            }
+            let (rest, task) = if owner { (word + (1 << COUNT_BITS), first) } else { (word - 1, end - 1) };
+            match self.0.compare_exchange_weak(word, rest, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(task as usize),
+                Err(now) => word = now,
+            }
+        }
+    }
 }
 
 struct Shared {
-    claim: AtomicU64,
+    /// One a thread, the driver's first.
+    shares: Vec<Share>,
     done: AtomicUsize,
     task: UnsafeCell<Option<*const Task>>,
     panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
@@ -32,7 +63,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-// SAFETY: `task` is written by the publisher alone, before the claim word that announces it, and read only after a successful claim.
+// SAFETY: `task` is written by the publisher alone, before the shares that announce it, and read only after a successful claim.
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
@@ -45,29 +76,26 @@ thread_local! {
 }
 
 impl Shared {
-    /// Claims and runs tasks until none is left. False where there was none.
+    /// Claims and runs tasks until none is left: this thread's own, in their order, then what the others have not begun.
+    /// Threads so keep to the same part of an operand from command to command, which then lies in their own caches. False where there was none.
     fn work(&self) -> bool {
         let mut worked = false;
         let lane = LANE.get();
-        loop {
-            let word = self.claim.load(Ordering::Acquire);
-            let (count, next) = ((word >> COUNT_BITS) & COUNT_MASK, word & COUNT_MASK);
-            if next >= count {
-                return worked;
+        for turn in 0..self.shares.len() {
+            let share = &self.shares[(lane + turn) % self.shares.len()];
+            while let Some(index) = share.claim(turn == 0) {
+                worked = true;
+                // SAFETY: the claim succeeded, so the publisher waits for this task and the closure lives.
+                let task = unsafe { &*(*self.task.get()).expect("a claimed job has a task") };
+                let inside = INSIDE.replace(true);
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(index, lane))) {
+                    self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(panic);
+                }
+                INSIDE.set(inside);
+                self.done.fetch_add(1, Ordering::Release);
             }
-            if self.claim.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                continue;
-            }
-            worked = true;
-            // SAFETY: the claim succeeded, so the publisher waits for this task and the closure lives.
-            let task = unsafe { &*(*self.task.get()).expect("a claimed job has a task") };
-            let inside = INSIDE.replace(true);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(next as usize, lane))) {
-                self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(panic);
-            }
-            INSIDE.set(inside);
-            self.done.fetch_add(1, Ordering::Release);
         }
+        worked
     }
 }
 
@@ -82,7 +110,7 @@ impl Pool {
     /// `threads` counts the caller of `run`.
     pub fn new(threads: usize) -> Pool {
         let shared = Arc::new(Shared {
-            claim: AtomicU64::new(0),
+            shares: (0..threads.max(1)).map(|_| Share(AtomicU64::new(0))).collect(),
             done: AtomicUsize::new(0),
             task: UnsafeCell::new(None),
             panic: Mutex::new(None),
@@ -107,8 +135,11 @@ impl Pool {
         // closure outlives the job because this function waits for every claimed task.
         unsafe { *shared.task.get() = Some(std::mem::transmute::<*const (dyn Fn(usize, usize) + Sync + '_), *const Task>(task)) };
         shared.done.store(0, Ordering::Relaxed);
-        let epoch = (shared.claim.load(Ordering::Relaxed) >> (2 * COUNT_BITS)) + 1;
-        shared.claim.store(pack(epoch & (u64::MAX >> (2 * COUNT_BITS)), count as u64, 0), Ordering::SeqCst);
+        let epoch = ((shared.shares[0].0.load(Ordering::Relaxed) >> (2 * COUNT_BITS)) + 1) & (u64::MAX >> (2 * COUNT_BITS));
+        let lanes = shared.shares.len();
+        for (lane, share) in shared.shares.iter().enumerate() {
+            share.0.store(pack(epoch, count * lane / lanes, count * (lane + 1) / lanes), Ordering::SeqCst);
+        }
         for (index, (thread, _)) in self.workers.iter().enumerate().take(count - 1) {
             if shared.parked[index].swap(false, Ordering::SeqCst) {
                 thread.unpark();
@@ -188,8 +219,7 @@ fn worker(shared: &Shared, index: usize) {
         }
         shared.parked[index].store(true, Ordering::SeqCst);
         // Looked at once more after saying so: a job published in between has either seen the flag or is seen here.
-        let word = shared.claim.load(Ordering::SeqCst);
-        if word & COUNT_MASK >= (word >> COUNT_BITS) & COUNT_MASK && !shared.stop.load(Ordering::SeqCst) {
+        if shared.shares.iter().all(|share| share.is_empty(Ordering::SeqCst)) && !shared.stop.load(Ordering::SeqCst) {
             std::thread::park();
         }
         shared.parked[index].store(false, Ordering::SeqCst);
