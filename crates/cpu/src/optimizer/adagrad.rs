@@ -18,11 +18,12 @@ pub fn adagrad(
     need("sum", sum, params)?;
     let gradient = Gradient { scale: factor(scale)?, maximize, weight_decay, l1 };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, &Adagrad { gradient, lr, eps }, grads, params, [sum, &[], &[]]) }?;
+    unsafe { update(cx, Adagrad { gradient, lr, eps }, grads, params, [sum, &[], &[]]) }?;
     raise(step);
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 struct Adagrad {
     gradient: Gradient,
     lr: f64,

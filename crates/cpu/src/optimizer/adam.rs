@@ -38,11 +38,12 @@ pub fn adam(
     };
     let largest: &[ViewMut] = if amsgrad { max_exp_avg_sq } else { &[] };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, &rule, grads, params, [exp_avg, exp_avg_sq, largest]) }?;
+    unsafe { update(cx, rule, grads, params, [exp_avg, exp_avg_sq, largest]) }?;
     raise(step);
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 struct Adam {
     gradient: Gradient,
     /// What decoupled decay leaves of a parameter.

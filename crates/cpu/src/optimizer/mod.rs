@@ -124,7 +124,7 @@ impl Math for Double {
 }
 
 /// One optimizer's formula for an element: gradient, parameter and states in; parameter and states out. States that are not kept come as 0.
-trait Rule: Sync {
+trait Rule: Sync + Copy {
     fn step<M: Math>(&self, m: M, g: M::V, p: M::V, states: [M::V; STATES]) -> (M::V, [M::V; STATES]);
 }
 
@@ -258,7 +258,7 @@ fn parts(lengths: impl Iterator<Item = usize>, range: Range<usize>, mut f: impl 
 ///
 /// # Safety
 /// The states are written: the caller must hold them mutably (they come shared because their lifetimes differ).
-unsafe fn update(cx: &Cx, rule: &impl Rule, grads: &[View], params: &mut [ViewMut], states: [&[ViewMut]; STATES]) -> Result {
+unsafe fn update(cx: &Cx, rule: impl Rule, grads: &[View], params: &mut [ViewMut], states: [&[ViewMut]; STATES]) -> Result {
     check(grads, params, &states)?;
     let total = params.iter().map(|p| p.numel()).sum();
     let params = &*params;
@@ -286,15 +286,16 @@ unsafe fn update(cx: &Cx, rule: &impl Rule, grads: &[View], params: &mut [ViewMu
     Ok(())
 }
 
-struct Work<'a, R, T> {
-    rule: &'a R,
+struct Work<R, T> {
+    /// A copy, which no store can reach: its coefficients stay in registers.
+    rule: R,
     g: *const T,
     p: *mut T,
     states: [Option<*mut T>; STATES],
     len: usize,
 }
 
-impl<R: Rule, T: Element> Work<'_, R, T> {
+impl<R: Rule, T: Element> Work<R, T> {
     /// # Safety
     /// Every pointer must have `len` elements that nobody else writes.
     unsafe fn run(self) {
@@ -318,7 +319,7 @@ impl<R: Rule, T: Element> Work<'_, R, T> {
     }
 }
 
-impl<R: Rule> Kernel for Work<'_, R, f32> {
+impl<R: Rule> Kernel for Work<R, f32> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {

@@ -29,11 +29,12 @@ pub fn rmsprop(
     let gradient = Gradient { scale: factor(scale)?, maximize, weight_decay, l1 };
     let rule = RmsProp { gradient, lr, alpha, eps, momentum: rate, centered };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, &rule, grads, params, [square_avg, grad_avg, momentum]) }?;
+    unsafe { update(cx, rule, grads, params, [square_avg, grad_avg, momentum]) }?;
     raise(step);
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 struct RmsProp {
     gradient: Gradient,
     lr: f64,

@@ -23,11 +23,12 @@ pub fn sgd(
     let gradient = Gradient { scale: factor(scale)?, maximize, weight_decay, l1 };
     let rule = Sgd { gradient, lr, momentum: rate, dampening, nesterov, first };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, &rule, grads, params, [momentum, &[], &[]]) }?;
+    unsafe { update(cx, rule, grads, params, [momentum, &[], &[]]) }?;
     raise(step);
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 struct Sgd {
     gradient: Gradient,
     lr: f64,
