@@ -1,7 +1,7 @@
 //! The loops around the tile kernels: what is packed, how K is split, how C is shared out. All of it follows from shapes and strides,
 //! never from the number of threads.
 use super::micro::{Ahead, Job, Tiles, even_cut};
-use super::pack::Panel;
+use super::pack::{Panel, SideBySide};
 use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, FEW_TILES, KC, TASK_MACS, TASKS, split};
 use ferrograd_tensor::{Parallel, SyncPtr};
 use std::ops::Range;
@@ -139,8 +139,14 @@ impl Gemm {
     /// A as `[tile][k][rows of the tile]`.
     fn pack_a(&self, pool: &dyn Parallel, scratch: SyncPtr<f32>, m_tiles: usize) -> Source {
         let (m, k) = (self.m, self.k);
+        let tile = |t| even_cut(m, m_tiles, t);
+        if self.a.rs == 1 {
+            // SAFETY: the copy has m * k elements.
+            unsafe { pack_side_by_side(pool, self.a.ptr, self.a.cs, k, m_tiles, tile, scratch) };
+            return Source::Packed(scratch);
+        }
         each(pool, m_tiles, |t| {
-            let (first, rows) = even_cut(m, m_tiles, t);
+            let (first, rows) = tile(t);
             // SAFETY: inside A and inside the tile's own part of the scratch.
             unsafe {
                 let src = self.a.ptr.offset(first as isize * self.a.rs);
@@ -159,6 +165,11 @@ impl Gemm {
     pub fn pack_b(&self, tiles: &Tiles, pool: &dyn Parallel, to: SyncPtr<f32>) {
         let k = self.k;
         let panels = self.n.div_ceil(tiles.nr());
+        if self.b.cs == 1 {
+            let panel = |p| (p * tiles.nr(), tiles.nr().min(self.n - p * tiles.nr()));
+            // SAFETY: the caller's promises.
+            return unsafe { pack_side_by_side(pool, self.b.ptr, self.b.rs, k, panels, panel, to) };
+        }
         // A task packs a stretch of one panel.
         let stretch = 512;
         let stretches = k.div_ceil(stretch);
@@ -297,6 +308,35 @@ impl Gemm {
             }
         });
     }
+}
+
+/// Packs the panels of a matrix whose rows hold them side by side; `cut` gives a panel's first column and width. A task packs some rows of up to eight.
+///
+/// # Safety
+/// The matrix is valid, and `to` has an element for each of its.
+unsafe fn pack_side_by_side(
+    pool: &dyn Parallel,
+    src: *const f32,
+    stride: isize,
+    k: usize,
+    panels: usize,
+    cut: impl Fn(usize) -> (usize, usize) + Sync,
+    to: SyncPtr<f32>,
+) {
+    const SIDE: usize = 8;
+    const ROWS: usize = 128;
+    let src = SyncPtr(src.cast_mut());
+    let (groups, stretches) = (panels.div_ceil(SIDE), k.div_ceil(ROWS));
+    each(pool, groups * stretches, |task| {
+        let (some, from) = (task % groups * SIDE, task / groups * ROWS);
+        let mut cuts = [(0, 0); SIDE];
+        let cuts = &mut cuts[..SIDE.min(panels - some)];
+        for (i, to) in cuts.iter_mut().enumerate() {
+            *to = cut(some + i);
+        }
+        // SAFETY: rows and columns lie inside the matrix; each task has its own part of the copy.
+        unsafe { SideBySide { src: src.get(), stride, panels: cuts, from, len: ROWS.min(k - from), dst: to.get(), k }.pack() };
+    });
 }
 
 /// Hands out each of `area` elements with the sum over its parts, added in order.

@@ -56,6 +56,44 @@ impl Panel {
     }
 }
 
+/// Panels that lie side by side in rows: `dst[first * k + i * width + j] = src[i * stride + first + j]` for `j < width`, `i` in `ks` and each panel's
+/// (`first`, `width`). A row's share of all of them is read at once: panel by panel, rows a power of two apart would be fetched a line at a time,
+/// into the same few sets of the cache.
+#[derive(Clone, Copy)]
+pub(super) struct SideBySide<'a> {
+    pub src: *const f32,
+    pub stride: isize,
+    pub panels: &'a [(usize, usize)],
+    pub from: usize,
+    pub len: usize,
+    pub dst: *mut f32,
+    /// Rows of the whole copy.
+    pub k: usize,
+}
+
+impl SideBySide<'_> {
+    /// # Safety
+    /// Every address named is valid, and nobody else touches these parts of `dst`.
+    pub unsafe fn pack(self) {
+        vectorize(self)
+    }
+}
+
+impl Kernel for SideBySide<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for i in self.from..self.from + self.len {
+            for &(first, width) in self.panels {
+                // SAFETY: by the promise made to `pack`.
+                unsafe {
+                    copy(self.src.offset(i as isize * self.stride + first as isize), self.dst.add(first * self.k + i * width), width)
+                };
+            }
+        }
+    }
+}
+
 /// `len` elements, in sizes that the compiler turns into vector moves rather than a call.
 #[inline(always)]
 unsafe fn copy(src: *const f32, dst: *mut f32, len: usize) {
@@ -65,6 +103,14 @@ unsafe fn copy(src: *const f32, dst: *mut f32, len: usize) {
         while i + 16 <= len {
             *dst.add(i).cast::<[f32; 16]>() = *src.add(i).cast::<[f32; 16]>();
             i += 16;
+        }
+        if i + 8 <= len {
+            *dst.add(i).cast::<[f32; 8]>() = *src.add(i).cast::<[f32; 8]>();
+            i += 8;
+        }
+        if i + 4 <= len {
+            *dst.add(i).cast::<[f32; 4]>() = *src.add(i).cast::<[f32; 4]>();
+            i += 4;
         }
         while i < len {
             *dst.add(i) = *src.add(i);
