@@ -32,10 +32,7 @@ impl Kernel for Panel {
                     copy(self.src.offset(k as isize * self.k_stride), self.dst.add(k * self.ld), self.width);
                 }
             } else if self.k_stride == 1 {
-                let (k8, j8) = (self.len / 8 * 8, self.width / 8 * 8);
-                transpose(self.src, self.stride, self.dst, self.ld, k8, j8);
-                self.each(0..k8, j8..self.width);
-                self.each(k8..self.len, 0..self.width);
+                self.transpose();
             } else {
                 self.each(0..self.len, 0..self.width);
             }
@@ -44,6 +41,26 @@ impl Kernel for Panel {
 }
 
 impl Panel {
+    /// Columns with k contiguous.
+    ///
+    // SAFETY: as in `pack`.
+    #[inline(always)]
+    unsafe fn transpose(&self) {
+        // SAFETY: as in `pack`; the path says that the CPU has AVX.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.len >= 8 && self.width >= 4 && matches!(ferrograd_simd::isa(), ferrograd_simd::Isa::Avx512 | ferrograd_simd::Isa::Avx2)
+            {
+                return avx::transpose(self);
+            }
+            for k in (0..self.len).step_by(8) {
+                for j in 0..self.width {
+                    self.each(k..self.len.min(k + 8), j..j + 1);
+                }
+            }
+        }
+    }
+
     // SAFETY: as in `pack`: the ranges lie inside the panel.
     #[inline(always)]
     unsafe fn each(&self, ks: std::ops::Range<usize>, js: std::ops::Range<usize>) {
@@ -119,46 +136,63 @@ unsafe fn copy(src: *const f32, dst: *mut f32, len: usize) {
     }
 }
 
-/// dst[k * ld + j] = src[j * stride + k] for `k < len`, `j < width`, both multiples of 8, in blocks that caches like.
-unsafe fn transpose(src: *const f32, stride: isize, dst: *mut f32, ld: usize, len: usize, width: usize) {
-    // SAFETY: the caller's promise; the path says that the CPU has AVX.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        if matches!(ferrograd_simd::isa(), ferrograd_simd::Isa::Avx512 | ferrograd_simd::Isa::Avx2) {
-            return avx::transpose(src, stride, dst, ld, len, width);
-        }
-        for k in (0..len).step_by(8) {
-            for j in 0..width {
-                for k in k..k + 8 {
-                    *dst.add(k * ld + j) = *src.offset(j as isize * stride + k as isize);
-                }
-            }
-        }
-    }
-}
-
-/// The same in registers, eight by eight.
+/// Transposition in registers, by blocks of eight or four columns. The last block of a row or column overlaps the one before it, where the size is no
+/// multiple: writing an element twice is quicker than going one by one (a tile of 12 rows would take a third of its elements so).
 #[cfg(target_arch = "x86_64")]
 mod avx {
+    use super::Panel;
     use core::arch::x86_64::*;
 
-    /// Blocks of 8 x 8 for `len` steps of k (a multiple of 8) and `width` columns (a multiple of 8).
+    /// `len` >= 8, `width` >= 4, `k_stride` 1.
     #[target_feature(enable = "avx")]
-    pub unsafe fn transpose(src: *const f32, stride: isize, dst: *mut f32, ld: usize, len: usize, width: usize) {
+    pub unsafe fn transpose(p: &Panel) {
         // A whole cache line of each source row at a time: rows a power of two apart push each other out of L1.
-        for line in (0..len).step_by(16) {
-            for j in (0..width).step_by(8) {
-                for k in (line..len.min(line + 16)).step_by(8) {
-                    // SAFETY: the caller's promise.
-                    unsafe { block(src.offset(k as isize + j as isize * stride), stride, dst.add(k * ld + j), ld) };
+        for line in (0..p.len).step_by(16) {
+            let ks = [line.min(p.len - 8), (line + 8).min(p.len - 8)];
+            let ks = if ks[0] == ks[1] { &ks[..1] } else { &ks[..] };
+            let mut j = 0;
+            while j < p.width {
+                let left = p.width - j;
+                // Five to seven columns take an overlapping eight where there are eight, else two fours.
+                let wide = left >= 8 || (left > 4 && p.width >= 8);
+                let step = if wide { 8 } else { 4 };
+                let at = j.min(p.width - step);
+                for &k in ks {
+                    // SAFETY: the block lies inside the panel, by the caller's promise.
+                    unsafe {
+                        let (src, dst) = (p.src.offset(k as isize + at as isize * p.stride), p.dst.add(k * p.ld + at));
+                        if wide { eight(src, p.stride, dst, p.ld) } else { four(src, p.stride, dst, p.ld) }
+                    }
                 }
+                j = at + step;
             }
         }
     }
 
+    /// Four columns, eight steps of k.
     #[inline]
     #[target_feature(enable = "avx")]
-    unsafe fn block(src: *const f32, stride: isize, dst: *mut f32, ld: usize) {
+    unsafe fn four(src: *const f32, stride: isize, dst: *mut f32, ld: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for half in [0, 4] {
+                let row = |j: isize| _mm_loadu_ps(src.offset(j * stride + half));
+                let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+                let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+                let (ef, gh) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+                let dst = dst.add(half as usize * ld);
+                _mm_storeu_ps(dst, _mm_movelh_ps(ab, cd));
+                _mm_storeu_ps(dst.add(ld), _mm_movehl_ps(cd, ab));
+                _mm_storeu_ps(dst.add(2 * ld), _mm_movelh_ps(ef, gh));
+                _mm_storeu_ps(dst.add(3 * ld), _mm_movehl_ps(gh, ef));
+            }
+        }
+    }
+
+    /// Eight columns, eight steps of k.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    unsafe fn eight(src: *const f32, stride: isize, dst: *mut f32, ld: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             // Rows j and j + 4 share a register: the lower halves of eight rows, then the upper ones.
