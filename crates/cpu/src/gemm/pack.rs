@@ -142,6 +142,7 @@ unsafe fn copy(src: *const f32, dst: *mut f32, len: usize) {
 mod avx {
     use super::Panel;
     use core::arch::x86_64::*;
+    use ferrograd_simd::prefetch;
 
     /// `len` >= 8, `width` >= 4, `k_stride` 1.
     #[target_feature(enable = "avx")]
@@ -150,6 +151,10 @@ mod avx {
         for line in (0..p.len).step_by(16) {
             let ks = [line.min(p.len - 8), (line + 8).min(p.len - 8)];
             let ks = if ks[0] == ks[1] { &ks[..1] } else { &ks[..] };
+            // Columns are as many streams as no hardware follows.
+            for j in 0..p.width {
+                prefetch(p.src.wrapping_offset((line + 64) as isize + j as isize * p.stride), 1);
+            }
             let mut j = 0;
             while j < p.width {
                 let left = p.width - j;
