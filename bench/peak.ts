@@ -13,7 +13,10 @@ export interface Peak {
   bfloat16Gflops: number
   /** uint8 by int8 products summed in int32; float32's figure where the CPU has no instruction for them. */
   int8Gops: number
+  /** Reading 256 KiB a thread. */
   cacheReadGBs: number
+  /** Reading 4.5 MiB a thread. */
+  sharedReadGBs: number
   readGBs: number
   updateGBs: number
   triadGBs: number

@@ -48,7 +48,7 @@ function refuse(fault: string): void {
 
 async function runBenches(chosen: Bench[], json: string | undefined): Promise<void> {
   const peak = measurePeak()
-  console.log(`limits of ${peak.threads} threads (${peak.isa}): ${peak.gflops} GFLOP/s float32, ${peak.bfloat16Gflops} bfloat16; GB/s: cache ${peak.cacheReadGBs}, ` +
+  console.log(`limits of ${peak.threads} threads (${peak.isa}): ${peak.gflops} GFLOP/s float32, ${peak.bfloat16Gflops} bfloat16; GB/s: cache ${peak.cacheReadGBs}, shared cache ${peak.sharedReadGBs}, ` +
     `read ${peak.readGBs}, update ${peak.updateGBs}, triad ${peak.triadGBs}`)
   const figures: Figure[] = []
   const report = (figure: Figure): void => {

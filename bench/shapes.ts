@@ -27,6 +27,9 @@ export const products: readonly Product[] = [
   { ...product(32, 128, 512), name: 'gemm-32x128x512-cached', fixedB: true },
   { ...product(32, 128, 512), name: 'gemm-32x128x512-changing' },
   product(1, 768, 3072),
+  { ...product(1, 768, 3072), name: 'gemm-1x768x3072-warm', fixedB: true },
+  { ...product(1, 768, 3072), name: 'gemm-1x768x3072-nt', transposeB: true },
+  { ...product(1, 768, 3072), name: 'gemm-1x768x3072-nt-warm', transposeB: true, fixedB: true },
   product(512, 768, 768), product(512, 768, 3072), product(512, 3072, 768),
 ]
 

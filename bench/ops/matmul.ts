@@ -5,6 +5,8 @@ import { products } from '../shapes.js'
 import { timeOp } from './timed-op.js'
 
 const ROTATED = 4
+/** Of matrices that one row is multiplied by: more than caches hold. */
+const ROTATED_FOR_ONE_ROW = 16
 
 export const matmul: Bench = {
   name: 'matmul',
@@ -13,15 +15,18 @@ export const matmul: Bench = {
       for (const dtype of ['float32', 'bfloat16'] as const) {
         const operand = (rows: number, columns: number, transposed = false): Tensor =>
           transposed ? randn([columns, rows]).to(dtype).transpose(0, 1) : randn([rows, columns]).to(dtype)
+        const copies = m === 1 ? ROTATED_FOR_ONE_ROW : ROTATED
         const a = Array.from({ length: ROTATED }, () => operand(m, k, transposeA))
-        const b = Array.from({ length: fixedB ? 1 : ROTATED }, () => operand(k, n, transposeB))
+        const b = Array.from({ length: fixedB ? 1 : copies }, () => operand(k, n, transposeB))
         let turn = 0
         const run = (): Tensor => {
           turn++
           return noGrad(() => a[turn % a.length]!.matmul(b[turn % b.length]!))
         }
-        const bytes = (dtype === 'float32' ? 4 : 2) * (m * k + k * n + m * n)
-        await timeOp(context, { name: `matmul / ${name}${dtype === 'float32' ? '' : '-bf16'}`, run, flops: 2 * m * k * n, dtype, bytes })
+        const size = dtype === 'float32' ? 4 : 2
+        const bytes = size * (m * k + k * n + m * n)
+        const footprint = m === 1 ? size * k * n * b.length : undefined
+        await timeOp(context, { name: `matmul / ${name}${dtype === 'float32' ? '' : '-bf16'}`, run, flops: 2 * m * k * n, dtype, bytes, footprint })
         for (const tensor of [...a, ...b]) tensor.dispose()
       }
     }

@@ -64,10 +64,12 @@ fn main() {
     let bfloat16 = fma::bfloat16_kernel().map_or(gflops, |(flops_per_turn, kernel)| rate(flops_per_turn, kernel));
     let int8 = fma::int8_kernel().map_or(gflops, |(ops_per_turn, kernel)| rate(ops_per_turn, kernel));
     let cache = memory::read_gb_s(threads, 256 * 1024, 4000);
+    // What one large weight takes: beyond the second-level caches, within the third where there is one.
+    let shared = memory::read_gb_s(threads, 9 << 19, 40);
     let read = memory::read_gb_s(threads, 128 << 20, 1);
     let update = memory::update_gb_s(threads, 128 << 20);
     let triad = memory::triad_gb_s(threads, 64 << 20);
     println!(
-        r#"{{"threads":{threads},"isa":"{isa}","gflops":{gflops:.1},"bfloat16Gflops":{bfloat16:.1},"int8Gops":{int8:.1},"cacheReadGBs":{cache:.1},"readGBs":{read:.1},"updateGBs":{update:.1},"triadGBs":{triad:.1}}}"#
+        r#"{{"threads":{threads},"isa":"{isa}","gflops":{gflops:.1},"bfloat16Gflops":{bfloat16:.1},"int8Gops":{int8:.1},"cacheReadGBs":{cache:.1},"sharedReadGBs":{shared:.1},"readGBs":{read:.1},"updateGBs":{update:.1},"triadGBs":{triad:.1}}}"#
     );
 }

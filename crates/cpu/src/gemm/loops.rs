@@ -2,6 +2,7 @@
 //! never from the number of threads.
 use super::micro::{Ahead, Job, Tiles, even_cut};
 use super::pack::{Panel, SideBySide};
+use super::thin::thin_scratch;
 use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, FEW_TILES, KC, TASK_MACS, TASKS, split};
 use ferrograd_tensor::{Parallel, SyncPtr};
 use std::ops::Range;
@@ -55,7 +56,7 @@ pub(crate) fn scratch_len(m: usize, n: usize, k: usize, a: (isize, isize), b: (i
     // The smallest tiles of any path, 4 by 8, make the most tiles and panels, and so pack the most.
     let a = if a_in_place(m, k, a, n.div_ceil(8)).is_some() { 0 } else { m * k };
     let b = if b_in_place(n, k, b, m.div_ceil(4)) { 0 } else { k * n };
-    a.next_multiple_of(16) + b.next_multiple_of(16) + partial
+    (a.next_multiple_of(16) + b.next_multiple_of(16) + partial).max(thin_scratch(m, n, k))
 }
 
 /// K-contiguous rows and m-contiguous columns are read in place where that is kind to the caches, anything else is packed (`None`).
@@ -95,7 +96,7 @@ impl Gemm {
         }
         if self.is_thin() {
             // SAFETY: the caller's promises.
-            return unsafe { self.run_thin(pool) };
+            return unsafe { self.run_thin(pool, SyncPtr(scratch.as_mut_ptr())) };
         }
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
         let a_direct = a_in_place(m, k, (self.a.rs, self.a.cs), panels);

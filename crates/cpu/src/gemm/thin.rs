@@ -1,13 +1,25 @@
 //! Products of a few rows: B is read once, so that reading it well is all that counts. Where its columns are contiguous (a Linear's
-//! weight), dot products of several columns at a time; where its rows are, wide runs of a row at a time.
-use super::loops::Gemm;
+//! weight), dot products of several columns at a time; where its rows are, sums of rows.
+use super::loops::{Gemm, each};
+use super::micro::even_cut;
 use ferrograd_simd::{Kernel, Simd, vectorize};
-use ferrograd_tensor::Parallel;
+use ferrograd_tensor::{Parallel, SyncPtr};
+use std::ops::Range;
 
 /// Rows that count as few.
 const ROWS: usize = 4;
 /// Columns of a task.
 const COLS: usize = 128;
+
+/// Parts that the rows of B are cut into: at least 32 rows each, at most one for each of sixteen nominal threads.
+fn parts(k: usize) -> usize {
+    (k / 32).clamp(1, 16)
+}
+
+/// Elements of scratch that the thin kernels want.
+pub(super) fn thin_scratch(m: usize, n: usize, k: usize) -> usize {
+    if m <= ROWS { parts(k) * m * n } else { 0 }
+}
 
 impl Gemm {
     /// True where the thin kernels take the product; follows from shapes and strides.
@@ -16,16 +28,21 @@ impl Gemm {
         self.m <= ROWS && self.n >= 64 && self.k >= 32 && (dots || self.b.cs == 1)
     }
     /// # Safety
-    /// As for [`Gemm::run`].
-    pub(super) unsafe fn run_thin(&self, pool: &dyn Parallel) {
-        let dots = self.b.cs != 1;
-        pool.run(self.n.div_ceil(COLS), &|task, _| {
-            let (first, end) = (task * COLS, self.n.min((task + 1) * COLS));
-            if dots {
-                vectorize(Dots { g: self, first, end });
-            } else {
-                vectorize(Runs { g: self, first, end });
-            }
+    /// As for [`Gemm::run`]; `sums` has [`thin_scratch`] elements.
+    pub(super) unsafe fn run_thin(&self, pool: &dyn Parallel, sums: SyncPtr<f32>) {
+        let columns = |task: usize| task * COLS..self.n.min((task + 1) * COLS);
+        let tasks = self.n.div_ceil(COLS);
+        if self.b.cs != 1 {
+            return each(pool, tasks, |task| vectorize(Dots { g: self, first: columns(task).start, end: columns(task).end }));
+        }
+        let (parts, len) = (parts(self.k), self.m * self.n);
+        each(pool, parts, |part| {
+            let (first, rows) = even_cut(self.k, parts, part);
+            // SAFETY: each part has sums of its own.
+            vectorize(Runs { g: self, ks: first..first + rows, sums: unsafe { sums.get().add(part * len) } });
+        });
+        each(pool, tasks, |task| {
+            vectorize(Total { g: self, parts, columns: columns(task), sums: sums.get() });
         });
     }
     /// # Safety
@@ -108,11 +125,12 @@ impl Dots<'_> {
     }
 }
 
-/// Rows contiguous: several vectors of a row times one element of A, all rows of B in turn.
+/// Rows contiguous: B is read row after row, as it lies in memory, and each part of its rows is summed on its own.
 struct Runs<'a> {
     g: &'a Gemm,
-    first: usize,
-    end: usize,
+    ks: Range<usize>,
+    /// The part's sums, m rows of n.
+    sums: *mut f32,
 }
 
 impl Kernel for Runs<'_> {
@@ -120,53 +138,96 @@ impl Kernel for Runs<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match self.g.m {
-            1 => self.rows::<S, 1, 8>(s),
-            2 => self.rows::<S, 2, 4>(s),
-            3 => self.rows::<S, 3, 4>(s),
-            _ => self.rows::<S, 4, 4>(s),
+            1 => self.rows::<S, 1>(s),
+            2 => self.rows::<S, 2>(s),
+            3 => self.rows::<S, 3>(s),
+            _ => self.rows::<S, 4>(s),
         }
     }
 }
 
 impl Runs<'_> {
     #[inline(always)]
-    fn rows<S: Simd, const M: usize, const V: usize>(&self, s: S) {
-        let mut col = self.first;
-        while col + V * S::LANES <= self.end {
-            self.block::<S, M, V>(s, col, S::LANES);
-            col += V * S::LANES;
+    fn rows<S: Simd, const M: usize>(&self, s: S) {
+        let mut k = self.ks.start;
+        while k + 8 <= self.ks.end {
+            self.some::<S, M, 8>(s, k);
+            k += 8;
         }
-        while col < self.end {
-            self.block::<S, M, 1>(s, col, S::LANES.min(self.end - col));
-            col += S::LANES;
+        for k in k..self.ks.end {
+            self.some::<S, M, 1>(s, k);
         }
     }
-    /// V vectors of which the last (and only, if it is short) has `lanes` elements.
+    /// R rows of B, added to the sums, or the first of them.
     #[inline(always)]
-    fn block<S: Simd, const M: usize, const V: usize>(&self, s: S, col: usize, lanes: usize) {
-        let g = self.g;
-        let mut acc = [[s.zero(); V]; M];
-        // SAFETY: columns `col ..` of B's rows; elements of A.
+    fn some<S: Simd, const M: usize, const R: usize>(&self, s: S, k: usize) {
+        let (g, first) = (self.g, k == self.ks.start);
+        let mut a = [[s.zero(); R]; M];
+        // SAFETY: M rows of A, R rows of B from `k` on, and the part's own sums, all of n elements.
         unsafe {
-            for k in 0..g.k as isize {
-                let b = g.b.ptr.offset(k * g.b.rs).add(col);
-                let mut x = [s.zero(); V];
-                for v in 0..V {
-                    x[v] = if lanes == S::LANES { s.load(b.add(v * S::LANES)) } else { s.load_partial(b, lanes) };
-                }
-                for m in 0..M {
-                    let a = s.splat(*g.a.ptr.offset(m as isize * g.a.rs + k * g.a.cs));
-                    for v in 0..V {
-                        acc[m][v] = s.fma(a, x[v], acc[m][v]);
-                    }
+            for m in 0..M {
+                for r in 0..R {
+                    a[m][r] = s.splat(*g.a.ptr.offset(m as isize * g.a.rs + (k + r) as isize * g.a.cs));
                 }
             }
-            for m in 0..M {
-                for v in 0..V {
-                    let mut out = [0f32; 16];
-                    s.store(out.as_mut_ptr(), acc[m][v]);
-                    for i in 0..lanes {
-                        g.put(m, col + v * S::LANES + i, out[i]);
+            let b = |r: usize, col: usize| g.b.ptr.offset((k + r) as isize * g.b.rs).add(col);
+            let sum = |m: usize, col: usize| self.sums.add(m * g.n + col);
+            let whole = g.n / S::LANES * S::LANES;
+            for col in (0..whole).step_by(S::LANES) {
+                let mut acc = [s.zero(); M];
+                if !first {
+                    for m in 0..M {
+                        acc[m] = s.load(sum(m, col));
+                    }
+                }
+                for r in 0..R {
+                    let x = s.load(b(r, col));
+                    for m in 0..M {
+                        acc[m] = s.fma(a[m][r], x, acc[m]);
+                    }
+                }
+                for m in 0..M {
+                    s.store(sum(m, col), acc[m]);
+                }
+            }
+            let left = g.n - whole;
+            if left > 0 {
+                for m in 0..M {
+                    let mut acc = if first { s.zero() } else { s.load_partial(sum(m, whole), left) };
+                    for r in 0..R {
+                        acc = s.fma(a[m][r], s.load_partial(b(r, whole), left), acc);
+                    }
+                    s.store_partial(sum(m, whole), left, acc);
+                }
+            }
+        }
+    }
+}
+
+/// Adds up the parts of some columns, in order.
+struct Total<'a> {
+    g: &'a Gemm,
+    parts: usize,
+    columns: Range<usize>,
+    sums: *const f32,
+}
+
+impl Kernel for Total<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let g = self.g;
+        for row in 0..g.m {
+            for col in self.columns.clone().step_by(S::LANES) {
+                let lanes = S::LANES.min(self.columns.end - col);
+                let mut out = [0f32; 16];
+                // SAFETY: every part has m rows of n elements; the columns are this task's.
+                unsafe {
+                    let part = |part: usize| s.load_partial(self.sums.add((part * g.m + row) * g.n + col), lanes);
+                    let total = (1..self.parts).fold(part(0), |total, next| s.add(total, part(next)));
+                    s.store(out.as_mut_ptr(), total);
+                    for (i, &value) in out[..lanes].iter().enumerate() {
+                        g.put(row, col + i, value);
                     }
                 }
             }
