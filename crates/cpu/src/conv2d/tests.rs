@@ -48,6 +48,7 @@ const CASES: &[Case] = &[
     Case { padding: [1, 1, 1, 1], ..case([3, 8, 8, 33], [40, 3, 3]) },
     Case { padding: [1, 2, 0, 1], ..case([5, 7, 6, 64], [32, 3, 3]) },
     Case { padding: [1, 1, 1, 1], ..case([9, 4, 4, 256], [160, 3, 3]) },
+    Case { padding: [1, 1, 1, 1], ..case([2, 9, 8, 48], [12, 3, 3]) },
     Case { padding: [2, 2, 2, 2], ..case([1, 2, 3, 32], [47, 3, 3]) },
 ];
 
@@ -438,6 +439,7 @@ fn winograd_errs_at_most_twice_as_much_as_the_plain_kernel() {
         Case { padding: [1, 1, 1, 1], ..case([2, 16, 16, 64], [64, 3, 3]) },
         Case { padding: [1, 1, 1, 1], ..case([2, 8, 8, 256], [128, 3, 3]) },
         Case { padding: [1, 1, 1, 1], ..case([8, 4, 4, 512], [64, 3, 3]) },
+        Case { padding: [1, 1, 1, 1], ..case([4, 16, 16, 48], [12, 3, 3]) },
     ] {
         // Float32 values, so that rounding the operands is no part of the error.
         let mut d = data(&case);
