@@ -100,7 +100,10 @@ class DenseBlock extends Module {
   }
 }
 
-/** Between dense blocks: half the channels by a 1x1 convolution, half the height and width by 2x2 means. */
+/**
+ * Between dense blocks: half the channels by a 1x1 convolution, half the height and width by 2x2 means. Both are linear and neither sees what the
+ * other works on, so that the means come first: the convolution then has a quarter of the pixels.
+ */
 class Transition extends Module {
   norm: BatchNorm2d
   conv: Conv2d
@@ -113,7 +116,7 @@ class Transition extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.pool.forward(this.conv.forward(normRelu(this.norm, x)))
+    return this.conv.forward(this.pool.forward(normRelu(this.norm, x)))
   }
 }
 
