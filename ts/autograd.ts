@@ -3,7 +3,7 @@ import { captureContext, currentModule } from './context.js'
 import { isFloat } from './dtype.js'
 import { CaptureError, NoGradientError, ScopeError, ShapeError, ValueError } from './errors.js'
 import { kindOf, noTensor } from './explain.js'
-import { type Backward, GraphNode, reachable } from './graph.js'
+import { type Backward, type BackwardOfAll, GraphNode, reachable } from './graph.js'
 import { run } from './native/run.js'
 import { checkOptions, settle } from './options.js'
 import { currentScope, enableGrad, isGradEnabled, isPromise, quiet, refuseAsync, Scope, setGradEnabled, unscoped } from './scope.js'
@@ -32,11 +32,23 @@ export function record<T extends Tensor | Tensor[]>(y: T, recorded: Recorded): T
   return y
 }
 
+/** {@link record} for an op with several differentiable results: `backward` gets the gradients of all of them. */
+export function recordAll(outputs: readonly Tensor[], { op, inputs, saved, backward }: Omit<Recorded, 'backward'> & { backward: BackwardOfAll }): void {
+  if (!isGradEnabled() || !inputs.some((input) => input.requiresGrad)) return
+  const node = hold(new GraphNode(op, inputs, outputs[0]!, saved, backward, currentModule))
+  outputs.forEach((output, index) => {
+    output._node = hold(new GraphNode(op, [], output, [], () => [], currentModule, { op: node, index }))
+  })
+}
+
 function attach(output: Tensor, { op, inputs, saved, backward }: Recorded): void {
-  const node = new GraphNode(op, inputs, output, saved, backward, currentModule)
-  output._node = node
+  output._node = hold(new GraphNode(op, inputs, output, saved, backward, currentModule))
+}
+
+function hold(node: GraphNode): GraphNode {
   if (currentScope !== null) currentScope.addNode(node)
   else node.leaveToCollector()
+  return node
 }
 
 type Sink = (leaf: Tensor, gradient: Tensor) => void
@@ -65,6 +77,8 @@ interface Pass extends BackwardOptions {
 /** Runs the graph backwards from `roots`. */
 function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted, retainGraph = false, createGraph = false }: Pass): void {
   const gradients = new Map<GraphNode, Tensor>()
+  /** Of ops with several results, what has come of each. */
+  const arrived = new Map<GraphNode, (Tensor | null)[]>()
   const give = (target: GraphNode | Tensor, gradient: Tensor): void => {
     if (target instanceof GraphNode) {
       const before = gradients.get(target)
@@ -83,12 +97,21 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
     if (captureContext() !== null) guardHooks([...roots.map(([root]) => root), ...nodes.flatMap(({ next }) => next)])
     for (const [root, gradient] of roots) give(root._node ?? root, gradient)
     for (const node of nodes) {
-      let dy = gradients.get(node)
-      if (dy === undefined) continue
-      gradients.delete(node)
-      dy = runHooks(node.hooks, dy)
-      if (node.retainsGrad) accumulate(node.output, dy)
-      wanted?.get(node)?.(dy)
+      let dy: Tensor | readonly (Tensor | null)[] | undefined = arrived.get(node)
+      if (dy === undefined) {
+        dy = gradients.get(node)
+        if (dy === undefined) continue
+        gradients.delete(node)
+        dy = runHooks(node.hooks, dy)
+        if (node.retainsGrad) accumulate(node.output, dy)
+        wanted?.get(node)?.(dy)
+        if (node.port !== null) {
+          const { op, index } = node.port
+          const all = arrived.get(op) ?? []
+          arrived.set(op, all)
+          all[index] = dy
+        }
+      }
       const thunks = node.gradients(dy)
       node.next.forEach((target, i) => {
         if (target === null) return

@@ -6,6 +6,15 @@ import type { Lease, Tensor } from './tensor.js'
 /** Computes the gradients of an op's inputs, one thunk an input; only those needed are run. */
 export type Backward = (dy: Tensor, ...saved: Tensor[]) => readonly (() => Tensor | null)[]
 
+/** The same of an op with several results: the gradient of each, null where none came. */
+export type BackwardOfAll = (dys: readonly (Tensor | null)[], ...saved: Tensor[]) => readonly (() => Tensor | null)[]
+
+/** One of several results of an op, and which: its gradient waits there for those of the others. */
+export interface Port {
+  op: GraphNode
+  index: number
+}
+
 let created = 0
 
 /** Handles that a graph outside any scope keeps: given back when the graph is collected without having been run. */
@@ -22,16 +31,18 @@ export class GraphNode {
   readonly next: readonly (GraphNode | Tensor | null)[]
   readonly output: Tensor
   readonly module: number
+  readonly port: Port | null
   hooks: ((gradient: Tensor) => Tensor | void)[] | null = null
   retainsGrad = false
   #saved: readonly Tensor[] | null
   #versions: readonly number[]
-  #backward: Backward
+  #backward: Backward | BackwardOfAll
   #collected = false
 
-  constructor(op: string, inputs: readonly Tensor[], output: Tensor, saved: readonly Tensor[], backward: Backward, module: number) {
+  constructor(op: string, inputs: readonly Tensor[], output: Tensor, saved: readonly Tensor[], backward: Backward | BackwardOfAll, module: number, port: Port | null = null) {
     this.op = op
-    this.next = inputs.map((input) => (input.requiresGrad ? input._node ?? input : null))
+    this.next = port === null ? inputs.map((input) => (input.requiresGrad ? input._node ?? input : null)) : [port.op]
+    this.port = port
     this.output = output
     this.module = module
     this.#saved = saved
@@ -41,8 +52,8 @@ export class GraphNode {
     for (const tensor of saved) tensor._retain()
   }
 
-  /** The thunks of this op's gradients. */
-  gradients(dy: Tensor): readonly (() => Tensor | null)[] {
+  /** The thunks of this op's gradients, from the gradient of its result or, of several, of all. */
+  gradients(dy: Tensor | readonly (Tensor | null)[]): readonly (() => Tensor | null)[] {
     if (this.#saved === null) {
       throw new ScopeError(`backward: the graph behind ${this.op} is gone: backward ran through it already, or its scope closed.\n`
         + '  Call backward({ retainGraph: true }) the first time, or keep(t) the result that the graph belongs to.', { op: this.op })
@@ -54,7 +65,7 @@ export class GraphNode {
         `backward: ${this.op}${where && ` (in ${where})`} needs a tensor [${tensor.shape.join(', ')}] that was changed in place since `
         + `(version ${tensor._base._version}, ${this.#versions[i]} was saved).\n  Change it after backward, or save a copy with .clone().`, { op: this.op })
     })
-    return this.#backward(dy, ...this.#saved.map((tensor) => tensor._revive()))
+    return (this.#backward as (dy: Tensor | readonly (Tensor | null)[], ...saved: Tensor[]) => ReturnType<Backward>)(dy, ...this.#saved.map((tensor) => tensor._revive()))
   }
 
   /** No scope will release this node: the collector does, if backward never runs. */

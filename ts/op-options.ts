@@ -23,6 +23,9 @@ const convolution = { stride: true, padding: true, dilation: true, groups: true 
 const activated = { ...convolution, activation: true } as const
 const transposed = { ...convolution, outputPadding: true } as const
 const maxPool = { stride: true, padding: true, dilation: true, ceilMode: true } as const
+const recurrent = {
+  biasIh: true, biasHh: true, h0: true, lengths: true, mask: true, inputMask: true, recurrentMask: true, reverse: true,
+} as const
 const avgPool = { stride: true, padding: true, ceilMode: true, countIncludePad: true } as const
 
 /** For each op with options: which argument they are, the tensor being argument 0, and their names. */
@@ -67,6 +70,9 @@ const TABLE: Table = {
   groupNorm: [2, affine],
   instanceNorm: [1, affine],
   linear: [3, { activation: true }],
+  lstm: [3, { ...recurrent, c0: true }],
+  gru: [3, recurrent],
+  rnn: [3, { ...recurrent, nonlinearity: true }],
   quantizedLinear: [3, { xScale: true, xZeroPoint: true, bias: true, activation: true }],
   conv1d: [3, activated],
   conv2d: [3, activated],

@@ -185,6 +185,42 @@ macro_rules! op_table {
                     -> (dx: rules::like(x), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
                     scratch(cpu::group_norm_grad_scratch(x, groups));
 
+                // -- recurrent layers, one layer and one direction: `projected` [N, T, G H] is x W^T + b for all steps, weight [G H, H] the recurrent one.
+                //    lengths int32 [N] (outputs behind them are 0; one outside of 0..=T is a late `Index` error); mask bool [N, T], false: the state is
+                //    carried over; recurrent_mask [N, H] multiplies h on its way into the product. `saved`, `cells` and `previous` are for the gradient
+                [fallible] lstm (projected: In, weight: In, h0: Opt, c0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool }
+                    -> (output: rules::recurrent(4, projected, weight, None, [h0, c0], lengths, mask, recurrent_mask)?,
+                        hidden: rules::recurrent_state(projected, weight)?, cell: rules::recurrent_state(projected, weight)?,
+                        saved: rules::recurrent_steps(projected, weight, 4)?, cells: rules::recurrent_steps(projected, weight, 1)?,
+                        previous: rules::recurrent_steps(projected, weight, 1)?)
+                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+                [fallible] lstm_grad (doutput: Opt, dhidden: Opt, dcell: Opt, weight: In, saved: In, cells: In, c0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool }
+                    -> (dprojected: rules::recurrent_grad(4, weight, &[("saved", Some(saved), 4), ("cells", Some(cells), 1), ("doutput", doutput, 1)],
+                            &[("dhidden", dhidden), ("dcell", dcell), ("c0", c0)], lengths, mask, recurrent_mask)?,
+                        dh0: rules::recurrent_state(saved, weight)?, dc0: rules::recurrent_state(saved, weight)?)
+                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+                [fallible] gru (projected: In, weight: In, bias: Opt, h0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool }
+                    -> (output: rules::recurrent(3, projected, weight, bias, [h0, None], lengths, mask, recurrent_mask)?,
+                        hidden: rules::recurrent_state(projected, weight)?,
+                        saved: rules::recurrent_steps(projected, weight, 4)?, previous: rules::recurrent_steps(projected, weight, 1)?)
+                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+                [fallible] gru_grad (doutput: Opt, dhidden: Opt, weight: In, saved: In, output: In, h0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool }
+                    -> (dprojected: rules::recurrent_grad(3, weight, &[("saved", Some(saved), 4), ("output", Some(output), 1), ("doutput", doutput, 1)],
+                            &[("dhidden", dhidden), ("h0", h0)], lengths, mask, recurrent_mask)?,
+                        drecurrent: rules::recurrent_steps(saved, weight, 3)?, dh0: rules::recurrent_state(saved, weight)?)
+                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+                [fallible] rnn (projected: In, weight: In, h0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool, relu: bool }
+                    -> (output: rules::recurrent(1, projected, weight, None, [h0, None], lengths, mask, recurrent_mask)?,
+                        hidden: rules::recurrent_state(projected, weight)?, previous: rules::recurrent_steps(projected, weight, 1)?)
+                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+                [fallible] rnn_grad (doutput: Opt, dhidden: Opt, weight: In, output: In, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool, relu: bool }
+                    -> (dprojected: rules::recurrent_grad(1, weight, &[("output", Some(output), 1), ("doutput", doutput, 1)],
+                            &[("dhidden", dhidden)], lengths, mask, recurrent_mask)?,
+                        dh0: rules::recurrent_state(output, weight)?)
+                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+
                 // -- softmax and cross-entropy
                 [] softmax (x: In) { dim: i64 } -> (y: rules::float_along(x, dim)?);
                 [] softmax_grad (y: In, dy: In) { dim: i64 } -> (dx: rules::grad_along(y, dy, dim)?);

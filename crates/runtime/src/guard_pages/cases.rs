@@ -151,6 +151,8 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
     let mut all = Vec::new();
     let len = n as i64;
     let (code, float) = (dtype as i64, if dtype.is_float() { dtype } else { DType::F32 });
+    // Units of recurrent layers, whose weights are their square.
+    let h = n.min(67);
     let x = |dims: &[usize]| Operand::new(dtype, dims);
     let positive = |dims: &[usize]| x(dims).holding(Values::Positive);
     let stat = |dims: &[usize]| Operand::new(if dtype == DType::F64 { dtype } else { DType::F32 }, dims).holding(Values::Positive);
@@ -256,6 +258,14 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         group_norm(x(&[2, 3, 4, 2 * n]), x(&[2 * n]), x(&[2 * n])) { 2, 1e-5 }
         group_norm_grad(x(&[2, 12, 2 * n]), x(&[2, 12, 2 * n]), stat(&[2, 2]), stat(&[2, 2]), x(&[2 * n])) { 2 }
 
+        lstm(x(&[3, 4, 4 * h]), x(&[4 * h, h]), x(&[3, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true }
+        lstm(x(&[9, 2, 4 * h]), x(&[4 * h, h]), (), (), (), (), ()) { false }
+        lstm_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, h]), x(&[4 * h, h]), x(&[3, 4, 4 * h]), x(&[3, 4, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true }
+        lstm_grad((), (), (), x(&[4 * h, h]), x(&[9, 2, 4 * h]), x(&[9, 2, h]), (), (), (), ()) { false }
+        gru(x(&[3, 4, 3 * h]), x(&[3 * h, h]), x(&[3 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { false }
+        gru_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3 * h, h]), x(&[3, 4, 4 * h]), x(&[3, 4, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { false }
+        rnn(x(&[3, 4, h]), x(&[h, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true, false }
+        rnn_grad(x(&[3, 4, h]), x(&[3, h]), x(&[h, h]), x(&[3, 4, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true, true }
         softmax(x(&[3, n])) { 1 }
         softmax(x(&[3, n])) { 0 }
         softmax_grad(x(&[3, n]), x(&[3, n])) { 1 }

@@ -1,0 +1,51 @@
+import { recordAll } from '../autograd.js'
+import { run } from '../native/run.js'
+import { scope } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+import { flat, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+
+/** What {@link gru} and `rnn` give. */
+export interface RecurrentResult {
+  /** h of every step, [N, T, H]. */
+  output: Tensor
+  /** h after each row's last step, [N, H]. */
+  hidden: Tensor
+}
+
+/**
+ * One layer of GRU in one direction, all steps in one call: r, z = σ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh),
+ * n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn)), h_t = (1 - z) n + z h_{t-1}. x [N, T, I], weightIh [3 H, I], weightHh [3 H, H], gates in
+ * PyTorch's order r, z, n. PyTorch: `torch.nn.GRU`, `batch_first`; Keras: `GRU(reset_after=True)`. A length outside of 0..=T is a late IndexError.
+ * @throws ShapeError; NoGradientError for a second derivative, or that of recurrentMask
+ * @example const { output, hidden } = gru(x, weightIh, weightHh, { biasIh, biasHh, lengths })
+ */
+export function gru(
+  x: Tensor,
+  weightIh: Tensor,
+  weightHh: Tensor,
+  { biasIh = null, biasHh = null, h0 = null, lengths = null, mask = null, inputMask = null, recurrentMask = null, reverse = false }: RecurrentOptions = {},
+): RecurrentResult {
+  refuseMaskGradient('gru', recurrentMask)
+  return scope(() => {
+    const projected = project(x, weightIh, biasIh, inputMask)
+    const [output, hidden, saved, previous] = run.gru(projected, weightHh, biasHh, h0, lengths, mask, recurrentMask, reverse)
+    const optional = present({ h0, lengths, mask, recurrentMask })
+    recordAll([output, hidden], {
+      op: 'gru',
+      inputs: [projected, weightHh, ...present({ biasHh, h0 }).tensors],
+      saved: [weightHh, saved, output, previous, ...optional.tensors],
+      backward: ([doutput = null, dhidden = null], weight, saved, output, previous, ...kept) => {
+        refuseSecond('gru')
+        const { h0, lengths, mask, recurrentMask } = optional.of(kept)
+        const [dprojected, drecurrent, dh0] = run.gruGrad(doutput, dhidden, weight!, saved!, output!, h0, lengths, mask, recurrentMask, reverse)
+        return [
+          () => dprojected,
+          () => weightGradient(drecurrent, previous!),
+          ...(biasHh === null ? [] : [() => flat(drecurrent).sum([0])]),
+          ...(h0 === null ? [] : [() => dh0]),
+        ]
+      },
+    })
+    return { output, hidden }
+  })
+}

@@ -1,0 +1,55 @@
+import { recordAll } from '../autograd.js'
+import { run } from '../native/run.js'
+import { scope } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+import { bothBiases, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+
+/** Options of {@link lstm}. */
+export interface LstmOptions extends RecurrentOptions {
+  /** The cell before the first step, [N, H]. Default zeros. */
+  c0?: Tensor | null
+}
+
+/** What {@link lstm} gives. */
+export interface LstmResult {
+  /** h of every step, [N, T, H]. */
+  output: Tensor
+  /** h after each row's last step, [N, H]. */
+  hidden: Tensor
+  /** c after each row's last step, [N, H]. */
+  cell: Tensor
+}
+
+/**
+ * One layer of LSTM in one direction, all steps in one call: [i, f, g, o] = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh,
+ * c_t = σ(f) c_{t-1} + σ(i) tanh(g), h_t = σ(o) tanh(c_t). x [N, T, I], weightIh [4 H, I], weightHh [4 H, H], gates in PyTorch's order.
+ * PyTorch: `torch.nn.LSTM`, `batch_first`. A length outside of 0..=T is a late IndexError.
+ * @throws ShapeError; NoGradientError for a second derivative, or that of recurrentMask
+ * @example const { output, hidden } = lstm(x, weightIh, weightHh, { biasIh, biasHh, lengths })
+ */
+export function lstm(
+  x: Tensor,
+  weightIh: Tensor,
+  weightHh: Tensor,
+  { biasIh = null, biasHh = null, h0 = null, c0 = null, lengths = null, mask = null, inputMask = null, recurrentMask = null, reverse = false }: LstmOptions = {},
+): LstmResult {
+  refuseMaskGradient('lstm', recurrentMask)
+  return scope(() => {
+    const projected = project(x, weightIh, bothBiases(biasIh, biasHh), inputMask)
+    const [output, hidden, cell, saved, cells, previous] = run.lstm(projected, weightHh, h0, c0, lengths, mask, recurrentMask, reverse)
+    const optional = present({ c0, lengths, mask, recurrentMask })
+    const states = present({ h0, c0 })
+    recordAll([output, hidden, cell], {
+      op: 'lstm',
+      inputs: [projected, weightHh, ...states.tensors],
+      saved: [weightHh, saved, cells, previous, ...optional.tensors],
+      backward: ([doutput = null, dhidden = null, dcell = null], weight, saved, cells, previous, ...kept) => {
+        refuseSecond('lstm')
+        const { c0, lengths, mask, recurrentMask } = optional.of(kept)
+        const [dprojected, dh0, dc0] = run.lstmGrad(doutput, dhidden, dcell, weight!, saved!, cells!, c0, lengths, mask, recurrentMask, reverse)
+        return [() => dprojected, () => weightGradient(dprojected, previous!), ...(h0 === null ? [] : [() => dh0]), ...(c0 === null ? [] : [() => dc0])]
+      },
+    })
+    return { output, hidden, cell }
+  })
+}

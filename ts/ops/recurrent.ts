@@ -1,0 +1,66 @@
+// What the recurrent ops share: the projections of the inputs, made for all steps at once, and the gradients that are large products.
+import { NoGradientError } from '../errors.js'
+import { isGradEnabled } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+import { linear } from './linear.js'
+import { tracked } from './support.js'
+
+/** Options that every recurrent op takes. N rows, T steps, I features in, H units, G gates. */
+export interface RecurrentOptions {
+  /** [G H], added to the projections of the inputs. */
+  biasIh?: Tensor | null
+  /** [G H], added to the recurrent part. */
+  biasHh?: Tensor | null
+  /** The state before the first step, [N, H]. Default zeros. */
+  h0?: Tensor | null
+  /** Steps of each row, int32 [N]: outputs behind them are 0, the last states those of the row's last step, as with PyTorch's packed sequences. */
+  lengths?: Tensor | null
+  /** bool [N, T]: where false, the step is passed over and the state carried on, as Keras does. */
+  mask?: Tensor | null
+  /** Factors on every step's input, [N, I]: variational dropout (Gal & Ghahramani 2016), Keras' `dropout`. */
+  inputMask?: Tensor | null
+  /** Factors on the state that enters the product, [N, H], the same at every step: Keras' `recurrent_dropout`. It takes no gradient. */
+  recurrentMask?: Tensor | null
+  /** From each row's last step to its first. Default false. */
+  reverse?: boolean
+}
+
+/** x Wᵀ + b of every step, with the inputs' factors. */
+export function project(x: Tensor, weight: Tensor, bias: Tensor | null, inputMask: Tensor | null): Tensor {
+  return linear(inputMask === null ? x : x.mul(inputMask.unsqueeze(1)), weight, bias)
+}
+
+/** The sum of two biases of which either may be missing. */
+export function bothBiases(a: Tensor | null, b: Tensor | null): Tensor | null {
+  return a === null ? b : b === null ? a : a.add(b)
+}
+
+/** The gradient of the recurrent weight: of each step's sums, times the states that the step started from. */
+export function weightGradient(dsums: Tensor, previous: Tensor): Tensor {
+  return flat(dsums).t().matmul(flat(previous))
+}
+
+/** [N, T, K] as [N T, K]. */
+export function flat(x: Tensor): Tensor {
+  return x.reshape([x.shape[0]! * x.shape[1]!, x.shape[2]!])
+}
+
+/** Optional tensors in a list without holes, as graphs keep them, and where each stands again. */
+export function present<Name extends string>(optional: Readonly<Record<Name, Tensor | null>>): { tensors: Tensor[]; of: (kept: readonly Tensor[]) => Record<Name, Tensor | null> } {
+  const names = Object.keys(optional) as Name[]
+  const there = names.filter((name) => optional[name] !== null)
+  return {
+    tensors: there.map((name) => optional[name]!),
+    of: (kept) => Object.fromEntries(names.map((name) => [name, kept[there.indexOf(name)] ?? null])) as Record<Name, Tensor | null>,
+  }
+}
+
+/** Masks are drawn, not learnt. */
+export function refuseMaskGradient(op: string, mask: Tensor | null): void {
+  if (mask !== null && tracked(mask)) throw new NoGradientError(`${op}: recurrentMask has no gradient. Pass it with .detach().`, { op })
+}
+
+/** Whole-sequence gradients have none of their own. */
+export function refuseSecond(op: string): void {
+  if (isGradEnabled()) throw new NoGradientError(`${op}: has no second derivative. Call backward without createGraph, or write the recurrence with single ops.`, { op })
+}
