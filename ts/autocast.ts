@@ -21,6 +21,7 @@ export const POLICIES: { readonly [K in keyof typeof ops]?: Policy } = {
   // Sums of many products: the kernels add them up in float32, and the operands are half the memory.
   linear: 'bfloat16', matmul: 'bfloat16', mm: 'bfloat16', bmm: 'bfloat16', mv: 'bfloat16', dot: 'bfloat16', addmm: 'bfloat16',
   conv1d: 'bfloat16', conv2d: 'bfloat16', conv2dPool: 'bfloat16', convTranspose1d: 'bfloat16', convTranspose2d: 'bfloat16',
+  lstm: 'bfloat16', gru: 'bfloat16', rnn: 'bfloat16',
   // Small differences of large numbers, and sums: 8 bits are too few for the result.
   softmax: 'float32', logSoftmax: 'float32', softmin: 'float32', crossEntropy: 'float32',
   batchNorm: 'float32', layerNorm: 'float32', rmsNorm: 'float32', groupNorm: 'float32', instanceNorm: 'float32',
@@ -117,7 +118,7 @@ export function castable(x: Tensor): boolean {
 }
 
 /**
- * Makes a call under its policy: its tensors, and the weight, bias and residual among its options, are cast. What the op is made of runs with autocast
+ * Makes a call under its policy: its tensors, and the operands among its options, are cast. What the op is made of runs with autocast
  * off, so that its dtype is decided here alone.
  */
 export function underPolicy<R>(policy: Policy, call: (...args: any[]) => R, args: ArrayLike<unknown>): R {
@@ -159,7 +160,7 @@ function targetOf(policy: Policy, operands: readonly Tensor[]): FloatDType | nul
 }
 
 /** Options that are operands. Others stay: running statistics are written in place. */
-const OPERANDS = ['weight', 'bias', 'residual']
+const OPERANDS = ['weight', 'bias', 'residual', 'biasIh', 'biasHh', 'h0', 'c0', 'inputMask', 'recurrentMask']
 
 function operandsIn(value: unknown): Tensor[] {
   if (value instanceof Tensor) return [value]

@@ -1,0 +1,233 @@
+// Recurrent layers against PyTorch and Keras (test/golden/make_recurrent.py), against themselves step by step, and their messages.
+import { describe, expect, test } from 'vitest'
+import { autocast, compile, type DType, manualSeed, nn, noGrad, ones, optim, rand, scope, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { formula, readGolden } from './golden.js'
+
+interface GoldenCase {
+  name: string
+  kind: 'LSTM' | 'GRU' | 'RNN'
+  keras?: boolean
+  layers: number
+  bidirectional: boolean
+  lengths: number[] | null
+  nonlinearity: 'tanh' | 'relu' | null
+  mask: boolean[][] | null
+}
+const [N, T, I, H] = [3, 5, 4, 3] as const
+const golden = readGolden<GoldenCase>('recurrent')
+const int32 = (values: readonly number[]): Tensor => tensor(Int32Array.from(values))
+const bits = (x: Tensor): ArrayLike<number> => x.dataSync() as Float64Array
+
+function close(got: Tensor, key: string, tolerance: number): void {
+  const want = golden.expected(key)!
+  expect(got.shape, key).toEqual(want.shape)
+  const data = got.dataSync() as Float64Array
+  want.data.forEach((value, i) => expect(Math.abs(data[i]! - value), `${key} [${i}]: ${data[i]} for ${value}`).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(value))))
+}
+
+describe.each([['float64', 1e-10], ['float32', 1e-5]] as [DType, number][])('%s', (dtype, tolerance) => {
+  test.each(golden.cases.filter(({ keras }) => !keras))('PyTorch: $name', ({ name, kind, layers, bidirectional, lengths, nonlinearity }) => {
+    scope(() => {
+      const options = { numLayers: layers, bidirectional, ...(nonlinearity && { nonlinearity }) }
+      const layer = new nn[kind](I, H, options).to(dtype as 'float32') as nn.LSTM
+      noGrad(() => layer.parameters().forEach((parameter, k) => parameter.assign_(formula(parameter.shape, 100 + k, dtype))))
+      const x = formula([N, T, I], 1, dtype)
+      x.requiresGrad = true
+      const places = layers * (bidirectional ? 2 : 1)
+      const keys = kind === 'LSTM' ? (['h', 'c'] as const) : (['h'] as const)
+      const starts = Object.fromEntries(keys.map((key, k) => [key, formula([places, N, H], 2 + k, dtype)])) as unknown as nn.LstmStates
+      for (const key of keys) starts[key].requiresGrad = true
+      const { output, hidden, states } = layer.forward(x, { states: starts, ...(lengths && { lengths: int32(lengths) }) })
+      let loss = output.mul(formula(output.shape, 50, dtype)).sum()
+      keys.forEach((key, k) => { loss = loss.add(states[key].mul(formula(states[key].shape, 51 + k, dtype)).sum()) })
+      loss.backward()
+      close(output, `${name}.output`, tolerance)
+      close(x.grad!, `${name}.dx`, tolerance * 10)
+      for (const key of keys) {
+        close(states[key], `${name}.${key}`, tolerance)
+        close(starts[key].grad!, `${name}.d${key}`, tolerance * 10)
+      }
+      const last = states.h.slice(0, -(bidirectional ? 2 : 1)).transpose(0, 1).reshape([N, -1])
+      expect(bits(hidden)).toEqual(bits(last))
+      for (const [key, parameter] of layer.namedParameters()) close(parameter.grad!, `${name}.grad.${key}`, tolerance * 10)
+    })
+  })
+
+  test.each(golden.cases.filter(({ keras }) => keras))('$name', ({ name, kind, mask }) => {
+    scope(() => {
+      const g = { LSTM: 4, GRU: 3, RNN: 1 }[kind]
+      const shapes = [[I, g * H], [H, g * H], kind === 'GRU' ? [2, g * H] : [g * H]]
+      const layer = nn.loadKerasWeights(new nn[kind](I, H).to(dtype as 'float32') as nn.LSTM, shapes.map((shape, k) => formula(shape, 100 + k, dtype)))
+      const { output } = layer.forward(formula([N, T, I], 1, dtype), mask === null ? {} : { mask: tensor(mask) })
+      close(output, `${name}.output`, tolerance)
+    })
+  })
+})
+
+const kinds = ['LSTM', 'GRU', 'RNN'] as const
+const make = (kind: (typeof kinds)[number], options: nn.RecurrentLayerOptions = {}): nn.LSTM => new nn[kind](I, H, options) as nn.LSTM
+
+describe.each(kinds)('%s', (kind) => {
+  test('a stream, a step at a time, gives the same as the whole sequence', () => {
+    scope(() => {
+      const layer = make(kind, { numLayers: 2 })
+      const x = rand([N, T, I])
+      const whole = layer.forward(x)
+      let states: nn.LstmStates | null = null
+      for (let t = 0; t < T; t++) {
+        const step = layer.forward(x.slice(1, t, t + 1), { states })
+        states = step.states
+        expect(bits(step.hidden)).toEqual(bits(whole.output.select(1, t)))
+      }
+      expect(bits(states!.h)).toEqual(bits(whole.states.h))
+    })
+  })
+
+  test('the cell is the layer\'s step', () => {
+    scope(() => {
+      const layer = make(kind)
+      const cell = new nn[`${kind}Cell`](I, H) as nn.LSTMCell
+      cell.loadStateDict(Object.fromEntries(Object.entries(layer.stateDict()).map(([key, value]) => [key.replace('L0', ''), value])))
+      const x = rand([N, T, I])
+      let state: { h: Tensor; c: Tensor } | null = null
+      for (let t = 0; t < T; t++) state = cell.forward(x.select(1, t), state)
+      expect(bits(kind === 'LSTM' ? state!.h : (state as unknown as Tensor))).toEqual(bits(layer.forward(x).hidden))
+    })
+  })
+
+  test('lengths: each row comes out as if it were alone', () => {
+    scope(() => {
+      const layer = make(kind, { bidirectional: true })
+      const x = rand([N, T, I])
+      const { output, hidden } = layer.forward(x, { lengths: int32([2, 5, 3]) })
+      ;[2, 5, 3].forEach((length, row) => {
+        const alone = layer.forward(x.slice(0, row, row + 1).slice(1, 0, length))
+        expect(bits(output.slice(0, row, row + 1).slice(1, 0, length))).toEqual(bits(alone.output))
+        expect(bits(hidden.slice(0, row, row + 1))).toEqual(bits(alone.hidden))
+        expect([...(bits(output.slice(0, row, row + 1).slice(1, length)) as Float32Array)].every((v) => v === 0)).toBe(true)
+      })
+    })
+  })
+
+  test('time may come first', () => {
+    scope(() => {
+      const [layer, turned] = [make(kind), make(kind, { batchFirst: false })]
+      turned.loadStateDict(layer.stateDict())
+      const x = rand([N, T, I])
+      expect(bits(turned.forward(x.transpose(0, 1)).output.transpose(0, 1))).toEqual(bits(layer.forward(x).output))
+    })
+  })
+
+  test('dropouts act in training alone, the variational ones alike at all steps', () => {
+    scope(() => {
+      manualSeed(3)
+      const layer = make(kind, { inputDropout: 0.5, recurrentDropout: 0.5 })
+      const x = rand([8, 6, I])
+      const [first, second] = [layer.forward(x).output, layer.forward(x).output]
+      expect(bits(first)).not.toEqual(bits(second))
+      layer.eval()
+      const plain = make(kind)
+      plain.loadStateDict(layer.stateDict())
+      expect(bits(layer.forward(x).output)).toEqual(bits(plain.forward(x).output))
+      // Equal inputs at all steps of a layer without memory: the same inputs are dropped at each.
+      const only = make(kind, { inputDropout: 0.5 })
+      noGrad(() => only.weights('L0').weightHh.zero_())
+      if (kind === 'RNN') {
+        const { output } = only.forward(ones([8, 6, I]))
+        for (let t = 1; t < 6; t++) expect(bits(output.select(1, t))).toEqual(bits(output.select(1, 0)))
+      }
+      expect(bits(make(kind, { numLayers: 2, dropout: 1 }).forward(x).output)).not.toEqual(bits(first))
+    })
+  })
+
+  test('a captured training step has the bits of the eager one', () => {
+    const train = (captured: boolean): ArrayLike<number>[] => {
+      manualSeed(5)
+      const layer = make(kind, { inputDropout: 0.2, recurrentDropout: 0.2, numLayers: 2, dropout: 0.1 })
+      const optimizer = new optim.Adam(layer.parameters(), { lr: 0.01 })
+      const body = (x: Tensor, lengths: Tensor): Tensor => {
+        const loss = layer.forward(x, { lengths }).hidden.square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zeroGrad()
+        return loss.detach()
+      }
+      const step = captured ? compile(body) : body
+      return scope(() => {
+        const x = rand([N, T, I])
+        for (const lengths of [[5, 5, 5], [1, 0, 4], [2, 2, 2]]) step(x, int32(lengths))
+        return layer.parameters().map(bits)
+      })
+    }
+    expect(train(true)).toEqual(train(false))
+  })
+
+  test('bfloat16 under autocast stays near float32', () => {
+    scope(() => {
+      const layer = make(kind)
+      const x = rand([N, T, I])
+      const [mixed, full] = [autocast(() => layer.forward(x).output), layer.forward(x).output]
+      expect(mixed.dtype).toBe('bfloat16')
+      const [a, b] = [mixed.to('float32').dataSync() as Float32Array, full.dataSync() as Float32Array]
+      a.forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThan(0.03))
+    })
+  })
+})
+
+test('Bidirectional is a bidirectional layer', () => {
+  scope(() => {
+    const both = new nn.LSTM(I, H, { bidirectional: true })
+    const two = new nn.Bidirectional(new nn.LSTM(I, H), new nn.LSTM(I, H))
+    two.loadStateDict(Object.fromEntries(Object.entries(both.stateDict()).map(([key, value]) => [key.endsWith('Reverse') ? `back.${key.replace('Reverse', '')}` : `ahead.${key}`, value])))
+    const x = rand([N, T, I])
+    const [a, b] = [both.forward(x, { lengths: int32([5, 2, 0]) }), two.forward(x, { lengths: int32([5, 2, 0]) })]
+    expect(bits(b.output)).toEqual(bits(a.output))
+    expect(bits(b.hidden)).toEqual(bits(a.hidden))
+    const half = (from: number): Tensor => a.output.slice(-1, from, from + H)
+    for (const [merge, want] of [['sum', half(0).add(half(H))], ['mul', half(0).mul(half(H))], ['ave', half(0).add(half(H)).mul(0.5)]] as const) {
+      const merged = new nn.Bidirectional(two.ahead, two.back, { merge }).forward(x, { lengths: int32([5, 2, 0]) })
+      expect(bits(merged.output)).toEqual(bits(want))
+    }
+  })
+})
+
+test('TimeDistributed goes through every step', () => {
+  scope(() => {
+    const conv = new nn.Conv2d(3, 2, 3)
+    const x = rand([2, 4, 6, 6, 3])
+    const y = new nn.TimeDistributed(conv).forward(x)
+    expect(y.shape).toEqual([2, 4, 4, 4, 2])
+    expect(bits(y.select(1, 3))).toEqual(bits(conv.forward(x.select(1, 3))))
+  })
+})
+
+test('messages', () => {
+  expect(() => new nn.LSTM(4, 3).forward(zeros([2, 5, 6]))).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: LSTM: the input is [2, 5, 6], expected [N, T, 4].
+      Give 4 features a step, or make the layer with another inputSize.]
+  `)
+  expect(() => new nn.GRU(4, 3, { batchFirst: false }).forward(zeros([2, 4]))).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: GRU: the input is [2, 4], expected [T, N, 4].
+      Add the batch dimension with x.unsqueeze(0).]
+  `)
+  expect(() => new nn.LSTM(4, 3, { dropout: 0.5 })).toThrowErrorMatchingInlineSnapshot(`
+    [ValueError: LSTM: dropout 0.5 is between layers, and there is one.
+      Raise numLayers, or say inputDropout or recurrentDropout, or put a Dropout behind.]
+  `)
+  expect(() => new nn.RNN(4, 3).forward(zeros([2, 5, 4]), { states: { h: zeros([2, 3]) } })).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: RNN: states must be [numLayers · directions, N, H] = [1, 2, 3], got [2, 3].
+      Pass on the states that the layer gave for as many rows.]
+  `)
+  expect(() => new nn.LSTM(4, 3).forward(zeros([2, 5, 4]), { length: zeros([2]) } as never)).toThrow(ValueError)
+  expect(() => new nn.LSTMCell(4, 3).forward(zeros([2, 5, 4]))).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: LSTMCell: the input is [2, 5, 4], expected one step [N, 4].
+      Whole sequences go through LSTM.]
+  `)
+  expect(() => nn.loadKerasWeights(new nn.GRU(4, 3), [zeros([4, 9]), zeros([3, 9]), zeros([9])])).toThrowErrorMatchingInlineSnapshot(`
+    [ShapeError: loadKerasWeights: the bias is [9], expected [2, 9].
+      Make the GRU with the sizes of the Keras layer, and that with reset_after=True.]
+  `)
+  expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), [zeros([4, 12])])).toThrow(ShapeError)
+  expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3), { merge: 'max' as 'sum' })).toThrow(ValueError)
+  expect(String(new nn.LSTM(4, 3, { numLayers: 2, bidirectional: true }))).toBe('LSTM(4, 3, numLayers=2, bidirectional=true)')
+})

@@ -1,0 +1,106 @@
+// One step of a recurrent layer, for loops by hand.
+import { ShapeError } from '../errors.js'
+import { settle } from '../options.js'
+import type { Parameter, Tensor } from '../tensor.js'
+import { positive, sameDType, switches, wrong } from './arguments.js'
+import { uniformParameter } from './init.js'
+import { Module } from './module.js'
+import { gru, lstm, rnn } from './ops.js'
+
+/** Options of the cells. */
+export interface RecurrentCellOptions {
+  /** Learned summands (true). */
+  bias?: boolean
+}
+
+abstract class RecurrentCell extends Module {
+  /** [G H, inputSize], G being the cell's gates. */
+  weightIh: Parameter
+  /** [G H, H]. */
+  weightHh: Parameter
+  /** [G H], or null for none. */
+  biasIh: Parameter | null
+  /** [G H], or null for none. */
+  biasHh: Parameter | null
+
+  constructor(
+    /** Features of a step. */
+    readonly inputSize: number,
+    /** Units H. */
+    readonly hiddenSize: number,
+    gates: number,
+    options: RecurrentCellOptions,
+  ) {
+    super()
+    const layer = new.target.name
+    const { bias } = settle(layer, options, { bias: true })
+    positive(layer, { inputSize, hiddenSize })
+    switches(layer, { bias })
+    const bound = 1 / Math.sqrt(hiddenSize)
+    const rows = gates * hiddenSize
+    this.weightIh = uniformParameter([rows, inputSize], bound)
+    this.weightHh = uniformParameter([rows, hiddenSize], bound)
+    this.biasIh = bias ? uniformParameter([rows], bound) : null
+    this.biasHh = bias ? uniformParameter([rows], bound) : null
+  }
+
+  /** x [N, inputSize] as a sequence of one step. */
+  protected step(x: Tensor): Tensor {
+    const name = this.constructor.name
+    if (x.ndim !== 2 || x.shape[1] !== this.inputSize) {
+      throw new ShapeError(`${name}: the input is [${x.shape.join(', ')}], expected one step [N, ${this.inputSize}].\n  Whole sequences go through ${name.replace('Cell', '')}.`, { op: name, shapes: [x.shape] })
+    }
+    sameDType(name, x, this.weightIh)
+    return x.unsqueeze(1)
+  }
+
+  protected get biases(): { biasIh: Tensor | null; biasHh: Tensor | null } {
+    return { biasIh: this.biasIh, biasHh: this.biasHh }
+  }
+
+  override extraRepr(): string {
+    return `${this.inputSize}, ${this.hiddenSize}${this.biasIh === null ? ', bias=false' : ''}`
+  }
+}
+
+/**
+ * One step of an `LSTM`: x [N, inputSize], state { h, c } each [N, H] (zeros if left out) -> the next state. PyTorch: `nn.LSTMCell`.
+ * @example for (const x of steps) state = cell.forward(x, state)
+ */
+export class LSTMCell extends RecurrentCell {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentCellOptions = {}) {
+    super(inputSize, hiddenSize, 4, options)
+  }
+
+  forward(x: Tensor, state: { h: Tensor; c: Tensor } | null = null): { h: Tensor; c: Tensor } {
+    const { hidden, cell } = lstm(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: state?.h ?? null, c0: state?.c ?? null })
+    return { h: hidden, c: cell }
+  }
+}
+
+/** One step of a `GRU`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h. PyTorch: `nn.GRUCell`. */
+export class GRUCell extends RecurrentCell {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentCellOptions = {}) {
+    super(inputSize, hiddenSize, 3, options)
+  }
+
+  forward(x: Tensor, h: Tensor | null = null): Tensor {
+    return gru(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: h }).hidden
+  }
+}
+
+/** One step of an `RNN`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h. PyTorch: `nn.RNNCell`. */
+export class RNNCell extends RecurrentCell {
+  /** What the sum goes through. */
+  readonly nonlinearity: 'tanh' | 'relu'
+
+  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RecurrentCellOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
+    super(inputSize, hiddenSize, 1, options)
+    if (nonlinearity !== 'tanh' && nonlinearity !== 'relu') throw wrong('RNNCell', 'nonlinearity', "'tanh' or 'relu'", nonlinearity)
+    this.nonlinearity = nonlinearity
+  }
+
+  forward(x: Tensor, h: Tensor | null = null): Tensor {
+    return rnn(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: h, nonlinearity: this.nonlinearity }).hidden
+  }
+}
