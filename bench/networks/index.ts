@@ -3,11 +3,14 @@ import { nn } from 'ferrograd'
 import { densenet, resnet18 } from 'ferrograd/models'
 import { articleCnn } from './article-cnn.js'
 import { mlp } from './mlp.js'
+import { biGruReader, biLstmReader, lstmReader, WORDS } from './readers.js'
 
 export interface Network {
   build: () => nn.Module
-  /** One example's shape, channels last. */
+  /** One example's shape, channels last; of sequences, how long one is where nobody says otherwise. */
   input: readonly number[]
+  /** Inputs are whole numbers below this. */
+  ids?: number
   /** Linear weights that read a flattened image, and its channels: their columns stand in another order where channels come first. */
   flattened?: Readonly<Record<string, number>>
 }
@@ -17,6 +20,11 @@ export const networks: Readonly<Record<string, Network>> = {
   mlp: { build: mlp, input: [784] },
   resnet18: { build: () => resnet18({ stem: 'cifar', classes: 10 }), input: [32, 32, 3] },
   densenet: { build: () => densenet(), input: [32, 32, 3] },
+  // With input and recurrent dropout, and without.
+  lstm: { build: () => lstmReader(0.2), input: [80], ids: WORDS },
+  'lstm-norec': { build: () => lstmReader(0), input: [80], ids: WORDS },
+  bilstm: { build: biLstmReader, input: [100], ids: WORDS },
+  bigru: { build: biGruReader, input: [100], ids: WORDS },
 }
 
 /** Flops of one example's forward pass in layers with weights, two a multiply-add, one a bias; and of a training step, where the inputs need no gradient. */

@@ -93,7 +93,31 @@ def densenet(p, stats, x):
     return linear(p, "classifier", relu(norm(p, stats, "features.norm5", x)).mean((1, 2)))
 
 
-networks = {"cnn": cnn, "mlp": mlp, "resnet18": resnet18, "densenet": densenet}
+def reader(dropout):
+    """Embedding, LSTM as a scan over its steps, the last state to ten classes; with dropout one mask a sequence on inputs and state."""
+    def forward(p, stats, ids, key):
+        x = p["embedding.weight"][ids]
+        masks = [1., 1.]
+        if dropout > 0:
+            keep = 1 - dropout
+            masks = [jax.random.bernoulli(k, keep, (len(ids), 128)) / keep for k in jax.random.split(key)]
+            x = x * masks[0][:, None]
+        w = {name: p[f"recurrent.{name}"] for name in ("weightIhL0", "weightHhL0", "biasIhL0", "biasHhL0")}
+        sums = x @ w["weightIhL0"].T + w["biasIhL0"] + w["biasHhL0"]
+
+        def step(state, part):
+            h, c = state
+            i, f, g, o = jnp.split(part + (h * masks[1]) @ w["weightHhL0"].T, 4, 1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+        zeros = jnp.zeros((len(ids), 128))
+        (h, _), _ = lax.scan(step, (zeros, zeros), sums.swapaxes(0, 1))
+        return linear(p, "head", h)
+    forward.draws = True
+    return forward
+
+
+networks = {"cnn": cnn, "mlp": mlp, "resnet18": resnet18, "densenet": densenet, "lstm": reader(0.2), "lstm-norec": reader(0.)}
 
 
 def network(job, tensors):
@@ -105,9 +129,10 @@ def train(job, tensors):
     x, y = rotated(tensors, "inputs"), rotated(tensors, "labels")
     rate = job["work"]["learningRate"]
 
-    def loss_of(p, x, y):
+    def loss_of(p, x, y, t):
         stats = {}
-        scores = jax.nn.log_softmax(forward(p, stats, x))
+        drawn = [jax.random.fold_in(jax.random.key(0), t.astype(int))] if hasattr(forward, "draws") else []
+        scores = jax.nn.log_softmax(forward(p, stats, x, *drawn))
         return -jnp.take_along_axis(scores, y[:, None], 1).mean(), stats
 
     def update(t, p, m, v, g):
@@ -116,7 +141,7 @@ def train(job, tensors):
 
     def step(state, x, y):
         t, p, m, v, running = state
-        (loss, stats), g = jax.value_and_grad(loss_of, has_aux=True)(p, x, y)
+        (loss, stats), g = jax.value_and_grad(loss_of, has_aux=True)(p, x, y, t)
         t = t + 1
         updated = {name: update(t, p[name], m[name], v[name], g[name]) for name in p}
         p, m, v = ({name: row[i] for name, row in updated.items()} for i in range(3))
@@ -125,7 +150,7 @@ def train(job, tensors):
 
     step = jax.jit(step, donate_argnums=0)
     zeros = jax.tree.map(jnp.zeros_like, p)
-    shapes = jax.eval_shape(lambda p: loss_of(p, x[0], y[0])[1], p)
+    shapes = jax.eval_shape(lambda p: loss_of(p, x[0], y[0], jnp.zeros(()))[1], p)
     running = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     state = (jnp.zeros(()), p, zeros, jax.tree.map(jnp.copy, zeros), running)
 

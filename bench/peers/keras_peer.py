@@ -83,15 +83,32 @@ def densenet(x, growth=12):
     return L.Dense(10, name="classifier")(L.GlobalAveragePooling2D()(L.ReLU()(norm(x, "features.norm5"))))
 
 
-networks = {"cnn": cnn, "mlp": mlp, "resnet18": resnet18, "densenet": densenet}
+def reader(dropout):
+    def network(ids):
+        x = L.Embedding(20000, 128, name="embedding")(ids)
+        return L.Dense(10, name="head")(L.LSTM(128, dropout=dropout, recurrent_dropout=dropout, name="recurrent")(x))
+    return network
+
+
+networks = {"cnn": cnn, "mlp": mlp, "resnet18": resnet18, "densenet": densenet, "lstm": reader(0.2), "lstm-norec": reader(0.)}
 
 
 def network(job, tensors):
-    inputs = keras.Input(job["work"]["input"], batch_size=job["work"]["batch"])
+    ids = job["work"]["network"].startswith("lstm")
+    inputs = keras.Input(job["work"]["input"], batch_size=job["work"]["batch"], dtype="int32" if ids else None)
     model = keras.Model(inputs, networks[job["work"]["network"]](inputs))
-    for name, values in parameters(tensors).items():
+    given = parameters(tensors)
+    for name, values in given.items():
         path, kind = name.rsplit(".", 1)
         layer = model.get_layer(path)
+        if isinstance(layer, L.Embedding):
+            layer.embeddings.assign(values)
+            continue
+        if isinstance(layer, L.LSTM):                           # gates in the same order; one bias
+            cell = layer.cell
+            {"weightIhL0": cell.kernel, "weightHhL0": cell.recurrent_kernel}.get(kind, cell.bias).assign(
+                values.T if values.ndim == 2 else given[f"{path}.biasIhL0"] + given[f"{path}.biasHhL0"])
+            continue
         if isinstance(layer, L.BatchNormalization):
             (layer.gamma if kind == "weight" else layer.beta).assign(values)
         else:                                                   # [O, KH, KW, I] -> [KH, KW, I, O], [O, I] -> [I, O]

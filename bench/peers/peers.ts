@@ -31,6 +31,10 @@ const tunedMalloc = { MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '1717986918
 
 /** Layouts of images say nothing about dense networks. */
 const imagesOnly = ({ kind, work }: Workload): string | null => (kind === 'conv' || (work.input as number[]).length === 3 ? null : 'no images')
+/** A loop over the steps of a sequence would be unrolled. */
+const noLoops = ({ work }: Workload): string | null => (work.network === 'lstm' ? 'a loop of steps takes it minutes to compile' : null)
+/** Stacks in both directions are compared with PyTorch alone. */
+const noStacks = ({ work }: Workload): string | null => (String(work.network).startsWith('bi') ? `${String(work.network)} is not written for it` : null)
 /** For peers with few networks, and float32 alone. */
 const written = (...networks: string[]) => ({ dtype, work: { network } }: Workload): string | null =>
   (dtype !== 'float32' ? `no ${dtype}` : network === undefined || networks.includes(network as string) ? null : `${network} is not written for it`)
@@ -59,12 +63,12 @@ export const peers: readonly Peer[] = [
     note: 'eager, channels_last, Adam(fused=True), malloc keeps its memory',
   }),
   torch('-compile', {
-    options: { channels_last: true, compile: true }, does: ['train', 'infer'], compiler: true, note: 'torch.compile, channels_last',
+    options: { channels_last: true, compile: true }, does: ['train', 'infer'], compiler: true, refuses: noLoops, note: 'torch.compile, channels_last',
   }),
   torch('-jit', { options: { jit: true }, does: ['infer'], note: 'frozen TorchScript, contiguous' }),
-  keras('', { does: ALL, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager' }),
-  keras('-xla', { options: { jit: true }, does: ['train', 'infer'], note: 'tf.function(jit_compile=True), channels last' }),
-  { impl: 'jax', script: 'jax_peer.py', does: ALL, note: 'jit, channels last' },
+  keras('', { does: ALL, refuses: noStacks, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager' }),
+  keras('-xla', { options: { jit: true }, does: ['train', 'infer'], refuses: noStacks, note: 'tf.function(jit_compile=True), channels last' }),
+  { impl: 'jax', script: 'jax_peer.py', does: ALL, refuses: noStacks, note: 'jit, channels last' },
   onnx('onnxruntime', 'onnxruntime_peer.py'),
   onnx('onnxruntime-node', 'onnxruntime-node-peer.js'),
   tfjs('wasm', { refuses: withoutFilterGradient, note: 'channels last' }),

@@ -23,9 +23,9 @@ export function uniform(name: string, shape: readonly number[], low: number, hig
   return { shape, data: Float32Array.from({ length: sizeOf(shape) }, () => low + (high - low) * next()) }
 }
 
-export function labels(name: string, count: number, classes: number): Values {
+export function integers(name: string, shape: readonly number[], below: number): Values {
   const next = generator(name)
-  return { shape: [count], data: Int32Array.from({ length: count }, () => Math.floor(next() * classes)) }
+  return { shape, data: Int32Array.from({ length: sizeOf(shape) }, () => Math.floor(next() * below)) }
 }
 
 /** A parameter's start: He's uniform range for weights, around 1 for factors of a normalisation, small for biases. */

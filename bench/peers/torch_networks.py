@@ -88,4 +88,39 @@ class DenseNet(nn.Module):
         return self.classifier(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
-networks = {"cnn": cnn, "mlp": mlp, "resnet18": ResNet18, "densenet": DenseNet}
+class Reader(nn.Module):
+    """`dropout` as Keras has it: one mask a sequence on the inputs, one on the state; nn.LSTM has neither, so that its steps are a loop."""
+
+    def __init__(self, recurrent, dropout=0.0):
+        super().__init__()
+        self.embedding, self.recurrent, self.dropout = nn.Embedding(20000, 128), recurrent, dropout
+        self.head = nn.Linear(recurrent.hidden_size * (2 if recurrent.bidirectional else 1), 10)
+
+    def forward(self, ids):
+        x = self.embedding(ids)
+        if self.dropout > 0:
+            return self.head(self.steps(x))
+        last = self.recurrent(x)[1]
+        last = last[0] if isinstance(last, tuple) else last
+        return self.head(torch.cat([last[-2], last[-1]], 1) if self.recurrent.bidirectional else last[-1])
+
+    def steps(self, x):
+        cell, drop = self.recurrent, nn.functional.dropout
+        ones = torch.ones(len(x), 128)
+        sums = nn.functional.linear(x * drop(ones, self.dropout)[:, None], cell.weight_ih_l0, cell.bias_ih_l0 + cell.bias_hh_l0)
+        mask, weight = drop(ones, self.dropout), cell.weight_hh_l0.T
+        h = c = torch.zeros(len(x), 128)
+        for t in range(x.shape[1]):
+            i, f, g, o = torch.addmm(sums[:, t], h * mask, weight).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        return h
+
+
+def stack(kind):
+    return kind(128, 256, num_layers=2, bidirectional=True, batch_first=True)
+
+
+networks = {"cnn": cnn, "mlp": mlp, "resnet18": ResNet18, "densenet": DenseNet,
+            "lstm": lambda: Reader(nn.LSTM(128, 128, batch_first=True), 0.2), "lstm-norec": lambda: Reader(nn.LSTM(128, 128, batch_first=True)),
+            "bilstm": lambda: Reader(stack(nn.LSTM)), "bigru": lambda: Reader(stack(nn.GRU))}

@@ -1,5 +1,5 @@
 """PyTorch. Options: channels_last, fused (the optimizer), compile, jit (frozen TorchScript, prediction alone)."""
-import sys
+import re, sys
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -57,6 +57,7 @@ def network(job, tensors):
     model = networks[job["work"]["network"]]()
     state = {}
     for name, values in parameters(tensors).items():
+        name = re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name)
         if name in job["work"]["flattened"]:                    # columns in order H, W, C -> C, H, W
             channels = job["work"]["flattened"][name]
             values = values.reshape(len(values), -1, channels).swapaxes(1, 2).reshape(len(values), -1)
@@ -70,6 +71,7 @@ def network(job, tensors):
 def train(job, tensors):
     model, options = network(job, tensors), job["options"]
     x = [layout(first(values), options) for values in rotation(tensors, "inputs")]
+    x = [batch.long() if batch.dtype == torch.int32 else batch for batch in x]
     y = [torch.from_numpy(values.astype(np.int64)) for values in rotation(tensors, "labels")]
     optimizer = torch.optim.Adam(model.parameters(), lr=job["work"]["learningRate"], fused=options.get("fused"))
     loss_of = lambda x, y: F.cross_entropy(model(x), y)

@@ -1,7 +1,7 @@
 // The work that is compared: THE table of names. A row tells what the peers are told, and makes the tensors that all of them read.
 import { networks } from '../networks/index.js'
 import { type Convolution, convolutions, outSide, type Product, products } from '../shapes.js'
-import { initial, labels, type Tensors, uniform } from './tensors.js'
+import { initial, integers, type Tensors, uniform } from './tensors.js'
 
 /** What is asked of an implementation; each has one function a kind. */
 export type Kind = 'gemm' | 'conv' | 'train' | 'infer'
@@ -49,7 +49,7 @@ function conv(shape: Convolution, pass: 'forward' | 'data' | 'weights'): Workloa
 const CLASSES = 10
 
 /** The network's parameters under `model.`, and batches. */
-function modelTensors(name: string, batch: number): Tensors {
+function modelTensors(name: string, batch: number, input: readonly number[]): Tensors {
   const network = networks[name]!
   const model = network.build()
   const found: Tensors = {}
@@ -58,22 +58,26 @@ function modelTensors(name: string, batch: number): Tensors {
     parameter.dispose()
   }
   for (let i = 0; i < ROTATED; i++) {
-    found[`inputs.${i}`] = uniform(`inputs.${i}`, [batch, ...network.input], 0, 1)
-    found[`labels.${i}`] = labels(`labels.${i}`, batch, CLASSES)
+    const shape = [batch, ...input]
+    found[`inputs.${i}`] = network.ids === undefined ? uniform(`inputs.${i}`, shape, 0, 1) : integers(`inputs.${i}`, shape, network.ids)
+    found[`labels.${i}`] = integers(`labels.${i}`, [batch], CLASSES)
   }
   return found
 }
 
-const model = (kind: 'train' | 'infer', name: string, network: string, batch: number): Omit<Workload, 'checks' | 'tolerances'> => ({
+const model = (kind: 'train' | 'infer', name: string, network: string, batch: number, input = networks[network]!.input): Omit<Workload, 'checks' | 'tolerances'> => ({
   name, kind, dtype: 'float32', group: name,
-  work: { network, batch, input: networks[network]!.input, flattened: networks[network]!.flattened ?? {}, learningRate: 1e-3 },
-  tensors: () => modelTensors(network, batch),
+  work: { network, batch, input, flattened: networks[network]!.flattened ?? {}, learningRate: 1e-3 },
+  tensors: () => modelTensors(network, batch, input),
 })
 
 // A first loss agrees to rounding. Later ones have been through Adam, whose first steps are signs of gradients: where a gradient is next to
 // nothing rounding decides, and in a deep network with normalisation that grows.
 const step = (name: string, network: string, batch: number): Workload =>
   ({ ...model('train', name, network, batch), checks: 3, tolerances: [1e-4, 2e-2] })
+/** Over sequences of so many steps. What dropout leaves out is drawn by each implementation for itself, so that losses are only alike. */
+const reading = (name: string, network: string, batch: number, steps: number): Workload =>
+  ({ ...model('train', name, network, batch, [steps]), checks: 3, tolerances: network === 'lstm' ? [0.1] : [1e-4, 2e-2] })
 const prediction = (name: string, network: string, batch: number): Workload =>
   ({ ...model('infer', name, network, batch), checks: 2, tolerances: [1e-4] })
 
@@ -85,5 +89,11 @@ export const workloads: readonly Workload[] = [
   step('mlp-b64', 'mlp', 64),
   step('resnet18-b64', 'resnet18', 64),
   step('densenet-b64', 'densenet', 64),
+  reading('lstm-s80', 'lstm', 32, 80),
+  reading('lstm-s80-norec', 'lstm-norec', 32, 80),
+  reading('lstm-s200', 'lstm', 32, 200),
+  reading('lstm-s200-norec', 'lstm-norec', 32, 200),
+  reading('bilstm-s100', 'bilstm', 64, 100),
+  reading('bigru-s100', 'bigru', 64, 100),
   prediction('cnn-infer-b1', 'cnn', 1),
 ]
