@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { difference } from '../../bench/peers/compare.js'
 import { json, line, resultOf } from '../../bench/peers/result.js'
 import { median, medianInterval } from '../../bench/peers/statistics.js'
-import { initial, labels, read, uniform, write } from '../../bench/peers/tensors.js'
+import { initial, integers, read, uniform, write } from '../../bench/peers/tensors.js'
 import { workloads } from '../../bench/peers/workloads.js'
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
@@ -104,7 +104,7 @@ describe('tensors for all', () => {
   it('come from their names alone, and survive the file', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ferrograd-peers-'))
     const tensors = {
-      'model.0.weight': initial('0.weight', [4, 3, 3, 2]), 'labels.0': labels('labels.0', 5, 10), 'inputs.0': uniform('inputs.0', [5, 3], 0, 1),
+      'model.0.weight': initial('0.weight', [4, 3, 3, 2]), 'labels.0': integers('labels.0', [5], 10), 'inputs.0': uniform('inputs.0', [5, 3], 0, 1),
     }
     write(join(folder, 'work.safetensors'), tensors)
     expect(read(join(folder, 'work.safetensors'))).toEqual(tensors)

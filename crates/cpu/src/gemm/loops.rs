@@ -1,5 +1,6 @@
 //! The loops around the tile kernels: what is packed, how K is split, how C is shared out. All of it follows from shapes and strides,
 //! never from the number of threads.
+use super::long::long_scratch;
 use super::micro::{Ahead, Job, Tiles, even_cut};
 use super::pack::{Panel, SideBySide};
 use super::thin::thin_scratch;
@@ -51,12 +52,13 @@ impl Parallel for Inline {
 
 /// Elements of scratch that [`Gemm::run`] may want on any vector path, for operands with these strides (rows, columns).
 pub(crate) fn scratch_len(m: usize, n: usize, k: usize, a: (isize, isize), b: (isize, isize)) -> usize {
+    let long = long_scratch(m, n, k, a, b);
     let parts = split(m, n, k);
     let partial = if parts > 1 { parts * m * n } else { 0 };
     // The smallest tiles of any path, 4 by 8, make the most tiles and panels, and so pack the most.
     let a = if a_in_place(m, k, a, n.div_ceil(8)).is_some() { 0 } else { m * k };
     let b = if b_in_place(n, k, b, m.div_ceil(4)) { 0 } else { k * n };
-    (a.next_multiple_of(16) + b.next_multiple_of(16) + partial).max(thin_scratch(m, n, k))
+    (a.next_multiple_of(16) + b.next_multiple_of(16) + partial).max(thin_scratch(m, n, k)).max(long)
 }
 
 /// K-contiguous rows and m-contiguous columns are read in place where that is kind to the caches, anything else is packed (`None`).
@@ -80,7 +82,7 @@ fn b_in_place(n: usize, k: usize, (_, cs): (isize, isize), m_tiles: usize) -> bo
 
 /// How tiles read A.
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     Rows,
     Cols,
     Packed(SyncPtr<f32>),
@@ -98,19 +100,28 @@ impl Gemm {
             // SAFETY: the caller's promises.
             return unsafe { self.run_thin(pool, SyncPtr(scratch.as_mut_ptr())) };
         }
+        if self.is_long() {
+            // SAFETY: the caller's promises.
+            return unsafe { self.run_long(tiles, pool, SyncPtr(scratch.as_mut_ptr())) };
+        }
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
         let a_direct = a_in_place(m, k, (self.a.rs, self.a.cs), panels);
         let (a_scratch, rest) = scratch.split_at_mut(if a_direct.is_some() { 0 } else { (m * k).next_multiple_of(16) });
         let b_direct = self.packed_b.is_none() && b_in_place(n, k, (self.b.rs, self.b.cs), m_tiles);
         let b_len = if b_direct || self.packed_b.is_some() { 0 } else { (k * n).next_multiple_of(16) };
         let (b_scratch, partial) = rest.split_at_mut(b_len);
-        let a = a_direct.unwrap_or_else(|| self.pack_a(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles));
         let parts = split(m, n, k);
+        let piecewise = a_direct.is_none() && parts == 1 && self.is_aliased();
+        let a = match a_direct {
+            Some(a) => a,
+            None if piecewise => Source::Rows,
+            None => self.pack_a(pool, SyncPtr(a_scratch.as_mut_ptr()), m_tiles),
+        };
         let to = SyncPtr(b_scratch.as_mut_ptr());
         let b = match self.packed_b {
             Some(packed) => Source::Packed(packed),
             None if b_direct => Source::Rows,
-            None if parts == 1 && m_tiles <= FEW_TILES && panels >= FEW_TILES => {
+            None if parts == 1 && !piecewise && m_tiles <= FEW_TILES && panels >= FEW_TILES => {
                 // SAFETY: the caller's promises; each panel has its own part of the scratch.
                 return each(pool, panels, |panel| unsafe {
                     self.pack_stretch(tiles, panel, 0..k, to);
@@ -122,6 +133,10 @@ impl Gemm {
                 Source::Packed(to)
             }
         };
+        if piecewise {
+            // SAFETY: the caller's promises; B was packed above.
+            return unsafe { self.run_aliased(tiles, pool, b) };
+        }
         if parts == 1 {
             // SAFETY: the caller's promises; the sources were packed above.
             return unsafe { self.product(tiles, pool, a, b, 0..k, self.c, self.ldc, true) };
@@ -133,8 +148,8 @@ impl Gemm {
             // SAFETY: as above; each part has its own m * n elements.
             unsafe { self.product(tiles, pool_of(pool, parts), a, b, start..start + len, SyncPtr(sums.get().add(part * m * n)), n, false) };
         });
-        // SAFETY: `partial` holds `parts * m * n` finished elements; C has m rows.
-        unsafe { self.add_parts(std::slice::from_raw_parts(sums.get(), parts * m * n)) };
+        // SAFETY: all parts are finished.
+        unsafe { self.add_parts(pool, sums, parts) };
     }
 
     /// A as `[tile][k][rows of the tile]`.
@@ -293,21 +308,6 @@ impl Gemm {
                 Source::Packed(p) => tiles.cols(rows, p.get().add(row * self.k + from * rows), rows as isize, job),
             }
         }
-    }
-
-    /// # Safety
-    /// C is valid and finished with.
-    unsafe fn add_parts(&self, parts: &[f32]) {
-        sum_parts(parts, self.m * self.n, |at, mut sum| {
-            let (i, j) = (at / self.n, at % self.n);
-            // SAFETY: inside C; the bias has n elements.
-            unsafe {
-                if !self.bias.get().is_null() {
-                    sum += *self.bias.get().add(j);
-                }
-                *self.c.get().add(i * self.ldc + j) = if self.relu && sum < 0.0 { 0.0 } else { sum };
-            }
-        });
     }
 }
 

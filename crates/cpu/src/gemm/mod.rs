@@ -1,12 +1,15 @@
 //! Matrix products. float32 goes through register tiles ([`micro`]), the half types are converted to float32 and back ([`half`]),
 //! bf16 only where the CPU has no instruction for it ([`bf16`]); products of a few rows have kernels of their own ([`thin`]);
 //! uint8 by int8 is for quantised layers ([`int8`]); float64 and other integers take the plain code of [`plain`], which is also the reference.
+mod alias;
 pub(crate) mod bf16;
 mod half;
 pub(crate) mod int8;
+mod long;
 mod loops;
 mod micro;
 mod pack;
+mod parts;
 mod plain;
 #[cfg(test)]
 pub(crate) mod shuffled;

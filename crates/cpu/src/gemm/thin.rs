@@ -41,9 +41,8 @@ impl Gemm {
             // SAFETY: each part has sums of its own.
             vectorize(Runs { g: self, ks: first..first + rows, sums: unsafe { sums.get().add(part * len) } });
         });
-        each(pool, tasks, |task| {
-            vectorize(Total { g: self, parts, columns: columns(task), sums: sums.get() });
-        });
+        // SAFETY: all parts are finished.
+        unsafe { self.add_parts(pool, sums, parts) };
     }
     /// # Safety
     /// Row and column lie inside C, which has one owner for this column.
@@ -198,37 +197,6 @@ impl Runs<'_> {
                         acc = s.fma(a[m][r], s.load_partial(b(r, whole), left), acc);
                     }
                     s.store_partial(sum(m, whole), left, acc);
-                }
-            }
-        }
-    }
-}
-
-/// Adds up the parts of some columns, in order.
-struct Total<'a> {
-    g: &'a Gemm,
-    parts: usize,
-    columns: Range<usize>,
-    sums: *const f32,
-}
-
-impl Kernel for Total<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let g = self.g;
-        for row in 0..g.m {
-            for col in self.columns.clone().step_by(S::LANES) {
-                let lanes = S::LANES.min(self.columns.end - col);
-                let mut out = [0f32; 16];
-                // SAFETY: every part has m rows of n elements; the columns are this task's.
-                unsafe {
-                    let part = |part: usize| s.load_partial(self.sums.add((part * g.m + row) * g.n + col), lanes);
-                    let total = (1..self.parts).fold(part(0), |total, next| s.add(total, part(next)));
-                    s.store(out.as_mut_ptr(), total);
-                    for (i, &value) in out[..lanes].iter().enumerate() {
-                        g.put(row, col + i, value);
-                    }
                 }
             }
         }

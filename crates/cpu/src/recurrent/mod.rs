@@ -149,6 +149,10 @@ impl<'a, E> Room<'a, E> {
 /// `len` elements can be read from `from` and written to `to`.
 #[inline]
 unsafe fn widen<T: Float>(from: *const T, to: *mut T::Acc, len: usize) {
+    if T::DTYPE == T::Acc::DTYPE {
+        // SAFETY: by the caller's promise; the types are the same.
+        return unsafe { to.copy_from_nonoverlapping(from.cast(), len) };
+    }
     for i in 0..len {
         // SAFETY: by the caller's promise.
         unsafe { *to.add(i) = (*from.add(i)).acc() };
@@ -159,6 +163,10 @@ unsafe fn widen<T: Float>(from: *const T, to: *mut T::Acc, len: usize) {
 /// As for [`widen`].
 #[inline]
 unsafe fn narrow<T: Float>(from: *const T::Acc, to: *mut T, len: usize) {
+    if T::DTYPE == T::Acc::DTYPE {
+        // SAFETY: as in `widen`.
+        return unsafe { to.copy_from_nonoverlapping(from.cast(), len) };
+    }
     for i in 0..len {
         // SAFETY: by the caller's promise.
         unsafe { *to.add(i) = T::from_acc(*from.add(i)) };
