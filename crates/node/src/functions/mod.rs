@@ -5,6 +5,7 @@ mod memory;
 mod setup;
 mod share;
 mod streams;
+mod text;
 
 use crate::environment::{Environment, expect};
 use ferrograd_tensor::Result;
