@@ -50,7 +50,7 @@ async function generateRun() {
   generateFunctions(join(root, 'ts', 'ops', 'index.ts'), join(native, 'functions.ts'))
 }
 
-const entries = ['index', 'internal', 'nn/index', 'optim/index', 'data/index', 'train/index', 'models/index', 'cli/index', 'cli/demo']
+const entries = ['index', 'internal', 'nn/index', 'optim/index', 'data/index', 'text/index', 'train/index', 'models/index', 'cli/index', 'cli/demo']
 
 async function buildDist() {
   const sources = filesBelow('ts', (file) => file.endsWith('.ts'))

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '..')
 // The ops too: what the index exports of them takes its type from there, overloads and all.
-const entries = ['index', 'ops/index', 'nn/index', 'optim/index', 'data/index', 'train/index', 'models/index'].map((file) => join(root, 'ts', `${file}.ts`))
+const entries = ['index', 'ops/index', 'nn/index', 'optim/index', 'data/index', 'text/index', 'train/index', 'models/index'].map((file) => join(root, 'ts', `${file}.ts`))
 
 test('every public name has a doc comment', () => {
   const api = new API({ cwd: root })

@@ -11,8 +11,9 @@ const crates: Record<string, string[]> = {
   tensor: [],
   cpu: ['simd', 'tensor'],
   cuda: ['tensor'],
+  text: [],
   runtime: ['tensor', 'simd', 'cpu', 'cuda'],
-  node: ['tensor', 'runtime'],
+  node: ['tensor', 'runtime', 'text'],
 }
 
 /** What stands on the public surface alone, and on the one internal entry for fused ops. */

@@ -42,6 +42,25 @@ export interface Addon {
   startProfile(): void
   takeProfile(): { op: string; dtype?: string; shape: number[]; calls: number; ms: number; bytes: number }[]
   machine(): MachineInfo
+  TextPipeline: new (steps: TextSteps) => TextPipeline
+}
+
+/** What `TextPipeline` does to a text before it looks words up. */
+export interface TextSteps {
+  html: boolean
+  normalize?: 'NFC' | 'NFD' | 'NFKC' | 'NFKD' | undefined
+  lower: boolean
+  punctuation: boolean
+  split: 'whitespace' | 'character' | 'none'
+}
+
+/** Texts read off JavaScript's thread: each call on a thread of its own. */
+export interface TextPipeline {
+  clean(texts: string[]): Promise<string[]>
+  count(texts: string[]): Promise<void>
+  takeWords(least: number, most: number): Promise<{ word: string; count: number }[]>
+  setWords(words: string[]): void
+  encode(texts: string[], length: number | undefined, padLeft: boolean, cutLeft: boolean): Promise<{ ids: Int32Array; lengths: Int32Array }>
 }
 
 /** What `ferrograd doctor` shows of the machine. */

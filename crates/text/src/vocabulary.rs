@@ -161,10 +161,7 @@ mod tests {
         let vocabulary = Vocabulary::new(vec!["a".into(), "b".into(), "c".into()]);
         let texts = ["a b c", "", "c x"];
         assert_eq!(vocabulary.encode(&texts, &LOWER, Split::Whitespace), (vec![2, 3, 4, 4, 1], vec![3, 0, 2]));
-        let cases = [
-            (Side::Right, Side::Right, [2, 3, 0, 0, 4, 1]),
-            (Side::Left, Side::Left, [3, 4, 0, 0, 4, 1]),
-        ];
+        let cases = [(Side::Right, Side::Right, [2, 3, 0, 0, 4, 1]), (Side::Left, Side::Left, [3, 4, 0, 0, 4, 1])];
         for (padding, truncation, ids) in cases {
             assert_eq!(vocabulary.encode_rows(&texts, &LOWER, Split::Whitespace, 2, padding, truncation), (ids.to_vec(), vec![2, 0, 2]));
         }

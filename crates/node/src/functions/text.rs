@@ -47,7 +47,7 @@ fn side(left: bool) -> Side {
 }
 
 /// A promise of what `work` gives, which runs on a thread of its own.
-fn promise<T, J>(env: &Env, work: impl FnOnce() -> T + Send + 'static, answer: fn(T) -> J) -> Result<Object<'_>>
+fn promise<T, J>(env: &Env, work: impl FnOnce() -> T + Send + 'static, answer: impl FnOnce(T) -> J + Send + 'static) -> Result<Object<'_>>
 where
     T: Send + 'static,
     J: ToNapiValue + 'static,

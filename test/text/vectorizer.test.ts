@@ -1,0 +1,147 @@
+// Words and ids against Keras' TextVectorization (golden/make_text.py), and what is refused.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { IndexError, ValueError } from '../../ts/index.js'
+import { cleanText, TextVectorizer, type VectorizerOptions, Vocabulary } from '../../ts/text/index.js'
+
+interface Golden {
+  texts: string[]
+  queries: string[]
+  cases: { options: Record<string, unknown>; vocabulary: string[]; ids: number[][] }[]
+}
+const golden = JSON.parse(readFileSync(join(import.meta.dirname, '../golden/text.json'), 'utf8')) as Golden
+
+/** Keras' options in ours. */
+const STANDARDIZE: Record<string, object> = { lower: { punctuation: false }, strip_punctuation: { lower: false }, null: { lower: false, punctuation: false } }
+function fromKeras(options: Record<string, unknown>): VectorizerOptions {
+  const ours: Record<string, unknown> = {}
+  if ('max_tokens' in options) ours['maxTokens'] = options['max_tokens']
+  if ('output_sequence_length' in options) ours['outputSequenceLength'] = options['output_sequence_length']
+  if ('standardize' in options) ours['standardize'] = STANDARDIZE[String(options['standardize'])]
+  if ('split' in options) ours['split'] = options['split'] ?? 'none'
+  return ours
+}
+
+async function plain(vectorizer: TextVectorizer, texts: string[]): Promise<{ ids: number[][]; lengths: number[] }> {
+  const { ids, lengths } = await vectorizer.encode(texts)
+  const [N, T] = ids.shape as [number, number]
+  const flat = [...await ids.data()]
+  const result = { ids: Array.from({ length: N }, (_, i) => flat.slice(i * T, (i + 1) * T)), lengths: [...await lengths.data()] }
+  ids.dispose()
+  lengths.dispose()
+  return result
+}
+
+describe('as Keras', () => {
+  for (const { options, vocabulary, ids } of golden.cases)
+    it(JSON.stringify(options), async () => {
+      const vectorizer = await new TextVectorizer(fromKeras(options)).adapt(golden.texts)
+      expect(['', '[UNK]', ...vectorizer.vocabulary.words]).toEqual(vocabulary)
+      // Without splitting Keras gives one id a text, without a second dimension.
+      const expected = ids.map((row) => (Array.isArray(row) ? row : [row]))
+      expect((await plain(vectorizer, golden.queries)).ids).toEqual(expected)
+    })
+})
+
+describe('rows', () => {
+  const words = ['a', 'b', 'c']
+  const texts = ['a b c', '', 'C x']
+
+  it('are padded and cut on the sides asked for, in fixed and in longest length', async () => {
+    const of = (options: VectorizerOptions) => plain(new TextVectorizer({ vocabulary: words, ...options }), texts)
+    expect(await of({})).toEqual({ ids: [[2, 3, 4], [0, 0, 0], [4, 1, 0]], lengths: [3, 0, 2] })
+    expect(await of({ padding: 'left' })).toEqual({ ids: [[2, 3, 4], [0, 0, 0], [0, 4, 1]], lengths: [3, 0, 2] })
+    expect(await of({ outputSequenceLength: 2 })).toEqual({ ids: [[2, 3], [0, 0], [4, 1]], lengths: [2, 0, 2] })
+    expect(await of({ outputSequenceLength: 2, truncation: 'left' })).toEqual({ ids: [[3, 4], [0, 0], [4, 1]], lengths: [2, 0, 2] })
+    expect(await of({ outputSequenceLength: 4, padding: 'left' })).toEqual({ ids: [[0, 2, 3, 4], [0, 0, 0, 0], [0, 0, 4, 1]], lengths: [3, 0, 2] })
+    expect(await new TextVectorizer({ vocabulary: words }).encodeRagged(texts)).toEqual([[2, 3, 4], [], [4, 1]].map((row) => Int32Array.from(row)))
+  })
+
+  it('are the same however the texts are cut into chunks, and from a stream', async () => {
+    const many = Array.from({ length: 10_000 }, (_, i) => `w${i % 97} w${i % 7} ${'x'.repeat(i % 60)}`)
+    async function* stream() { yield* many }
+    const [whole, streamed] = [await new TextVectorizer().adapt(many), await new TextVectorizer().adapt(stream())]
+    expect(streamed.vocabulary.words).toEqual(whole.vocabulary.words)
+    const all = await whole.encodeRagged(many)
+    expect(all.length).toBe(many.length)
+    for (const i of [0, 4095, 4096, 8192, 9999]) expect([all[i]]).toEqual(await streamed.encodeRagged([many[i]!]))
+  })
+
+  it('of texts of a megabyte, one word or many', async () => {
+    const vectorizer = await new TextVectorizer().adapt(['x'.repeat(1 << 20), 'ab '.repeat(1 << 19)])
+    expect(vectorizer.vocabulary.words.map((word) => word.length)).toEqual([2, 1 << 20])
+    const rows = await vectorizer.encodeRagged(['ab '.repeat(1 << 19), 'x'.repeat(1 << 20)])
+    expect(rows.map((row) => [row.length, row[0]])).toEqual([[1 << 19, 2], [1, 3]])
+  })
+
+  it('leave the event loop free', async () => {
+    let turns = 0
+    const timer = setInterval(() => turns++, 1)
+    await new TextVectorizer().adapt(Array.from({ length: 20_000 }, (_, i) => `some words number ${i} `.repeat(20)))
+    clearInterval(timer)
+    expect(turns).toBeGreaterThan(3)
+  })
+})
+
+it('frequency cut', async () => {
+  const vectorizer = await new TextVectorizer({ minCount: 2 }).adapt(['a a b', 'b c'])
+  expect(vectorizer.vocabulary.words).toEqual(['b', 'a'])
+})
+
+it('a function of the user', async () => {
+  const vectorizer = await new TextVectorizer({ standardize: (text) => text.replaceAll('-', ' ') }).adapt(['A-B', 'A'])
+  expect(vectorizer.vocabulary.words).toEqual(['A', 'B'])
+  expect(await plain(vectorizer, ['B-A'])).toEqual({ ids: [[3, 2]], lengths: [2] })
+  expect(() => vectorizer.toJSON()).toThrow(/standardize is a function, which cannot be saved/)
+})
+
+it('saved and read again', async () => {
+  const vectorizer = await new TextVectorizer({ maxTokens: 20, outputSequenceLength: 5, standardize: { html: true }, padding: 'left' }).adapt(golden.texts)
+  const again = TextVectorizer.fromJSON(JSON.parse(JSON.stringify(vectorizer)))
+  expect(await plain(again, golden.queries)).toEqual(await plain(vectorizer, golden.queries))
+  expect(() => TextVectorizer.fromJSON({} as never)).toThrow(ValueError)
+})
+
+it('cleanText', async () => {
+  expect(await cleanText(['Good<br />FILM, &amp; it’s', 'ÀÉ', ''])).toEqual(['goodbr film amp it’s', 'àé', ''])
+  expect(await cleanText(['Good<br />FILM &lt;3'], { html: true })).toEqual(['good film 3'])
+  expect(await cleanText(['e\u0301', 'ﬁ'], { normalize: 'NFKC' })).toEqual(['é', 'fi'])
+  expect(await cleanText(['A\ud800'], { lower: false })).toEqual(['A\ufffd'])
+  for (const form of ['NFC', 'NFD', 'NFKC', 'NFKD'] as const) {
+    const texts = ['Ångström ﬃ ², 각 ½', 'plain']
+    expect(await cleanText(texts, { normalize: form, lower: false, punctuation: false })).toEqual(texts.map((text) => text.normalize(form)))
+  }
+})
+
+it('Vocabulary', () => {
+  const vocabulary = new Vocabulary(['the', 'cat'])
+  expect([vocabulary.size, vocabulary.idOf('cat'), vocabulary.idOf('dog'), vocabulary.wordOf(2)]).toEqual([4, 3, 1, 'the'])
+  expect(vocabulary.decode([2, 3, 1, 0, 0])).toBe('the cat [UNK]')
+  for (const id of [4, -1, 1.5]) expect(() => vocabulary.wordOf(id)).toThrow(IndexError)
+  expect(() => new Vocabulary(['a', 'b', 'a'])).toThrow('Vocabulary: "a" is there twice, as word 0 and 2.')
+})
+
+describe('refused', () => {
+  it('rows that are no strings, by their number', async () => {
+    const wrong = ['a', 'b', undefined] as unknown as string[]
+    await expect(cleanText(wrong)).rejects.toThrow(/^cleanText: row 2 must be a string/)
+    await expect(new TextVectorizer().adapt(wrong)).rejects.toThrow(ValueError)
+    await expect(new TextVectorizer({ vocabulary: ['a'] }).encode('a text' as never)).rejects.toThrow('Put a single text into an array: [text].')
+  })
+
+  it('use before adapt', async () => {
+    await expect(new TextVectorizer().encode(['a'])).rejects.toThrow(/has no vocabulary yet/)
+  })
+
+  it('options that make no sense', async () => {
+    const cases: [object, string][] = [
+      [{ maxTokens: 2 }, 'maxTokens must be a whole number from 3'], [{ minCount: 0.5 }, 'minCount must be a whole number from 1'],
+      [{ split: 'words' }, 'split is one of whitespace, character, none'], [{ outputSequenceLength: 0 }, 'outputSequenceLength must be'],
+      [{ padding: 'post' }, 'padding is one of left, right'], [{ standardise: {} }, "Did you mean 'standardize'?"],
+      [{ standardize: { htlm: true } }, "Did you mean 'html'?"], [{ standardize: { normalize: 'NFX' } }, 'normalize is one of NFC'],
+    ]
+    for (const [options, message] of cases) expect(() => new TextVectorizer(options), message).toThrow(message)
+    await expect(cleanText(['a'], { lower: 1 } as never)).rejects.toThrow('lower must be true or false')
+  })
+})

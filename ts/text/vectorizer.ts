@@ -1,0 +1,184 @@
+import { type Tensor, tensor, ValueError } from '../index.js'
+import { settle, type TextPipeline } from '../internal.js'
+import { inChunks, type Texts } from './chunks.js'
+import { type CleanOptions, pipeline } from './clean.js'
+import { Vocabulary } from './vocabulary.js'
+
+/** Options of {@link TextVectorizer}; the names are those of Keras' TextVectorization where it has them. */
+export interface VectorizerOptions {
+  /** Ids at most, those of padding and the unknown among them; no limit where left out. */
+  maxTokens?: number
+  /** Words that came less often are left out of the vocabulary. Default 1. */
+  minCount?: number
+  /** Steps of cleaning, or a function of one's own, which runs in JavaScript. Left out: lower case without punctuation, as in Keras. */
+  standardize?: CleanOptions | ((text: string) => string)
+  /** Where a text is cut: at whitespace (the default), into characters, or not at all. */
+  split?: 'whitespace' | 'character' | 'none'
+  /** Ids in each row; left out, as many as the longest text of a call has. */
+  outputSequenceLength?: number
+  /** The side of a row that padding stands on. Default 'right'; Keras' `pad_sequences` has 'left'. */
+  padding?: 'left' | 'right'
+  /** The side that is cut off a text that is too long. Default 'right'; Keras' `pad_sequences` has 'left'. */
+  truncation?: 'left' | 'right'
+  /** The words, where they are known: then `adapt` is not needed. */
+  vocabulary?: Vocabulary | readonly string[]
+}
+
+/** Texts as ids: what a model with an embedding takes. */
+export interface Encoded {
+  /** int32 [N, T]. */
+  ids: Tensor<'int32'>
+  /** int32 [N]: the ids of each row that are no padding. */
+  lengths: Tensor<'int32'>
+}
+
+/** A vectorizer as plain data: its options and words. */
+export interface VectorizerJSON {
+  /** The options but for the words. */
+  options: Omit<VectorizerOptions, 'vocabulary'>
+  /** The words from id 2 on. */
+  words: string[]
+}
+
+const DEFAULTS = {
+  maxTokens: undefined, minCount: 1, standardize: undefined, split: 'whitespace', outputSequenceLength: undefined, padding: 'right', truncation: 'right',
+  vocabulary: undefined,
+} as const
+const CHOICES: Readonly<Record<string, readonly unknown[]>> = {
+  split: ['whitespace', 'character', 'none'], padding: ['left', 'right'], truncation: ['left', 'right'],
+}
+/** Least value of each number, and none where it may be left out. */
+const LEAST: Readonly<Record<string, number>> = { maxTokens: 3, minCount: 1, outputSequenceLength: 1 }
+const NO_STEPS: CleanOptions = { lower: false, punctuation: false }
+
+/**
+ * Texts to ids [N, T]: cleaned, split, looked up in a vocabulary that `adapt` learned, padded and cut. The words, their order and ids are those of
+ * Keras' TextVectorization. Reading runs in Rust on threads of its own.
+ */
+export class TextVectorizer {
+  readonly #options: ReturnType<typeof settled>
+  readonly #pipeline: TextPipeline
+  #vocabulary: Vocabulary | undefined
+
+  /** @throws ValueError for an option that makes no sense */
+  constructor(options?: VectorizerOptions) {
+    const { standardize, split, vocabulary } = this.#options = settled(options)
+    this.#pipeline = pipeline('TextVectorizer', typeof standardize === 'function' ? NO_STEPS : standardize, split)
+    if (vocabulary !== undefined) this.#use(vocabulary instanceof Vocabulary ? vocabulary : new Vocabulary(vocabulary))
+  }
+
+  /** The words and ids. @throws ValueError before `adapt`, where none were given */
+  get vocabulary(): Vocabulary {
+    if (this.#vocabulary === undefined)
+      throw new ValueError('TextVectorizer: has no vocabulary yet.\n  await vectorizer.adapt(texts), or give { vocabulary: words }.', { op: 'TextVectorizer' })
+    return this.#vocabulary
+  }
+
+  /**
+   * Learns the vocabulary: the words of `texts`, the most frequent first; of equally frequent ones the last in byte order first, as in Keras.
+   * Texts may be a stream larger than memory. @throws ValueError naming the row that is no string
+   */
+  async adapt(texts: Texts): Promise<this> {
+    const { maxTokens, minCount, standardize, split } = this.#options
+    // Counts of its own: two calls at a time do not mix.
+    const counter = pipeline('TextVectorizer', typeof standardize === 'function' ? NO_STEPS : standardize, split)
+    await inChunks('TextVectorizer.adapt', texts, (chunk) => counter.count(this.#standardized(chunk)))
+    const words = await counter.takeWords(minCount, maxTokens === undefined ? 2 ** 31 - 3 : maxTokens - 2)
+    this.#use(new Vocabulary(words.map(({ word }) => word)))
+    return this
+  }
+
+  /**
+   * The ids of `texts` and their lengths. An empty text is a row of padding with length 0.
+   * @throws ValueError naming the row that is no string, or before `adapt`
+   */
+  async encode(texts: Texts): Promise<Encoded> {
+    const { outputSequenceLength: length, padding } = this.#options
+    const parts = await this.#read('TextVectorizer.encode', texts, length)
+    const lengths = joined(parts.map((part) => part.lengths))
+    const flat = joined(parts.map((part) => part.ids))
+    const columns = length ?? lengths.reduce((most, count) => Math.max(most, count), 0)
+    const ids = length === undefined ? rows(flat, lengths, columns, padding) : flat
+    return {
+      ids: tensor(ids, { shape: [lengths.length, columns], transfer: true }) as Tensor<'int32'>,
+      lengths: tensor(lengths, { transfer: true }) as Tensor<'int32'>,
+    }
+  }
+
+  /** The ids of each text, as many as it has: neither padded nor cut. @throws as `encode` */
+  async encodeRagged(texts: Texts): Promise<Int32Array[]> {
+    const parts = await this.#read('TextVectorizer.encodeRagged', texts, undefined)
+    return parts.flatMap(({ ids, lengths }) => {
+      let from = 0
+      return Array.from(lengths, (count) => ids.subarray(from, from += count))
+    })
+  }
+
+  /** Plain data that `TextVectorizer.fromJSON` takes. @throws ValueError where `standardize` is a function, which no file holds */
+  toJSON(): VectorizerJSON {
+    const { vocabulary: _, standardize, ...options } = this.#options
+    if (typeof standardize === 'function')
+      throw new ValueError('TextVectorizer: standardize is a function, which cannot be saved.\n  Use its steps, as in { standardize: { html: true } }, or save vectorizer.vocabulary.words.', { op: 'TextVectorizer' })
+    const given = Object.entries({ ...options, standardize }).filter(([, value]) => value !== undefined)
+    return { options: Object.fromEntries(given) as VectorizerJSON['options'], words: [...this.vocabulary.words] }
+  }
+
+  /** The vectorizer that `toJSON` described. @throws ValueError for anything else */
+  static fromJSON(json: VectorizerJSON): TextVectorizer {
+    if (typeof json !== 'object' || json === null || !Array.isArray(json.words))
+      throw new ValueError("TextVectorizer.fromJSON: takes what toJSON() gave, an object with 'options' and 'words'.", { op: 'TextVectorizer.fromJSON' })
+    return new TextVectorizer({ ...json.options, vocabulary: json.words })
+  }
+
+  async #read(op: string, texts: Texts, length: number | undefined): Promise<{ ids: Int32Array; lengths: Int32Array }[]> {
+    const { padding, truncation } = this.#options
+    void this.vocabulary
+    return inChunks(op, texts, (chunk) => this.#pipeline.encode(this.#standardized(chunk), length, padding === 'left', truncation === 'left'))
+  }
+
+  #standardized(chunk: string[]): string[] {
+    const { standardize } = this.#options
+    return typeof standardize === 'function' ? chunk.map(standardize) : chunk
+  }
+
+  #use(vocabulary: Vocabulary): void {
+    this.#pipeline.setWords([...vocabulary.words])
+    this.#vocabulary = vocabulary
+  }
+}
+
+function settled(given: VectorizerOptions | undefined) {
+  const options = settle<VectorizerOptions, typeof DEFAULTS>('TextVectorizer', given, DEFAULTS)
+  const wrong = (fault: string): ValueError => new ValueError(`TextVectorizer: ${fault}`, { op: 'TextVectorizer' })
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const value = options[name as keyof VectorizerOptions]
+    if (!choices.includes(value)) throw wrong(`${name} is one of ${choices.join(', ')}, got ${JSON.stringify(value)}.`)
+  }
+  for (const [name, least] of Object.entries(LEAST)) {
+    const value = options[name as keyof VectorizerOptions]
+    if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= least && (value as number) < 2 ** 31))
+      throw wrong(`${name} must be a whole number from ${least} to 2^31 - 1, got ${JSON.stringify(value)}.`)
+  }
+  return options
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
+/** Texts that lie one after the other, as rows of `columns`. */
+function rows(flat: Int32Array, lengths: Int32Array, columns: number, padding: 'left' | 'right'): Int32Array {
+  const ids = new Int32Array(lengths.length * columns)
+  let from = 0
+  lengths.forEach((count, row) => {
+    ids.set(flat.subarray(from, from + count), row * columns + (padding === 'left' ? columns - count : 0))
+    from += count
+  })
+  return ids
+}

@@ -1,0 +1,61 @@
+import { IndexError, ValueError } from '../index.js'
+import { settle } from '../internal.js'
+
+/** Options of {@link Vocabulary}. */
+export interface VocabularyOptions {
+  /** How padding is written. Default ''. */
+  padToken?: string
+  /** How a word outside the vocabulary is written. Default '[UNK]'. */
+  oovToken?: string
+}
+
+const DEFAULTS = { padToken: '', oovToken: '[UNK]' } as const
+
+/** Words and their ids: 0 is padding, 1 every word that is not here, then the words in their order, as in Keras' TextVectorization. */
+export class Vocabulary {
+  /** The id of padding. */
+  static readonly PAD: number = 0
+  /** The id of words that are not in the vocabulary. */
+  static readonly OOV: number = 1
+  /** The words from id 2 on. */
+  readonly words: readonly string[]
+  readonly #special: readonly [string, string]
+  readonly #ids: ReadonlyMap<string, number>
+
+  /** @throws ValueError for a word that is there twice, or is no string */
+  constructor(words: readonly string[], options?: VocabularyOptions) {
+    const { padToken, oovToken } = settle<VocabularyOptions, typeof DEFAULTS>('Vocabulary', options, DEFAULTS)
+    const ids = new Map<string, number>()
+    words.forEach((word, i) => {
+      if (typeof word !== 'string') throw new ValueError(`Vocabulary: word ${i} must be a string, got ${typeof word}.`, { op: 'Vocabulary' })
+      if (ids.has(word))
+        throw new ValueError(`Vocabulary: ${JSON.stringify(word)} is there twice, as word ${ids.get(word)! - 2} and ${i}.\n  Give each word once: [...new Set(words)].`, { op: 'Vocabulary' })
+      ids.set(word, i + 2)
+    })
+    this.words = [...words]
+    this.#special = [padToken, oovToken]
+    this.#ids = ids
+  }
+
+  /** Words, and the two ids of padding and the unknown: the rows that an embedding needs. */
+  get size(): number {
+    return this.words.length + 2
+  }
+
+  /** The word's id; that of the unknown for others. */
+  idOf(word: string): number {
+    return this.#ids.get(word) ?? Vocabulary.OOV
+  }
+
+  /** The word with this id. @throws IndexError for an id outside 0 to `size` - 1 */
+  wordOf(id: number): string {
+    const word = this.#special[id] ?? this.words[id - 2]
+    if (word === undefined) throw new IndexError(`Vocabulary: there is no id ${id}; ids run from 0 to ${this.size - 1}.`, { op: 'Vocabulary' })
+    return word
+  }
+
+  /** The words of `ids`, padding left out, a space between them. @throws IndexError for an id outside 0 to `size` - 1 */
+  decode(ids: Iterable<number>): string {
+    return [...ids].filter((id) => id !== Vocabulary.PAD).map((id) => this.wordOf(id)).join(' ')
+  }
+}
