@@ -71,7 +71,7 @@ const TABLE: Table = {
   instanceNorm: [1, affine],
   linear: [3, { activation: true }],
   lstm: [3, { ...recurrent, c0: true }],
-  gru: [3, recurrent],
+  gru: [3, { ...recurrent, resetAfter: true }],
   rnn: [3, { ...recurrent, nonlinearity: true }],
   quantizedLinear: [3, { xScale: true, xZeroPoint: true, bias: true, activation: true }],
   conv1d: [3, activated],

@@ -64,8 +64,8 @@ export function optionsOf([, , weightHh, ...optional]: readonly Tensor[], rows: 
 
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
-/** From what a unit's gates sum up, of the inputs and of the states, and its states, to its next states. */
-export type Formula = (inputs: number[], states: number[], h: number, c: number) => { h: number; c: number }
+/** From what a unit's gates sum up, of the inputs and of the states, and its states, to its next states; `again` sums the last gate anew, with a factor on each state from the gates of its unit. */
+export type Formula = (inputs: number[], states: number[], h: number, c: number, again: (factor: (inputs: number[], states: number[]) => number) => number) => { h: number; c: number }
 
 /** The definition, step by step: [output, hidden, cell]. */
 export function reference(g: number, formula: (args: Args) => Formula) {
@@ -84,16 +84,20 @@ export function reference(g: number, formula: (args: Args) => Formula) {
         const at = args.reverse ? length - 1 - step : step
         const state = states[row]!
         if (args.mask?.[row]![at] !== false) {
-          const next = units.map((j) => {
+          const product = (k: number, scale: (u: number) => number): number =>
+            units.reduce((sum, u) => sum + get(weightHh, [k, u]) * state.h[u]! * (args.dropped ? factor(row, u) : 1) * scale(u), one('biasHh', [k], 0))
+          const sums = units.map((j) => {
             const blocks = Array.from({ length: g }, (_, block) => block * hidden + j)
             const ins = blocks.map((k) => {
               let sum = one('biasIh', [k], 0)
               for (let f = 0; f < features; f++) sum += get(weightIh, [k, f]) * get(x, [row, at, f]) * one('inputMask', [row, f], 1)
               return sum
             })
-            const outs = blocks.map((k) => units.reduce((sum, u) => sum + get(weightHh, [k, u]) * state.h[u]! * (args.dropped ? factor(row, u) : 1), one('biasHh', [k], 0)))
-            return formula(args)(ins, outs, state.h[j]!, state.c[j]!)
+            return [ins, blocks.map((k) => product(k, () => 1))] as const
           })
+          const next = units.map((j) =>
+            formula(args)(...sums[j]!, state.h[j]!, state.c[j]!, (scale) => product((g - 1) * hidden + j, (u) => scale(...sums[u]!))),
+          )
           states[row] = { h: next.map(({ h }) => h), c: next.map(({ c }) => c) }
         }
         units.forEach((j) => { outputs.data[(row * t + at) * hidden + j] = states[row]!.h[j]! })

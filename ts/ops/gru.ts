@@ -2,7 +2,17 @@ import { recordAll } from '../autograd.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { flat, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+import { gruResetBefore } from './gru-reset-before.js'
+import { bothBiases, flat, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+
+/** Options of {@link gru}. */
+export interface GruOptions extends RecurrentOptions {
+  /**
+   * Whether r multiplies what the recurrent weight gives (true, the default, as in PyTorch and Keras), or the state that enters it (false, as in
+   * Cho et al. 2014, Keras' `reset_after=False` and ONNX' `linear_before_reset=0`). The second is made of single ops, step by step, and is slower.
+   */
+  resetAfter?: boolean
+}
 
 /** What {@link gru} and `rnn` give. */
 export interface RecurrentResult {
@@ -15,18 +25,20 @@ export interface RecurrentResult {
 /**
  * One layer of GRU in one direction, all steps in one call: r, z = σ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh),
  * n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn)), h_t = (1 - z) n + z h_{t-1}. x [N, T, I], weightIh [3 H, I], weightHh [3 H, H], gates in
- * PyTorch's order r, z, n. PyTorch: `torch.nn.GRU`, `batch_first`; Keras: `GRU(reset_after=True)`. A length outside of 0..=T is a late IndexError.
- * @throws ShapeError; NoGradientError for a second derivative, or that of recurrentMask
+ * PyTorch's order r, z, n. PyTorch: `torch.nn.GRU`, `batch_first`; Keras: `GRU(reset_after=True)`. With `resetAfter: false`,
+ * n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn). A length outside of 0..=T is a late IndexError.
+ * @throws ShapeError; NoGradientError for a second derivative with `resetAfter`, or that of recurrentMask
  * @example const { output, hidden } = gru(x, weightIh, weightHh, { biasIh, biasHh, lengths })
  */
 export function gru(
   x: Tensor,
   weightIh: Tensor,
   weightHh: Tensor,
-  { biasIh = null, biasHh = null, h0 = null, lengths = null, mask = null, inputMask = null, recurrentMask = null, reverse = false }: RecurrentOptions = {},
+  { biasIh = null, biasHh = null, h0 = null, lengths = null, mask = null, inputMask = null, recurrentMask = null, reverse = false, resetAfter = true }: GruOptions = {},
 ): RecurrentResult {
   refuseMaskGradient('gru', recurrentMask)
   return scope(() => {
+    if (!resetAfter) return gruResetBefore(project(x, weightIh, bothBiases(biasIh, biasHh), inputMask), weightHh, { h0, lengths, mask, recurrentMask, reverse })
     const projected = project(x, weightIh, biasIh, inputMask)
     const [output, hidden, saved, previous] = run.gru(projected, weightHh, biasHh, h0, lengths, mask, recurrentMask, reverse)
     const optional = present({ h0, lengths, mask, recurrentMask })
