@@ -1,6 +1,7 @@
 export { ArticleCnn, cnn, type CnnOptions } from './cnn.js'
 export { DenseNet, densenet, densenet121, type DenseNetOptions } from './densenet.js'
 export { LeNet, lenet, type LeNetOptions } from './lenet.js'
+export { LstmClassifier, lstmClassifier, type LstmClassifierOptions, type TextInputs } from './lstm-classifier.js'
 export { Mlp, mlp, type MlpOptions } from './mlp.js'
 export {
   BasicBlock, Bottleneck, ResNet, resnet18, resnet20, resnet34, resnet50, resnet56, type ResNetDepth, type ResNetOptions,

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest'
+import { models, scope, tensor, ValueError } from '../../ts/index.js'
+
+it('has as many parameters as its layers', () => {
+  const count = (model: models.LstmClassifier): number => model.parameters().reduce((sum, { size }) => sum + size, 0)
+  expect(count(models.lstmClassifier())).toBe(20_000 * 128 + 4 * 128 * (128 + 128 + 2) + 128 + 1)
+  const wide = models.lstmClassifier({ vocabulary: 50, embedding: 8, hidden: 16, numLayers: 2, bidirectional: true, outputs: 5 })
+  expect(count(wide)).toBe(50 * 8 + 2 * 4 * 16 * (8 + 16 + 2) + 2 * 4 * 16 * (32 + 16 + 2) + 32 * 5 + 5)
+})
+
+it('reads a text up to its length, and no further', () => {
+  scope(() => {
+    const model = models.lstmClassifier({ vocabulary: 20, embedding: 4, hidden: 6, outputs: 3 }).eval()
+    const of = (ids: number[][], lengths: number[]) => model.forward({ ids: tensor(ids, { dtype: 'int32' }), lengths: tensor(Int32Array.from(lengths)) })
+    const [padded, other, short] = [of([[5, 7, 0, 0]], [2]), of([[5, 7, 9, 9]], [2]), of([[5, 7]], [2])]
+    expect(padded.shape).toEqual([1, 3])
+    for (const logits of [other, short]) expect(logits.dataSync()).toEqual(padded.dataSync())
+    expect(model.forward({ ids: tensor([[5, 7]], { dtype: 'int32' }) }).dataSync()).toEqual(padded.dataSync())
+  })
+})
+
+it('refuses sizes that make no sense', () => {
+  expect(() => models.lstmClassifier({ hidden: 0 })).toThrow(ValueError)
+  expect(() => models.lstmClassifier({ inputDropout: 2 })).toThrow(ValueError)
+})

@@ -1,0 +1,62 @@
+import { join } from 'node:path'
+import { FileFormatError, ValueError } from '../index.js'
+import { settle } from '../internal.js'
+import { candidates, checkFolder, namesIn, readBytes } from './files.js'
+
+/** Options of `imdb`. */
+export interface ImdbOptions {
+  /** Where the JSON lines lie, gzipped or not. Default: `$FERROGRAD_DATA/imdb`, else the cache folder (`$FERROGRAD_CACHE`). */
+  folder?: string
+}
+
+/** Texts with a label each. */
+export interface Texts {
+  /** As they are in the file, markup and all. */
+  texts: string[]
+  /** Class numbers. */
+  labels: number[]
+}
+
+const patterns = { train: /^train.*\.jsonl(\.gz)?$/, test: /^test.*\.jsonl(\.gz)?$/ }
+
+/**
+ * The IMDB film reviews (Maas et al. 2011), 25,000 to train and 25,000 to test, label 1 for positive, from files of JSON lines with `text` and `label`.
+ * @throws ValueError where files are missing, FileError for a folder that is not there, FileFormatError naming the line for a damaged one
+ */
+export async function imdb(options: ImdbOptions = {}): Promise<{ train: Texts; test: Texts }> {
+  const { folder } = settle('imdb', options, { folder: undefined })
+  const places = candidates('imdb', folder)
+  for (const place of places) {
+    const names = await namesIn(place)
+    const [train, test] = [patterns.train, patterns.test].map((pattern) => names.find((name) => pattern.test(name)))
+    if (train !== undefined && test !== undefined) return { train: await jsonLines(join(place, train)), test: await jsonLines(join(place, test)) }
+  }
+  await checkFolder('imdb', folder)
+  throw new ValueError(`imdb: train*.jsonl.gz and test*.jsonl.gz are not in ${places.join(', ')}.\n  Name their folder; each line is a JSON object with text and label.`)
+}
+
+/** Texts and labels of a file of JSON lines. Invalid UTF-8 becomes U+FFFD. @throws FileFormatError naming the line */
+async function jsonLines(path: string): Promise<Texts> {
+  const found: Texts = { texts: [], labels: [] }
+  const lines = new TextDecoder().decode(await readBytes(path)).split('\n')
+  lines.forEach((line, i) => {
+    if (line.trim() === '') return
+    const wrong = (what: string, cause?: unknown): never => {
+      throw new FileFormatError(`imdb: line ${i + 1} of ${path} ${what}.\n  A line is a JSON object such as {"text": "A great film.", "label": 1}.`, { cause })
+    }
+    const row = parsed(line, wrong)
+    if (typeof row?.text !== 'string') return wrong('has no text')
+    if (!Number.isInteger(row.label)) return wrong('has no whole number as its label')
+    found.texts.push(row.text)
+    found.labels.push(row.label as number)
+  })
+  return found
+}
+
+function parsed(line: string, wrong: (what: string, cause: unknown) => never): { text?: unknown; label?: unknown } | null {
+  try {
+    return JSON.parse(line) as { text?: unknown; label?: unknown } | null
+  } catch (error) {
+    return wrong('is not JSON', error)
+  }
+}
