@@ -1,9 +1,11 @@
 import { numbers, positive, switches } from '../nn/arguments.js'
 import { Embedding } from '../nn/embedding.js'
+import { orthogonal, uniform, xavierUniform, zeroRow, zeros } from '../nn/init.js'
 import { Linear } from '../nn/linear.js'
 import { LSTM } from '../nn/lstm.js'
 import { Module } from '../nn/module.js'
 import { settle } from '../options.js'
+import { noGrad, scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 
 /** Options of `lstmClassifier`. */
@@ -36,7 +38,8 @@ export interface TextInputs {
 
 /**
  * The article's LSTM for texts: word vectors, an LSTM with variational dropout (Gal & Ghahramani 2016), its state after a text's last word to the logits.
- * { ids [N, T], lengths [N] } -> [N, outputs]; 2,692,225 parameters by default.
+ * Weights start as Keras': word vectors within ±0.05, Glorot and orthogonal matrices, forget gates open (a bias of 1; Jozefowicz et al. 2015), which on
+ * IMDB is worth some hundredths over PyTorch's start. { ids [N, T], lengths [N] } -> [N, outputs]; 2,692,225 parameters by default.
  */
 export class LstmClassifier extends Module {
   /** The options it was made with, defaults filled in. */
@@ -61,6 +64,15 @@ export class LstmClassifier extends Module {
     this.embedding = new Embedding(vocabulary, embedding, { paddingIdx: 0 })
     this.lstm = new LSTM(embedding, hidden, { numLayers, bidirectional, inputDropout, recurrentDropout })
     this.head = new Linear(hidden * (bidirectional ? 2 : 1), outputs)
+    uniform(this.embedding.weight, -0.05, 0.05)
+    zeroRow(this.embedding.weight, 0)
+    for (const { weightIh, weightHh, biasIh, biasHh } of this.lstm.everyWeights()) {
+      xavierUniform(weightIh)
+      orthogonal(weightHh)
+      zeros(biasIh!)
+      zeros(biasHh!)
+      noGrad(() => scope(() => biasIh!.slice(0, hidden, 2 * hidden).fill_(1)))
+    }
   }
 
   forward({ ids, lengths }: TextInputs): Tensor {

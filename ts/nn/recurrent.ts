@@ -129,6 +129,11 @@ export abstract class Recurrent extends Module {
     return { weightIh: own[`weightIh${place}`]!, weightHh: own[`weightHh${place}`]!, biasIh: own[`biasIh${place}`] ?? null, biasHh: own[`biasHh${place}`] ?? null }
   }
 
+  /** {@link weights} of every layer and direction, in PyTorch's order. */
+  everyWeights(): { weightIh: Parameter; weightHh: Parameter; biasIh: Parameter | null; biasHh: Parameter | null }[] {
+    return this.#places().map(({ name }) => this.weights(name))
+  }
+
   /** One layer in one direction; `start` are its first states, in the order of the cell's. */
   protected abstract direction(x: Tensor, weightIh: Tensor, weightHh: Tensor, options: RecurrentOptions, start: readonly (Tensor | null)[]): Direction
 
