@@ -14,6 +14,13 @@ const layers: Record<string, Make> = {
   Dropout: (o) => new nn.Dropout(0.5, o),
   Embedding: (o) => new nn.Embedding(3, 2, o),
   Linear: (o) => new nn.Linear(2, 3, o),
+  LSTM: (o) => new nn.LSTM(2, 3, o),
+  GRU: (o) => new nn.GRU(2, 3, o),
+  RNN: (o) => new nn.RNN(2, 3, o),
+  LSTMCell: (o) => new nn.LSTMCell(2, 3, o),
+  GRUCell: (o) => new nn.GRUCell(2, 3, o),
+  RNNCell: (o) => new nn.RNNCell(2, 3, o),
+  Bidirectional: (o) => new nn.Bidirectional(new nn.RNN(2, 3), new nn.RNN(2, 3), o),
   LazyLinear: (o) => new nn.LazyLinear(3, o),
   BatchNorm1d: (o) => new nn.BatchNorm1d(3, o),
   BatchNorm2d: (o) => new nn.BatchNorm2d(3, o),
@@ -56,7 +63,7 @@ const plain: Record<string, Make> = {
     (name) => [name, (o: object) => new (nn as unknown as Record<string, new (o: object) => unknown>)[name]!(o)])),
 }
 /** Those that hold other layers, those that take anything, and bases. */
-const others = ['Module', 'Sequential', 'ModuleList', 'ModuleDict', 'Identity', 'LossModule', 'Parameter']
+const others = ['Module', 'Sequential', 'ModuleList', 'ModuleDict', 'Identity', 'LossModule', 'Parameter', 'Recurrent', 'TimeDistributed']
 
 describe('an unknown option', () => {
   it.each(Object.entries(layers))('of %s', (name, make) => {

@@ -30,10 +30,12 @@ abstract class RecurrentCell extends Module {
     readonly hiddenSize: number,
     gates: number,
     options: RecurrentCellOptions,
+    /** Further options and their defaults, which the subclass reads itself. */
+    more: object = {},
   ) {
     super()
     const layer = new.target.name
-    const { bias } = settle(layer, options, { bias: true })
+    const { bias } = settle<RecurrentCellOptions, { bias: boolean }>(layer, options, { bias: true, ...more })
     positive(layer, { inputSize, hiddenSize })
     switches(layer, { bias })
     const bound = 1 / Math.sqrt(hiddenSize)
@@ -94,8 +96,9 @@ export class RNNCell extends RecurrentCell {
   /** What the sum goes through. */
   readonly nonlinearity: 'tanh' | 'relu'
 
-  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RecurrentCellOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
-    super(inputSize, hiddenSize, 1, options)
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentCellOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
+    super(inputSize, hiddenSize, 1, options, { nonlinearity: 'tanh' })
+    const { nonlinearity = 'tanh' } = options
     if (nonlinearity !== 'tanh' && nonlinearity !== 'relu') throw wrong('RNNCell', 'nonlinearity', "'tanh' or 'relu'", nonlinearity)
     this.nonlinearity = nonlinearity
   }

@@ -89,10 +89,12 @@ export abstract class Recurrent extends Module {
     readonly hiddenSize: number,
     gates: number,
     options: RecurrentLayerOptions,
+    /** Further options and their defaults, which the subclass reads itself. */
+    more: object = {},
   ) {
     super()
     const layer = new.target.name
-    const { numLayers, bias, batchFirst, dropout, bidirectional, inputDropout, recurrentDropout } = settle(layer, options, DEFAULTS)
+    const { numLayers, bias, batchFirst, dropout, bidirectional, inputDropout, recurrentDropout } = settle<RecurrentLayerOptions, typeof DEFAULTS>(layer, options, { ...DEFAULTS, ...more })
     positive(layer, { inputSize, hiddenSize, numLayers })
     switches(layer, { bias, batchFirst, bidirectional })
     numbers(layer, { dropout, inputDropout, recurrentDropout }, 0, 1)

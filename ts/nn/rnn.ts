@@ -20,8 +20,9 @@ export class RNN extends Recurrent {
   /** What the sum goes through. */
   readonly nonlinearity: 'tanh' | 'relu'
 
-  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RnnLayerOptions = {}) {
-    super(inputSize, hiddenSize, 1, options)
+  constructor(inputSize: number, hiddenSize: number, options: RnnLayerOptions = {}) {
+    super(inputSize, hiddenSize, 1, options, { nonlinearity: 'tanh' })
+    const { nonlinearity = 'tanh' } = options
     if (nonlinearity !== 'tanh' && nonlinearity !== 'relu') throw wrong('RNN', 'nonlinearity', "'tanh' or 'relu'", nonlinearity)
     this.nonlinearity = nonlinearity
   }
