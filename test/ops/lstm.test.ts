@@ -24,9 +24,9 @@ checkOp<Args>('lstm', {
 
 test('messages', () => {
   expect(() => lstm(zeros([2, 3, 4]), zeros([8, 4]), zeros([8, 3]))).toThrowErrorMatchingInlineSnapshot(`
-    [ShapeError: lstm: the recurrent weight must be [4 H, H] beside projections [N, T, 4 H] of the same dtype.
-      projections [2, 3, 8] float32, recurrent weight [8, 3] float32
-      Give x as [N, T, features], and weights for as many units.]
+    [ShapeError: lstm: x [N, T, I] needs weights [4 H, I] and [4 H, H] of its dtype.
+      x [2, 3, 4] float32, weightIh [8, 4] float32, weightHh [8, 3] float32
+      Give x as [N, T, features], and both weights for as many units.]
   `)
   expect(() => lstm(zeros([2, 3, 4]), zeros([8, 4]), zeros([8, 2]), { h0: zeros([3, 2]) })).toThrowErrorMatchingInlineSnapshot(`
     [ShapeError: lstm: h0 must be [N, H], here [2, 2] float32.

@@ -3,7 +3,8 @@ import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { gruResetBefore } from './gru-reset-before.js'
-import { bothBiases, flat, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+import { bothBiases, factored, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
+import { tracked } from './support.js'
 
 /** Options of {@link gru}. */
 export interface GruOptions extends RecurrentOptions {
@@ -39,23 +40,23 @@ export function gru(
   refuseMaskGradient('gru', recurrentMask)
   return scope(() => {
     if (!resetAfter) return gruResetBefore(project(x, weightIh, bothBiases(biasIh, biasHh), inputMask), weightHh, { h0, lengths, mask, recurrentMask, reverse })
-    const projected = project(x, weightIh, biasIh, inputMask)
-    const [output, hidden, saved, previous] = run.gru(projected, weightHh, biasHh, h0, lengths, mask, recurrentMask, reverse)
-    const optional = present({ h0, lengths, mask, recurrentMask })
+    const { x: input, inputMask: factors } = factored(x, inputMask)
+    const operands = present({ biasIh, biasHh, h0 })
+    const inputs = [input, weightIh, weightHh, ...operands.tensors]
+    const [output, hidden, saved] = run.gru(input, weightIh, weightHh, biasIh, biasHh, h0, lengths, mask, factors, recurrentMask, reverse, inputs.some(tracked))
+    const optional = present({ h0, lengths, mask, inputMask: factors, recurrentMask })
+    const inputGrad = tracked(input)
     recordAll([output, hidden], {
       op: 'gru',
-      inputs: [projected, weightHh, ...present({ biasHh, h0 }).tensors],
-      saved: [weightHh, saved, output, previous, ...optional.tensors],
-      backward: ([doutput = null, dhidden = null], weight, saved, output, previous, ...kept) => {
+      inputs,
+      saved: [input, weightIh, weightHh, output, saved, ...optional.tensors],
+      backward: ([doutput = null, dhidden = null], x, weightIh, weightHh, output, saved, ...kept) => {
         refuseSecond('gru')
-        const { h0, lengths, mask, recurrentMask } = optional.of(kept)
-        const [dprojected, drecurrent, dh0] = run.gruGrad(doutput, dhidden, weight!, saved!, output!, h0, lengths, mask, recurrentMask, reverse)
-        return [
-          () => dprojected,
-          () => weightGradient(drecurrent, previous!),
-          ...(biasHh === null ? [] : [() => flat(drecurrent).sum([0])]),
-          ...(h0 === null ? [] : [() => dh0]),
-        ]
+        const { h0, lengths, mask, inputMask, recurrentMask } = optional.of(kept)
+        const [dx, dweightIh, dweightHh, dbiasIh, dbiasHh, dh0] = run.gruGrad(
+          doutput, dhidden, x!, weightIh!, weightHh!, output!, saved!, h0, lengths, mask, inputMask, recurrentMask, reverse, inputGrad,
+        )
+        return [() => dx, () => dweightIh, () => dweightHh, ...operands.pick({ biasIh: () => dbiasIh, biasHh: () => dbiasHh, h0: () => dh0 })]
       },
     })
     return { output, hidden }

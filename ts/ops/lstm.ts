@@ -2,7 +2,8 @@ import { recordAll } from '../autograd.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { bothBiases, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+import { factored, present, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
+import { tracked } from './support.js'
 
 /** Options of {@link lstm}. */
 export interface LstmOptions extends RecurrentOptions {
@@ -35,19 +36,23 @@ export function lstm(
 ): LstmResult {
   refuseMaskGradient('lstm', recurrentMask)
   return scope(() => {
-    const projected = project(x, weightIh, bothBiases(biasIh, biasHh), inputMask)
-    const [output, hidden, cell, saved, cells, previous] = run.lstm(projected, weightHh, h0, c0, lengths, mask, recurrentMask, reverse)
-    const optional = present({ c0, lengths, mask, recurrentMask })
-    const states = present({ h0, c0 })
+    const { x: input, inputMask: factors } = factored(x, inputMask)
+    const operands = present({ biasIh, biasHh, h0, c0 })
+    const inputs = [input, weightIh, weightHh, ...operands.tensors]
+    const [output, hidden, cell, saved, cells] = run.lstm(input, weightIh, weightHh, biasIh, biasHh, h0, c0, lengths, mask, factors, recurrentMask, reverse, inputs.some(tracked))
+    const optional = present({ h0, c0, lengths, mask, inputMask: factors, recurrentMask })
+    const inputGrad = tracked(input)
     recordAll([output, hidden, cell], {
       op: 'lstm',
-      inputs: [projected, weightHh, ...states.tensors],
-      saved: [weightHh, saved, cells, previous, ...optional.tensors],
-      backward: ([doutput = null, dhidden = null, dcell = null], weight, saved, cells, previous, ...kept) => {
+      inputs,
+      saved: [input, weightIh, weightHh, output, saved, cells, ...optional.tensors],
+      backward: ([doutput = null, dhidden = null, dcell = null], x, weightIh, weightHh, output, saved, cells, ...kept) => {
         refuseSecond('lstm')
-        const { c0, lengths, mask, recurrentMask } = optional.of(kept)
-        const [dprojected, dh0, dc0] = run.lstmGrad(doutput, dhidden, dcell, weight!, saved!, cells!, c0, lengths, mask, recurrentMask, reverse)
-        return [() => dprojected, () => weightGradient(dprojected, previous!), ...(h0 === null ? [] : [() => dh0]), ...(c0 === null ? [] : [() => dc0])]
+        const { h0, c0, lengths, mask, inputMask, recurrentMask } = optional.of(kept)
+        const [dx, dweightIh, dweightHh, dbias, dh0, dc0] = run.lstmGrad(
+          doutput, dhidden, dcell, x!, weightIh!, weightHh!, output!, saved!, cells!, h0, c0, lengths, mask, inputMask, recurrentMask, reverse, inputGrad,
+        )
+        return [() => dx, () => dweightIh, () => dweightHh, ...operands.pick({ biasIh: () => dbias, biasHh: () => dbias, h0: () => dh0, c0: () => dc0 })]
       },
     })
     return { output, hidden, cell }

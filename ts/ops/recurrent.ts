@@ -1,4 +1,4 @@
-// What the recurrent ops share: the projections of the inputs, made for all steps at once, and the gradients that are large products.
+// What the recurrent ops share: their options, and how these reach kernels and graph.
 import { NoGradientError } from '../errors.js'
 import { isGradEnabled } from '../scope.js'
 import type { Tensor } from '../tensor.js'
@@ -25,7 +25,7 @@ export interface RecurrentOptions {
   reverse?: boolean
 }
 
-/** x Wᵀ + b of every step, with the inputs' factors. */
+/** x Wᵀ + b of every step, with the inputs' factors: for what is made of single ops. */
 export function project(x: Tensor, weight: Tensor, bias: Tensor | null, inputMask: Tensor | null): Tensor {
   return linear(inputMask === null ? x : x.mul(inputMask.unsqueeze(1)), weight, bias)
 }
@@ -35,23 +35,21 @@ export function bothBiases(a: Tensor | null, b: Tensor | null): Tensor | null {
   return a === null ? b : b === null ? a : a.add(b)
 }
 
-/** The gradient of the recurrent weight: of each step's sums, times the states that the step started from. */
-export function weightGradient(dsums: Tensor, previous: Tensor): Tensor {
-  return flat(dsums).t().matmul(flat(previous))
+/** Factors of the inputs that are learnt are multiplied outside of the kernel, which has no gradient for them. */
+export function factored(x: Tensor, inputMask: Tensor | null): { x: Tensor; inputMask: Tensor | null } {
+  return inputMask !== null && tracked(inputMask) ? { x: x.mul(inputMask.unsqueeze(1)), inputMask: null } : { x, inputMask }
 }
 
-/** [N, T, K] as [N T, K]. */
-export function flat(x: Tensor): Tensor {
-  return x.reshape([x.shape[0]! * x.shape[1]!, x.shape[2]!])
-}
-
-/** Optional tensors in a list without holes, as graphs keep them, and where each stands again. */
-export function present<Name extends string>(optional: Readonly<Record<Name, Tensor | null>>): { tensors: Tensor[]; of: (kept: readonly Tensor[]) => Record<Name, Tensor | null> } {
+/** Optional tensors in a list without holes, as graphs keep them, where each stands again, and of other things those whose tensor is there. */
+export function present<Name extends string>(
+  optional: Readonly<Record<Name, Tensor | null>>,
+): { tensors: Tensor[]; of: (kept: readonly Tensor[]) => Record<Name, Tensor | null>; pick: <T>(all: Readonly<Record<Name, T>>) => T[] } {
   const names = Object.keys(optional) as Name[]
   const there = names.filter((name) => optional[name] !== null)
   return {
     tensors: there.map((name) => optional[name]!),
     of: (kept) => Object.fromEntries(names.map((name) => [name, kept[there.indexOf(name)] ?? null])) as Record<Name, Tensor | null>,
+    pick: (all) => there.map((name) => all[name]),
   }
 }
 

@@ -4,7 +4,8 @@ import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import type { RecurrentResult } from './gru.js'
-import { bothBiases, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond, weightGradient } from './recurrent.js'
+import { factored, present, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
+import { tracked } from './support.js'
 
 /** Options of {@link rnn}. */
 export interface RnnOptions extends RecurrentOptions {
@@ -30,18 +31,22 @@ export function rnn(
   const relu = nonlinearity === 'relu'
   refuseMaskGradient('rnn', recurrentMask)
   return scope(() => {
-    const projected = project(x, weightIh, bothBiases(biasIh, biasHh), inputMask)
-    const [output, hidden, previous] = run.rnn(projected, weightHh, h0, lengths, mask, recurrentMask, reverse, relu)
-    const optional = present({ lengths, mask, recurrentMask })
+    const { x: input, inputMask: factors } = factored(x, inputMask)
+    const operands = present({ biasIh, biasHh, h0 })
+    const [output, hidden] = run.rnn(input, weightIh, weightHh, biasIh, biasHh, h0, lengths, mask, factors, recurrentMask, reverse, relu)
+    const optional = present({ h0, lengths, mask, inputMask: factors, recurrentMask })
+    const inputGrad = tracked(input)
     recordAll([output, hidden], {
       op: 'rnn',
-      inputs: [projected, weightHh, ...present({ h0 }).tensors],
-      saved: [weightHh, output, previous, ...optional.tensors],
-      backward: ([doutput = null, dhidden = null], weight, output, previous, ...kept) => {
+      inputs: [input, weightIh, weightHh, ...operands.tensors],
+      saved: [input, weightIh, weightHh, output, ...optional.tensors],
+      backward: ([doutput = null, dhidden = null], x, weightIh, weightHh, output, ...kept) => {
         refuseSecond('rnn')
-        const { lengths, mask, recurrentMask } = optional.of(kept)
-        const [dprojected, dh0] = run.rnnGrad(doutput, dhidden, weight!, output!, lengths, mask, recurrentMask, reverse, relu)
-        return [() => dprojected, () => weightGradient(dprojected, previous!), ...(h0 === null ? [] : [() => dh0])]
+        const { h0, lengths, mask, inputMask, recurrentMask } = optional.of(kept)
+        const [dx, dweightIh, dweightHh, dbias, dh0] = run.rnnGrad(
+          doutput, dhidden, x!, weightIh!, weightHh!, output!, h0, lengths, mask, inputMask, recurrentMask, reverse, relu, inputGrad,
+        )
+        return [() => dx, () => dweightIh, () => dweightHh, ...operands.pick({ biasIh: () => dbias, biasHh: () => dbias, h0: () => dh0 })]
       },
     })
     return { output, hidden }

@@ -52,7 +52,9 @@ pub use layer_norm::{layer_norm, layer_norm_grad, layer_norm_grad_scratch, layer
 pub use nonzero::{masked_select, nonzero, nonzero_count};
 pub use orthogonal::{orthogonal, orthogonal_scratch};
 pub use pad::pad;
-pub use recurrent::{gru, gru_grad, lstm, lstm_grad, recurrent_local, recurrent_scratch, rnn, rnn_grad};
+pub use recurrent::{
+    gru, gru_grad, lstm, lstm_grad, recurrent_grad_local, recurrent_grad_scratch, recurrent_local, recurrent_scratch, rnn, rnn_grad,
+};
 pub use reduce::{all, amax, amin, any, mean, prod, reduce_scratch, sum};
 pub use resize::resize;
 pub use scatter::{embedding_grad, embedding_grad_scratch, index_select_grad, index_select_grad_scratch, scatter, scatter_add};

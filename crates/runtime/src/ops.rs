@@ -185,41 +185,53 @@ macro_rules! op_table {
                     -> (dx: rules::like(x), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
                     scratch(cpu::group_norm_grad_scratch(x, groups));
 
-                // -- recurrent layers, one layer and one direction: `projected` [N, T, G H] is x W^T + b for all steps, weight [G H, H] the recurrent one.
+                // -- recurrent layers, one layer and one direction: x [N, T, I], weights [G H, I] and [G H, H], biases [G H].
                 //    lengths int32 [N] (outputs behind them are 0; one outside of 0..=T is a late `Index` error); mask bool [N, T], false: the state is
-                //    carried over; recurrent_mask [N, H] multiplies h on its way into the product. `saved`, `cells` and `previous` are for the gradient
-                [fallible] lstm (projected: In, weight: In, h0: Opt, c0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool }
-                    -> (output: rules::recurrent(4, projected, weight, None, [h0, c0], lengths, mask, recurrent_mask)?,
-                        hidden: rules::recurrent_state(projected, weight)?, cell: rules::recurrent_state(projected, weight)?,
-                        saved: rules::recurrent_steps(projected, weight, 4)?, cells: rules::recurrent_steps(projected, weight, 1)?,
-                        previous: rules::recurrent_steps(projected, weight, 1)?)
-                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
-                [fallible] lstm_grad (doutput: Opt, dhidden: Opt, dcell: Opt, weight: In, saved: In, cells: In, c0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt)
-                    { reverse: bool }
-                    -> (dprojected: rules::recurrent_grad(4, weight, &[("saved", Some(saved), 4), ("cells", Some(cells), 1), ("doutput", doutput, 1)],
-                            &[("dhidden", dhidden), ("dcell", dcell), ("c0", c0)], lengths, mask, recurrent_mask)?,
-                        dh0: rules::recurrent_state(saved, weight)?, dc0: rules::recurrent_state(saved, weight)?)
-                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
-                [fallible] gru (projected: In, weight: In, bias: Opt, h0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool }
-                    -> (output: rules::recurrent(3, projected, weight, bias, [h0, None], lengths, mask, recurrent_mask)?,
-                        hidden: rules::recurrent_state(projected, weight)?,
-                        saved: rules::recurrent_steps(projected, weight, 4)?, previous: rules::recurrent_steps(projected, weight, 1)?)
-                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
-                [fallible] gru_grad (doutput: Opt, dhidden: Opt, weight: In, saved: In, output: In, h0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt)
-                    { reverse: bool }
-                    -> (dprojected: rules::recurrent_grad(3, weight, &[("saved", Some(saved), 4), ("output", Some(output), 1), ("doutput", doutput, 1)],
-                            &[("dhidden", dhidden), ("h0", h0)], lengths, mask, recurrent_mask)?,
-                        drecurrent: rules::recurrent_steps(saved, weight, 3)?, dh0: rules::recurrent_state(saved, weight)?)
-                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
-                [fallible] rnn (projected: In, weight: In, h0: Opt, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool, relu: bool }
-                    -> (output: rules::recurrent(1, projected, weight, None, [h0, None], lengths, mask, recurrent_mask)?,
-                        hidden: rules::recurrent_state(projected, weight)?, previous: rules::recurrent_steps(projected, weight, 1)?)
-                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
-                [fallible] rnn_grad (doutput: Opt, dhidden: Opt, weight: In, output: In, lengths: Opt, mask: Opt, recurrent_mask: Opt) { reverse: bool, relu: bool }
-                    -> (dprojected: rules::recurrent_grad(1, weight, &[("output", Some(output), 1), ("doutput", doutput, 1)],
-                            &[("dhidden", dhidden)], lengths, mask, recurrent_mask)?,
-                        dh0: rules::recurrent_state(output, weight)?)
-                    scratch(cpu::recurrent_scratch(weight)) local(cpu::recurrent_local(weight));
+                //    carried over; input_mask [N, I] multiplies x, recurrent_mask [N, H] h on its way into the product. `saved` and `cells` are for the
+                //    gradient, empty without `keep`; dx is empty without `input_grad`
+                [fallible] lstm (x: In, weight_ih: In, weight_hh: In, bias_ih: Opt, bias_hh: Opt, h0: Opt, c0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, keep: bool }
+                    -> (output: rules::recurrent(4, x, weight_ih, weight_hh, [bias_ih, bias_hh], rules::Recurrence { h0, c0, lengths, mask, input_mask, recurrent_mask })?,
+                        hidden: rules::recurrent_state(x, weight_hh)?, cell: rules::recurrent_state(x, weight_hh)?,
+                        saved: rules::recurrent_steps(x, weight_hh, 4, keep)?, cells: rules::recurrent_steps(x, weight_hh, 1, keep)?)
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh)) local(cpu::recurrent_local(x, weight_hh));
+                [fallible] lstm_grad (doutput: Opt, dhidden: Opt, dcell: Opt, x: In, weight_ih: In, weight_hh: In, output: In, saved: In, cells: In, h0: Opt, c0: Opt,
+                        lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, input_grad: bool }
+                    -> (dx: rules::recurrent_grad(4, x, weight_ih, weight_hh,
+                            &[("output", Some(output), 1), ("saved", Some(saved), 4), ("cells", Some(cells), 1), ("doutput", doutput, 1)],
+                            &[("dhidden", dhidden), ("dcell", dcell)], rules::Recurrence { h0, c0, lengths, mask, input_mask, recurrent_mask }, input_grad)?,
+                        dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh), dbias: rules::recurrent_bias(weight_hh)?,
+                        dh0: rules::recurrent_state(x, weight_hh)?, dc0: rules::recurrent_state(x, weight_hh)?)
+                    scratch(cpu::recurrent_grad_scratch(x, weight_ih, weight_hh)) local(cpu::recurrent_grad_local(x, weight_hh));
+                [fallible] gru (x: In, weight_ih: In, weight_hh: In, bias_ih: Opt, bias_hh: Opt, h0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, keep: bool }
+                    -> (output: rules::recurrent(3, x, weight_ih, weight_hh, [bias_ih, bias_hh],
+                            rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask })?,
+                        hidden: rules::recurrent_state(x, weight_hh)?, saved: rules::recurrent_steps(x, weight_hh, 4, keep)?)
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh)) local(cpu::recurrent_local(x, weight_hh));
+                [fallible] gru_grad (doutput: Opt, dhidden: Opt, x: In, weight_ih: In, weight_hh: In, output: In, saved: In, h0: Opt,
+                        lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, input_grad: bool }
+                    -> (dx: rules::recurrent_grad(3, x, weight_ih, weight_hh, &[("output", Some(output), 1), ("saved", Some(saved), 4), ("doutput", doutput, 1)],
+                            &[("dhidden", dhidden)], rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask }, input_grad)?,
+                        dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh),
+                        dbias_ih: rules::recurrent_bias(weight_hh)?, dbias_hh: rules::recurrent_bias(weight_hh)?, dh0: rules::recurrent_state(x, weight_hh)?)
+                    scratch(cpu::recurrent_grad_scratch(x, weight_ih, weight_hh)) local(cpu::recurrent_grad_local(x, weight_hh));
+                [fallible] rnn (x: In, weight_ih: In, weight_hh: In, bias_ih: Opt, bias_hh: Opt, h0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, relu: bool }
+                    -> (output: rules::recurrent(1, x, weight_ih, weight_hh, [bias_ih, bias_hh],
+                            rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask })?,
+                        hidden: rules::recurrent_state(x, weight_hh)?)
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh)) local(cpu::recurrent_local(x, weight_hh));
+                [fallible] rnn_grad (doutput: Opt, dhidden: Opt, x: In, weight_ih: In, weight_hh: In, output: In, h0: Opt,
+                        lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, relu: bool, input_grad: bool }
+                    -> (dx: rules::recurrent_grad(1, x, weight_ih, weight_hh, &[("output", Some(output), 1), ("doutput", doutput, 1)],
+                            &[("dhidden", dhidden)], rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask }, input_grad)?,
+                        dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh), dbias: rules::recurrent_bias(weight_hh)?,
+                        dh0: rules::recurrent_state(x, weight_hh)?)
+                    scratch(cpu::recurrent_grad_scratch(x, weight_ih, weight_hh)) local(cpu::recurrent_grad_local(x, weight_hh));
 
                 // -- softmax and cross-entropy
                 [] softmax (x: In) { dim: i64 } -> (y: rules::float_along(x, dim)?);

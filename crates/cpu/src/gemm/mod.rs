@@ -21,5 +21,5 @@ mod words;
 pub(crate) use half::{narrow, widen, widen_strided};
 pub(crate) use loops::{Gemm, Inline, Mat, scratch_len};
 pub(crate) use micro::{Ahead, Job, Tap, Tiles, even_cut};
-pub(crate) use pack::Panel;
+pub(crate) use pack::{Panel, Rows};
 pub(crate) use plain::{Number, Plain, plain_scratch_len};

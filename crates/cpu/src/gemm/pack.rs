@@ -111,6 +111,41 @@ impl Kernel for SideBySide<'_> {
     }
 }
 
+/// Panels of rows that lie anywhere: `dst[first * rows.len() + i * width + j] = rows[i][first + j]` for each panel's (`first`, `width`). `even` panels as
+/// even as can be, or with 0 panels of `width` columns.
+pub(crate) struct Rows<'a> {
+    pub rows: &'a [*const f32],
+    pub len: usize,
+    pub even: usize,
+    pub width: usize,
+    pub dst: *mut f32,
+}
+
+impl Rows<'_> {
+    /// # Safety
+    /// `len` elements of every row are valid, as many of `dst` are, and nobody else touches those.
+    pub unsafe fn pack(self) {
+        vectorize(self)
+    }
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let (base, more) = if self.even == 0 { (self.width, 0) } else { (self.len / self.even, self.len % self.even) };
+        for (i, &row) in self.rows.iter().enumerate() {
+            let (mut first, mut panel) = (0, 0);
+            while first < self.len {
+                let width = (base + usize::from(panel < more)).min(self.len - first);
+                // SAFETY: by the promise made to `pack`.
+                unsafe { copy(row.add(first), self.dst.add(first * self.rows.len() + i * width), width) };
+                (first, panel) = (first + width, panel + 1);
+            }
+        }
+    }
+}
+
 /// `len` elements, in sizes that the compiler turns into vector moves rather than a call.
 #[inline(always)]
 unsafe fn copy(src: *const f32, dst: *mut f32, len: usize) {

@@ -1,8 +1,11 @@
 //! GRU (Cho et al. 2014, in the form of cuDNN, PyTorch and Keras' reset_after): r, z = sigmoid of their sums, n = tanh(projection + r (recurrent part + bias)),
 //! h_t = (1 - z) n + z h_{t-1}. Gates in PyTorch's order r, z, n.
+use super::backward::{Gradients, Left, backward};
+use super::forward::{Inputs, Outputs, forward};
 use super::math::Math;
-use super::{Cell, Inputs, InputsBack, Outputs, OutputsBack, Step, StepBack, backward, forward, target};
-use ferrograd_tensor::{Cx, Result, View, ViewMut, with_float};
+use super::stored::Place;
+use super::{Cell, Step, StepBack};
+use ferrograd_tensor::{Cx, Result, View, ViewMut};
 
 #[derive(Clone, Copy)]
 struct Gru;
@@ -48,58 +51,56 @@ impl Cell for Gru {
     }
 }
 
-/// `projected` [N, T, 3 H], `weight` [3 H, H], `bias` [3 H] of the recurrent part: `output` [N, T, H], `hidden` [N, H] after each row's last step; for the
-/// gradient the gates with n's recurrent part, and the h~ that each step started from. Fails (kind Index) on a length outside of 0..=T.
+/// x [N, T, I], `weight_ih` [3 H, I], `weight_hh` [3 H, H], biases [3 H]: `output` [N, T, H], `hidden` [N, H] after each row's last step; with `keep`, for
+/// the gradient, the gates with n's recurrent part. Fails (kind Index) on a length outside of 0..=T.
 pub fn gru(
     cx: &mut Cx,
-    projected: &View,
-    weight: &View,
-    bias: Option<&View>,
+    x: &View,
+    weight_ih: &View,
+    weight_hh: &View,
+    bias_ih: Option<&View>,
+    bias_hh: Option<&View>,
     h0: Option<&View>,
     lengths: Option<&View>,
     mask: Option<&View>,
+    input_mask: Option<&View>,
     recurrent_mask: Option<&View>,
     reverse: bool,
+    keep: bool,
     output: &mut ViewMut,
     hidden: &mut ViewMut,
     saved: &mut ViewMut,
-    previous: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { projected, weight, bias, h0, c0: None, lengths, mask, recurrent_mask, reverse };
-    with_float!(projected.dtype(), T => forward::<T, _>(cx, Gru, &x, Outputs { output: target(output), hidden: target(hidden), cell: None, saved: Some(target(saved)), cells: None, previous: target(previous) }))
+    let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    forward(cx, Gru, &x, Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: None, saved: keep.then(|| Place::of(saved)), cells: None })
 }
 
-/// Gradients of the projections, of the recurrent parts, and of the first state.
+/// Gradients of x (with `input_grad`), of the weights, of both biases, and of the first state.
 pub fn gru_grad(
     cx: &mut Cx,
     doutput: Option<&View>,
     dhidden: Option<&View>,
-    weight: &View,
-    saved: &View,
+    x: &View,
+    weight_ih: &View,
+    weight_hh: &View,
     output: &View,
+    saved: &View,
     h0: Option<&View>,
     lengths: Option<&View>,
     mask: Option<&View>,
+    input_mask: Option<&View>,
     recurrent_mask: Option<&View>,
     reverse: bool,
-    dprojected: &mut ViewMut,
-    drecurrent: &mut ViewMut,
+    input_grad: bool,
+    dx: &mut ViewMut,
+    dweight_ih: &mut ViewMut,
+    dweight_hh: &mut ViewMut,
+    dbias_ih: &mut ViewMut,
+    dbias_hh: &mut ViewMut,
     dh0: &mut ViewMut,
 ) -> Result {
-    let x = InputsBack {
-        doutput,
-        dhidden,
-        dcell: None,
-        weight,
-        saved: Some(saved),
-        output: Some(output),
-        cells: None,
-        h0,
-        c0: None,
-        lengths,
-        mask,
-        recurrent_mask,
-        reverse,
-    };
-    with_float!(weight.dtype(), T => backward::<T, _>(cx, Gru, &x, OutputsBack { dprojected: target(dprojected), drecurrent: Some(target(drecurrent)), dh0: target(dh0), dc0: None }))
+    let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    let left = Left { doutput, dhidden, dcell: None, output, saved: Some(saved), cells: None };
+    let y = Gradients { dx: input_grad.then(|| Place::of(dx)), dweight_ih: Place::of(dweight_ih), dweight_hh: Place::of(dweight_hh), dbias_ih: Place::of(dbias_ih), dbias_hh: Some(Place::of(dbias_hh)), dh0: Place::of(dh0), dc0: None };
+    backward(cx, Gru, &x, &left, y)
 }

@@ -1,8 +1,11 @@
 //! LSTM (Hochreiter & Schmidhuber 1997, with Gers' forget gate): i, f, o = sigmoid of their sums, g = tanh of its sum, c_t = f c_{t-1} + i g,
 //! h_t = o tanh(c_t). Gates in PyTorch's order i, f, g, o.
+use super::backward::{Gradients, Left, backward};
+use super::forward::{Inputs, Outputs, forward};
 use super::math::Math;
-use super::{Cell, Inputs, InputsBack, Outputs, OutputsBack, Step, StepBack, backward, forward, target};
-use ferrograd_tensor::{Cx, Result, View, ViewMut, with_float};
+use super::stored::Place;
+use super::{Cell, Step, StepBack};
+use ferrograd_tensor::{Cx, Result, View, ViewMut};
 
 #[derive(Clone, Copy)]
 struct Lstm;
@@ -51,61 +54,62 @@ impl Cell for Lstm {
     }
 }
 
-/// `projected` [N, T, 4 H], `weight` [4 H, H]: `output` [N, T, H], `hidden` and `cell` [N, H] after each row's last step; for the gradient the gates,
-/// the cells, and the h~ that each step started from. Fails (kind Index) on a length outside of 0..=T.
+/// x [N, T, I], `weight_ih` [4 H, I], `weight_hh` [4 H, H], biases [4 H]: `output` [N, T, H], `hidden` and `cell` [N, H] after each row's last step; with
+/// `keep`, for the gradient, the gates and the cells of all steps. Fails (kind Index) on a length outside of 0..=T.
 pub fn lstm(
     cx: &mut Cx,
-    projected: &View,
-    weight: &View,
+    x: &View,
+    weight_ih: &View,
+    weight_hh: &View,
+    bias_ih: Option<&View>,
+    bias_hh: Option<&View>,
     h0: Option<&View>,
     c0: Option<&View>,
     lengths: Option<&View>,
     mask: Option<&View>,
+    input_mask: Option<&View>,
     recurrent_mask: Option<&View>,
     reverse: bool,
+    keep: bool,
     output: &mut ViewMut,
     hidden: &mut ViewMut,
     cell: &mut ViewMut,
     saved: &mut ViewMut,
     cells: &mut ViewMut,
-    previous: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { projected, weight, bias: None, h0, c0, lengths, mask, recurrent_mask, reverse };
-    with_float!(projected.dtype(), T => forward::<T, _>(cx, Lstm, &x, Outputs { output: target(output), hidden: target(hidden), cell: Some(target(cell)), saved: Some(target(saved)), cells: Some(target(cells)), previous: target(previous) }))
+    let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, mask, input_mask, recurrent_mask, reverse };
+    forward(cx, Lstm, &x, Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: Some(Place::of(cell)), saved: keep.then(|| Place::of(saved)), cells: keep.then(|| Place::of(cells)) })
 }
 
-/// Gradients of the projections, which are those of the recurrent parts too, and of the first states.
+/// Gradients of x (with `input_grad`), of the weights, of either bias, and of the first states.
 pub fn lstm_grad(
     cx: &mut Cx,
     doutput: Option<&View>,
     dhidden: Option<&View>,
     dcell: Option<&View>,
-    weight: &View,
+    x: &View,
+    weight_ih: &View,
+    weight_hh: &View,
+    output: &View,
     saved: &View,
     cells: &View,
+    h0: Option<&View>,
     c0: Option<&View>,
     lengths: Option<&View>,
     mask: Option<&View>,
+    input_mask: Option<&View>,
     recurrent_mask: Option<&View>,
     reverse: bool,
-    dprojected: &mut ViewMut,
+    input_grad: bool,
+    dx: &mut ViewMut,
+    dweight_ih: &mut ViewMut,
+    dweight_hh: &mut ViewMut,
+    dbias: &mut ViewMut,
     dh0: &mut ViewMut,
     dc0: &mut ViewMut,
 ) -> Result {
-    let x = InputsBack {
-        doutput,
-        dhidden,
-        dcell,
-        weight,
-        saved: Some(saved),
-        output: None,
-        cells: Some(cells),
-        h0: None,
-        c0,
-        lengths,
-        mask,
-        recurrent_mask,
-        reverse,
-    };
-    with_float!(weight.dtype(), T => backward::<T, _>(cx, Lstm, &x, OutputsBack { dprojected: target(dprojected), drecurrent: None, dh0: target(dh0), dc0: Some(target(dc0)) }))
+    let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0, lengths, mask, input_mask, recurrent_mask, reverse };
+    let left = Left { doutput, dhidden, dcell, output, saved: Some(saved), cells: Some(cells) };
+    let y = Gradients { dx: input_grad.then(|| Place::of(dx)), dweight_ih: Place::of(dweight_ih), dweight_hh: Place::of(dweight_hh), dbias_ih: Place::of(dbias), dbias_hh: None, dh0: Place::of(dh0), dc0: Some(Place::of(dc0)) };
+    backward(cx, Lstm, &x, &left, y)
 }

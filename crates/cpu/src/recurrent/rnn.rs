@@ -1,7 +1,10 @@
 //! The plain recurrent layer (Elman 1990): h_t = tanh or ReLU of the sum.
+use super::backward::{Gradients, Left, backward};
+use super::forward::{Inputs, Outputs, forward};
 use super::math::Math;
-use super::{Cell, Inputs, InputsBack, Outputs, OutputsBack, Step, StepBack, backward, forward, target};
-use ferrograd_tensor::{Cx, Result, View, ViewMut, with_float};
+use super::stored::Place;
+use super::{Cell, Step, StepBack};
+use ferrograd_tensor::{Cx, Result, View, ViewMut};
 
 #[derive(Clone, Copy)]
 struct Rnn {
@@ -33,55 +36,54 @@ impl Cell for Rnn {
     }
 }
 
-/// `projected` [N, T, H], `weight` [H, H]: `output` [N, T, H], `hidden` [N, H] after each row's last step; for the gradient the h~ that each step started
-/// from. Fails (kind Index) on a length outside of 0..=T.
+/// x [N, T, I], `weight_ih` [H, I], `weight_hh` [H, H], biases [H]: `output` [N, T, H], `hidden` [N, H] after each row's last step. Fails (kind Index) on a
+/// length outside of 0..=T.
 pub fn rnn(
     cx: &mut Cx,
-    projected: &View,
-    weight: &View,
+    x: &View,
+    weight_ih: &View,
+    weight_hh: &View,
+    bias_ih: Option<&View>,
+    bias_hh: Option<&View>,
     h0: Option<&View>,
     lengths: Option<&View>,
     mask: Option<&View>,
+    input_mask: Option<&View>,
     recurrent_mask: Option<&View>,
     reverse: bool,
     relu: bool,
     output: &mut ViewMut,
     hidden: &mut ViewMut,
-    previous: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { projected, weight, bias: None, h0, c0: None, lengths, mask, recurrent_mask, reverse };
-    with_float!(projected.dtype(), T => forward::<T, _>(cx, Rnn { relu }, &x, Outputs { output: target(output), hidden: target(hidden), cell: None, saved: None, cells: None, previous: target(previous) }))
+    let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    forward(cx, Rnn { relu }, &x, Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: None, saved: None, cells: None })
 }
 
-/// Gradients of the sums and of the first state.
+/// Gradients of x (with `input_grad`), of the weights, of either bias, and of the first state.
 pub fn rnn_grad(
     cx: &mut Cx,
     doutput: Option<&View>,
     dhidden: Option<&View>,
-    weight: &View,
+    x: &View,
+    weight_ih: &View,
+    weight_hh: &View,
     output: &View,
+    h0: Option<&View>,
     lengths: Option<&View>,
     mask: Option<&View>,
+    input_mask: Option<&View>,
     recurrent_mask: Option<&View>,
     reverse: bool,
     relu: bool,
-    dprojected: &mut ViewMut,
+    input_grad: bool,
+    dx: &mut ViewMut,
+    dweight_ih: &mut ViewMut,
+    dweight_hh: &mut ViewMut,
+    dbias: &mut ViewMut,
     dh0: &mut ViewMut,
 ) -> Result {
-    let x = InputsBack {
-        doutput,
-        dhidden,
-        dcell: None,
-        weight,
-        saved: None,
-        output: Some(output),
-        cells: None,
-        h0: None,
-        c0: None,
-        lengths,
-        mask,
-        recurrent_mask,
-        reverse,
-    };
-    with_float!(weight.dtype(), T => backward::<T, _>(cx, Rnn { relu }, &x, OutputsBack { dprojected: target(dprojected), drecurrent: None, dh0: target(dh0), dc0: None }))
+    let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    let left = Left { doutput, dhidden, dcell: None, output, saved: None, cells: None };
+    let y = Gradients { dx: input_grad.then(|| Place::of(dx)), dweight_ih: Place::of(dweight_ih), dweight_hh: Place::of(dweight_hh), dbias_ih: Place::of(dbias), dbias_hh: None, dh0: Place::of(dh0), dc0: None };
+    backward(cx, Rnn { relu }, &x, &left, y)
 }

@@ -2,50 +2,49 @@
 use super::*;
 use crate::gemm::shuffled::on_lanes;
 use crate::testing::{assert_close, each_isa, noise};
+use ferrograd_tensor::{Element, View, ViewMut};
 
 /// All results of an LSTM and of its gradient, in one row of numbers.
-fn all<T: Float>(threads: usize, [rows, steps, hidden]: [usize; 3]) -> Vec<f64> {
+fn all<T: Element>(threads: usize, [rows, steps, input, hidden]: [usize; 4]) -> Vec<f64> {
     let make = |seed, len: usize, scale: f64| noise(seed, len).into_iter().map(|v| T::from_f64(scale * v)).collect::<Vec<T>>();
-    let (x, w) = (make(1, rows * steps * 4 * hidden, 2.0), make(2, 4 * hidden * hidden, 0.3));
-    let (h0, c0, factors) = (make(3, rows * hidden, 1.0), make(4, rows * hidden, 1.0), make(5, rows * hidden, 1.0));
+    let gates = 4 * hidden;
+    let (x, w, u) = (make(1, rows * steps * input, 1.0), make(2, gates * input, 0.3), make(3, gates * hidden, 0.3));
+    let (b, states, factors) = (make(4, gates, 1.0), make(5, rows * hidden, 1.0), make(6, rows * input.max(hidden), 1.0));
     let lengths: Vec<i32> = (0..rows).map(|i| ((i * 3) % (steps + 1)) as i32).collect();
-    let of = |data, dims: &[usize]| View::of(data, dims);
-    let (state, wd) = ([rows, hidden], [4 * hidden, hidden]);
-    let (x, w, lengths) = (of(&x, &[rows, steps, 4 * hidden]), of(&w, &wd), View::of(&lengths, &[rows]));
-    let (h0, c0, factors) = (of(&h0, &state), of(&c0, &state), of(&factors, &state));
-    let sizes = [1, 0, 0, 4, 1, 1].map(|blocks| rows * hidden * if blocks == 0 { 1 } else { steps * blocks });
-    let mut y: Vec<Vec<T>> = sizes.iter().map(|&len| vec![T::default(); len]).collect();
-    let dims = |i: usize| if matches!(i, 1 | 2) { vec![rows, hidden] } else { vec![rows, steps, sizes[i] / rows / steps] };
-    let (scratch, local) = (recurrent_scratch(w.meta()), recurrent_local(w.meta()));
+    let (state, steps_of) = ([rows, hidden], |blocks: usize| [rows, steps, blocks * hidden]);
+    let (x, w, u) = (View::of(&x, &[rows, steps, input]), View::of(&w, &[gates, input]), View::of(&u, &[gates, hidden]));
+    let (b, h0, lengths) = (View::of(&b, &[gates]), View::of(&states, &state), View::of(&lengths, &[rows]));
+    let (input_mask, recurrent_mask) = (View::of(&factors[..rows * input], &[rows, input]), View::of(&factors[..rows * hidden], &state));
+    let zeros = |dims: &[usize]| vec![T::default(); dims.iter().product()];
+    let forward = [steps_of(1).to_vec(), state.to_vec(), state.to_vec(), steps_of(4).to_vec(), steps_of(1).to_vec()];
+    let mut y = forward.clone().map(|dims| zeros(&dims));
+    let (scratch, local) = (recurrent_scratch(w.meta(), u.meta()), recurrent_local(x.meta(), u.meta()));
     on_lanes(threads, scratch, local, |cx| {
-        let [a, b, c, d, e, f] = &mut y[..] else { unreachable!() };
-        let mut v = [(a, 0), (b, 1), (c, 2), (d, 3), (e, 4), (f, 5)].map(|(data, i)| ViewMut::of(data, &dims(i)));
-        let [a, b, c, d, e, f] = &mut v;
-        lstm(cx, &x, &w, Some(&h0), Some(&c0), Some(&lengths), None, Some(&factors), true, a, b, c, d, e, f).unwrap();
+        let mut at = 0;
+        let [mut a, mut c, mut d, mut e, mut f] = y.each_mut().map(|data| {
+            at += 1;
+            ViewMut::of(data, &forward[at - 1])
+        });
+        let masks = (Some(&input_mask), Some(&recurrent_mask));
+        lstm(cx, &x, &w, &u, Some(&b), None, Some(&h0), Some(&h0), Some(&lengths), None, masks.0, masks.1, true, true, &mut a, &mut c, &mut d, &mut e, &mut f)
+            .unwrap();
     });
-    let mut g = [steps * 4, 1, 1].map(|len| vec![T::default(); rows * hidden * len]);
+    let backward = [vec![rows, steps, input], vec![gates, input], vec![gates, hidden], vec![gates], state.to_vec(), state.to_vec()];
+    let mut g = backward.clone().map(|dims| zeros(&dims));
+    let (scratch, local) = (recurrent_grad_scratch(x.meta(), w.meta(), u.meta()), recurrent_grad_local(x.meta(), u.meta()));
     on_lanes(threads, scratch, local, |cx| {
-        let [a, b, c] = &mut g;
-        let (saved, cells) = (of(&y[3], &dims(3)), of(&y[4], &dims(4)));
-        let doutput = of(&y[0], &dims(0));
-        let (mut a, mut b, mut c) = (ViewMut::of(a, &dims(3)), ViewMut::of(b, &state), ViewMut::of(c, &state));
-        let (dh, dc) = (Some(&h0), Some(&factors));
+        let mut at = 0;
+        let [mut dx, mut dw, mut du, mut db, mut dh, mut dc] = g.each_mut().map(|data| {
+            at += 1;
+            ViewMut::of(data, &backward[at - 1])
+        });
+        let kept = |i: usize| View::of(&y[i], &forward[i]);
+        let (output, saved, cells) = (kept(0), kept(3), kept(4));
+        let (doutput, state) = (Some(&output), Some(&h0));
+        let masks = (Some(&input_mask), Some(&recurrent_mask));
         lstm_grad(
-            cx,
-            Some(&doutput),
-            dh,
-            dc,
-            &w,
-            &saved,
-            &cells,
-            Some(&c0),
-            Some(&lengths),
-            None,
-            Some(&factors),
-            true,
-            &mut a,
-            &mut b,
-            &mut c,
+            cx, doutput, state, state, &x, &w, &u, &output, &saved, &cells, state, state, Some(&lengths), None, masks.0, masks.1, true, true, &mut dx, &mut dw,
+            &mut du, &mut db, &mut dh, &mut dc,
         )
         .unwrap();
     });
@@ -54,8 +53,8 @@ fn all<T: Float>(threads: usize, [rows, steps, hidden]: [usize; 3]) -> Vec<f64> 
 
 #[test]
 fn every_path_agrees_with_float64() {
-    // Fewer rows than a tile, more than a task; whole vectors and rests; weights past the usual size of a task.
-    for shape in [[1, 3, 1], [5, 4, 7], [9, 3, 33], [33, 2, 64], [18, 2, 190]] {
+    // Fewer rows than a tile, more than a task; whole vectors and rests; weights past the usual size of a task; more than a stretch of steps.
+    for shape in [[1, 3, 2, 1], [5, 4, 3, 7], [9, 3, 40, 33], [33, 2, 17, 64], [18, 2, 5, 190], [3, 70, 4, 5]] {
         let want = all::<f64>(2, shape);
         each_isa(|isa| {
             let what = format!("{} {shape:?}", isa.name());
@@ -67,9 +66,9 @@ fn every_path_agrees_with_float64() {
 #[test]
 fn threads_change_no_bit() {
     each_isa(|isa| {
-        let one = all::<f32>(1, [37, 5, 24]);
+        let one = all::<f32>(1, [37, 19, 12, 24]);
         for threads in [2, 3, 7] {
-            assert_eq!(one, all::<f32>(threads, [37, 5, 24]), "{} on {threads} threads", isa.name());
+            assert_eq!(one, all::<f32>(threads, [37, 19, 12, 24]), "{} on {threads} threads", isa.name());
         }
     });
 }

@@ -258,14 +258,14 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         group_norm(x(&[2, 3, 4, 2 * n]), x(&[2 * n]), x(&[2 * n])) { 2, 1e-5 }
         group_norm_grad(x(&[2, 12, 2 * n]), x(&[2, 12, 2 * n]), stat(&[2, 2]), stat(&[2, 2]), x(&[2 * n])) { 2 }
 
-        lstm(x(&[3, 4, 4 * h]), x(&[4 * h, h]), x(&[3, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true }
-        lstm(x(&[9, 2, 4 * h]), x(&[4 * h, h]), (), (), (), (), ()) { false }
-        lstm_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, h]), x(&[4 * h, h]), x(&[3, 4, 4 * h]), x(&[3, 4, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true }
-        lstm_grad((), (), (), x(&[4 * h, h]), x(&[9, 2, 4 * h]), x(&[9, 2, h]), (), (), (), ()) { false }
-        gru(x(&[3, 4, 3 * h]), x(&[3 * h, h]), x(&[3 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { false }
-        gru_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3 * h, h]), x(&[3, 4, 4 * h]), x(&[3, 4, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { false }
-        rnn(x(&[3, 4, h]), x(&[h, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true, false }
-        rnn_grad(x(&[3, 4, h]), x(&[3, h]), x(&[h, h]), x(&[3, 4, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, h])) { true, true }
+        lstm(x(&[3, 4, n]), x(&[4 * h, n]), x(&[4 * h, h]), x(&[4 * h]), x(&[4 * h]), x(&[3, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true }
+        lstm(x(&[9, 2, h]), x(&[4 * h, h]), x(&[4 * h, h]), (), (), (), (), (), (), (), ()) { false, false }
+        lstm_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, h]), x(&[3, 4, n]), x(&[4 * h, n]), x(&[4 * h, h]), x(&[3, 4, h]), x(&[3, 4, 4 * h]), x(&[3, 4, h]), x(&[3, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true }
+        lstm_grad((), (), (), x(&[9, 2, h]), x(&[4 * h, h]), x(&[4 * h, h]), x(&[9, 2, h]), x(&[9, 2, 4 * h]), x(&[9, 2, h]), (), (), (), (), (), ()) { false, false }
+        gru(x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3 * h]), x(&[3 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { false, true }
+        gru_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3, 4, h]), x(&[3, 4, 4 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { false, true }
+        rnn(x(&[3, 4, n]), x(&[h, n]), x(&[h, h]), x(&[h]), x(&[h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, false }
+        rnn_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, 4, n]), x(&[h, n]), x(&[h, h]), x(&[3, 4, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true, true }
         softmax(x(&[3, n])) { 1 }
         softmax(x(&[3, n])) { 0 }
         softmax_grad(x(&[3, n]), x(&[3, n])) { 1 }
