@@ -133,7 +133,8 @@ impl Kernel for Rows<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let (base, more) = if self.even == 0 { (self.width, 0) } else { (self.len / self.even, self.len % self.even) };
+        let base = self.len.checked_div(self.even).unwrap_or(self.width);
+        let more = self.len.checked_rem(self.even).unwrap_or(0);
         for (i, &row) in self.rows.iter().enumerate() {
             let (mut first, mut panel) = (0, 0);
             while first < self.len {

@@ -167,7 +167,8 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
         let side = room.take::<f64>(most * input.max(hidden)).cast::<u8>();
         let dinputs = room.take::<P::Acc>(most * input);
         let dbefore = room.take::<P::Acc>(count * hidden);
-        let (dh, dc, factor) = (room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden));
+        let (dh, dc, factor) =
+            (room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden));
         let (input_factor, wide) = (room.take::<P::Acc>(count * input), room.take::<P::Acc>(input.max(hidden)));
         let zeros = room.take::<P::Acc>(gates);
         let kept = room.take::<P::Acc>(count * keep);
@@ -191,14 +192,15 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
                 read(&recurrent_mask, first * hidden, factor, count * hidden);
                 read(&input_mask, first * input, input_factor, count * input);
                 // A state of row `i`, or the one that its sequence starts from.
-                let state = |all: &Option<Stored<P::Acc>>, start: &Option<Stored<P::Acc>>, i: usize, t: Option<usize>, room: *mut P::Acc| {
-                    let room = room.add(i * hidden);
-                    match (t, all, start) {
-                        (Some(t), Some(p), _) => p.here(((first + i) * steps + t) * hidden, hidden, room),
-                        (None, _, Some(p)) => p.here((first + i) * hidden, hidden, room),
-                        _ => zeros.cast_const(),
-                    }
-                };
+                let state =
+                    |all: &Option<Stored<P::Acc>>, start: &Option<Stored<P::Acc>>, i: usize, t: Option<usize>, room: *mut P::Acc| {
+                        let room = room.add(i * hidden);
+                        match (t, all, start) {
+                            (Some(t), Some(p), _) => p.here(((first + i) * steps + t) * hidden, hidden, room),
+                            (None, _, Some(p)) => p.here((first + i) * hidden, hidden, room),
+                            _ => zeros.cast_const(),
+                        }
+                    };
                 let outputs = Some(output);
                 let mut end = steps;
                 while end > 0 {
@@ -252,7 +254,9 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
                                     let factor = recurrent_mask.map(|_| factor.add(i * hidden).cast_const());
                                     let to = befores.add(some * hidden);
                                     h_rows[some] = match (before, &h0) {
-                                        (Some(t), _) => stored_operand::<P>(&output, ((first + i) * steps + t) * hidden, factor, wide, to, hidden),
+                                        (Some(t), _) => {
+                                            stored_operand::<P>(&output, ((first + i) * steps + t) * hidden, factor, wide, to, hidden)
+                                        }
                                         (None, Some(h0)) => stored_operand::<P>(h0, (first + i) * hidden, factor, wide, to, hidden),
                                         (None, None) => zeros.cast(),
                                     };
@@ -285,14 +289,21 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
                         for (place, &(i, _)) in active[begin..some].iter().enumerate() {
                             let dh = dh.add(i * hidden);
                             let b = recurrent_mask.map(|_| factor.add(i * hidden).cast_const());
-                            P::Acc::each(Masked { a: dbefore.add(place * hidden).cast_const(), b, more: Some(dh.cast_const()), to: dh, len: hidden });
+                            P::Acc::each(Masked {
+                                a: dbefore.add(place * hidden).cast_const(),
+                                b,
+                                more: Some(dh.cast_const()),
+                                to: dh,
+                                len: hidden,
+                            });
                         }
                     }
                     end = start;
                     if some == 0 {
                         continue;
                     }
-                    let input_gates = if apart { rounded::<P>(projected, rounded_in, some * gates) } else { rows_of::<P>(projected, rounded_in) };
+                    let input_gates =
+                        if apart { rounded::<P>(projected, rounded_in, some * gates) } else { rows_of::<P>(projected, rounded_in) };
                     let line = |base: *const P::Row| {
                         let mut lines = [base; STRETCH];
                         lines.iter_mut().enumerate().for_each(|(row, line)| *line = base.wrapping_add(row * gates));
@@ -304,7 +315,13 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
                         for (row, &(i, t)) in active[..some].iter().enumerate() {
                             let dinput = dinputs.add(row * input);
                             if input_mask.is_some() {
-                                P::Acc::each(Masked { a: dinput.cast_const(), b: Some(input_factor.add(i * input)), more: None, to: dinput, len: input });
+                                P::Acc::each(Masked {
+                                    a: dinput.cast_const(),
+                                    b: Some(input_factor.add(i * input)),
+                                    more: None,
+                                    to: dinput,
+                                    len: input,
+                                });
                             }
                             p.write(dinput, ((first + i) * steps + t) * input, input);
                         }

@@ -88,7 +88,13 @@ pub fn recurrent_local(x: &Meta, weight_hh: &Meta) -> usize {
 ///
 /// # Safety
 /// `len` elements can be read of the row and the factors, and written to the rooms.
-pub(super) unsafe fn operand<P: Products>(row: *const P::Acc, factor: Option<*const P::Acc>, wide: *mut P::Acc, room: *mut P::Row, len: usize) -> *const P::Row {
+pub(super) unsafe fn operand<P: Products>(
+    row: *const P::Acc,
+    factor: Option<*const P::Acc>,
+    wide: *mut P::Acc,
+    room: *mut P::Row,
+    len: usize,
+) -> *const P::Row {
     let same = P::Row::DTYPE == P::Acc::DTYPE;
     if same && factor.is_none() {
         return row.cast();
@@ -111,7 +117,14 @@ pub(super) unsafe fn operand<P: Products>(row: *const P::Acc, factor: Option<*co
 ///
 /// # Safety
 /// As for [`operand`].
-pub(super) unsafe fn stored_operand<P: Products>(from: &Stored<P::Acc>, at: usize, factor: Option<*const P::Acc>, wide: *mut P::Acc, room: *mut P::Row, len: usize) -> *const P::Row {
+pub(super) unsafe fn stored_operand<P: Products>(
+    from: &Stored<P::Acc>,
+    at: usize,
+    factor: Option<*const P::Acc>,
+    wide: *mut P::Acc,
+    room: *mut P::Row,
+    len: usize,
+) -> *const P::Row {
     if let (Some(row), None) = (from.direct::<P::Row>(at), factor) {
         return row;
     }
@@ -154,7 +167,8 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, y: O
         let mut room = Room::of(room);
         let (projected, split) = (room.take::<P::Acc>(most * gates), room.take::<P::Acc>(count * gates));
         let (inputs, before) = (room.take::<P::Row>(most * input), room.take::<P::Row>(count * hidden));
-        let (h, c, factor) = (room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden));
+        let (h, c, factor) =
+            (room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden), room.take::<P::Acc>(count * hidden));
         let (input_factor, wide) = (room.take::<P::Acc>(count * input), room.take::<P::Acc>(input.max(hidden)));
         let (bias, apart) = (room.take::<P::Acc>(gates), room.take::<P::Acc>(gates));
         let kept = room.take::<P::Acc>(count * keep);

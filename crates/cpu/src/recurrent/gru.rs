@@ -72,7 +72,12 @@ pub fn gru(
     saved: &mut ViewMut,
 ) -> Result {
     let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
-    forward(cx, Gru, &x, Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: None, saved: keep.then(|| Place::of(saved)), cells: None })
+    forward(
+        cx,
+        Gru,
+        &x,
+        Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: None, saved: keep.then(|| Place::of(saved)), cells: None },
+    )
 }
 
 /// Gradients of x (with `input_grad`), of the weights, of both biases, and of the first state.
@@ -99,8 +104,17 @@ pub fn gru_grad(
     dbias_hh: &mut ViewMut,
     dh0: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    let x =
+        Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
     let left = Left { doutput, dhidden, dcell: None, output, saved: Some(saved), cells: None };
-    let y = Gradients { dx: input_grad.then(|| Place::of(dx)), dweight_ih: Place::of(dweight_ih), dweight_hh: Place::of(dweight_hh), dbias_ih: Place::of(dbias_ih), dbias_hh: Some(Place::of(dbias_hh)), dh0: Place::of(dh0), dc0: None };
+    let y = Gradients {
+        dx: input_grad.then(|| Place::of(dx)),
+        dweight_ih: Place::of(dweight_ih),
+        dweight_hh: Place::of(dweight_hh),
+        dbias_ih: Place::of(dbias_ih),
+        dbias_hh: Some(Place::of(dbias_hh)),
+        dh0: Place::of(dh0),
+        dc0: None,
+    };
     backward(cx, Gru, &x, &left, y)
 }

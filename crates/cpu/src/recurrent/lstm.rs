@@ -78,7 +78,18 @@ pub fn lstm(
     cells: &mut ViewMut,
 ) -> Result {
     let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, mask, input_mask, recurrent_mask, reverse };
-    forward(cx, Lstm, &x, Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: Some(Place::of(cell)), saved: keep.then(|| Place::of(saved)), cells: keep.then(|| Place::of(cells)) })
+    forward(
+        cx,
+        Lstm,
+        &x,
+        Outputs {
+            output: Place::of(output),
+            hidden: Place::of(hidden),
+            cell: Some(Place::of(cell)),
+            saved: keep.then(|| Place::of(saved)),
+            cells: keep.then(|| Place::of(cells)),
+        },
+    )
 }
 
 /// Gradients of x (with `input_grad`), of the weights, of either bias, and of the first states.
@@ -110,6 +121,14 @@ pub fn lstm_grad(
 ) -> Result {
     let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0, lengths, mask, input_mask, recurrent_mask, reverse };
     let left = Left { doutput, dhidden, dcell, output, saved: Some(saved), cells: Some(cells) };
-    let y = Gradients { dx: input_grad.then(|| Place::of(dx)), dweight_ih: Place::of(dweight_ih), dweight_hh: Place::of(dweight_hh), dbias_ih: Place::of(dbias), dbias_hh: None, dh0: Place::of(dh0), dc0: Some(Place::of(dc0)) };
+    let y = Gradients {
+        dx: input_grad.then(|| Place::of(dx)),
+        dweight_ih: Place::of(dweight_ih),
+        dweight_hh: Place::of(dweight_hh),
+        dbias_ih: Place::of(dbias),
+        dbias_hh: None,
+        dh0: Place::of(dh0),
+        dc0: Some(Place::of(dc0)),
+    };
     backward(cx, Lstm, &x, &left, y)
 }

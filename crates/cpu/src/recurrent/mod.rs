@@ -74,7 +74,7 @@ struct StepBack<E> {
 
 /// Most rows of a task, and of a stretch: each of a task's rows has at least four steps in one.
 const MOST_ROWS: usize = 16;
-const STRETCH: usize = 64;
+const STRETCH: usize = 128;
 
 /// Rows of a task. More where the weights do not stay in a second-level cache, so that they are read less often.
 fn piece(gates: usize, hidden: usize) -> usize {

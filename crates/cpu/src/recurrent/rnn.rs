@@ -82,8 +82,17 @@ pub fn rnn_grad(
     dbias: &mut ViewMut,
     dh0: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    let x =
+        Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
     let left = Left { doutput, dhidden, dcell: None, output, saved: None, cells: None };
-    let y = Gradients { dx: input_grad.then(|| Place::of(dx)), dweight_ih: Place::of(dweight_ih), dweight_hh: Place::of(dweight_hh), dbias_ih: Place::of(dbias), dbias_hh: None, dh0: Place::of(dh0), dc0: None };
+    let y = Gradients {
+        dx: input_grad.then(|| Place::of(dx)),
+        dweight_ih: Place::of(dweight_ih),
+        dweight_hh: Place::of(dweight_hh),
+        dbias_ih: Place::of(dbias),
+        dbias_hh: None,
+        dh0: Place::of(dh0),
+        dc0: None,
+    };
     backward(cx, Rnn { relu }, &x, &left, y)
 }

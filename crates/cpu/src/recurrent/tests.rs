@@ -26,8 +26,28 @@ fn all<T: Element>(threads: usize, [rows, steps, input, hidden]: [usize; 4]) -> 
             ViewMut::of(data, &forward[at - 1])
         });
         let masks = (Some(&input_mask), Some(&recurrent_mask));
-        lstm(cx, &x, &w, &u, Some(&b), None, Some(&h0), Some(&h0), Some(&lengths), None, masks.0, masks.1, true, true, &mut a, &mut c, &mut d, &mut e, &mut f)
-            .unwrap();
+        lstm(
+            cx,
+            &x,
+            &w,
+            &u,
+            Some(&b),
+            None,
+            Some(&h0),
+            Some(&h0),
+            Some(&lengths),
+            None,
+            masks.0,
+            masks.1,
+            true,
+            true,
+            &mut a,
+            &mut c,
+            &mut d,
+            &mut e,
+            &mut f,
+        )
+        .unwrap();
     });
     let backward = [vec![rows, steps, input], vec![gates, input], vec![gates, hidden], vec![gates], state.to_vec(), state.to_vec()];
     let mut g = backward.clone().map(|dims| zeros(&dims));
@@ -43,8 +63,30 @@ fn all<T: Element>(threads: usize, [rows, steps, input, hidden]: [usize; 4]) -> 
         let (doutput, state) = (Some(&output), Some(&h0));
         let masks = (Some(&input_mask), Some(&recurrent_mask));
         lstm_grad(
-            cx, doutput, state, state, &x, &w, &u, &output, &saved, &cells, state, state, Some(&lengths), None, masks.0, masks.1, true, true, &mut dx, &mut dw,
-            &mut du, &mut db, &mut dh, &mut dc,
+            cx,
+            doutput,
+            state,
+            state,
+            &x,
+            &w,
+            &u,
+            &output,
+            &saved,
+            &cells,
+            state,
+            state,
+            Some(&lengths),
+            None,
+            masks.0,
+            masks.1,
+            true,
+            true,
+            &mut dx,
+            &mut dw,
+            &mut du,
+            &mut db,
+            &mut dh,
+            &mut dc,
         )
         .unwrap();
     });

@@ -7,7 +7,9 @@ fn sizes(gates: usize, x: &Meta, weight_ih: &Meta, weight_hh: &Meta) -> Result<[
     need_float("x", x)?;
     let dtypes = weight_ih.dtype == x.dtype && weight_hh.dtype == x.dtype;
     match (x.dims(), weight_ih.dims(), weight_hh.dims()) {
-        (&[n, t, i], &[rows, width], &[all, h]) if dtypes && width == i && rows == all && Some(rows) == h.checked_mul(gates) => Ok([n, t, i, h]),
+        (&[n, t, i], &[rows, width], &[all, h]) if dtypes && width == i && rows == all && Some(rows) == h.checked_mul(gates) => {
+            Ok([n, t, i, h])
+        }
         _ => {
             let rows = if gates == 1 { "H".into() } else { format!("{gates} H") };
             Err(Error::shape(format!(
@@ -58,14 +60,7 @@ impl Recurrence<'_> {
 }
 
 /// The states after every step, [N, T, H].
-pub fn recurrent(
-    gates: usize,
-    x: &Meta,
-    weight_ih: &Meta,
-    weight_hh: &Meta,
-    biases: [Option<&Meta>; 2],
-    more: Recurrence,
-) -> Result<Meta> {
+pub fn recurrent(gates: usize, x: &Meta, weight_ih: &Meta, weight_hh: &Meta, biases: [Option<&Meta>; 2], more: Recurrence) -> Result<Meta> {
     let [n, t, i, h] = sizes(gates, x, weight_ih, weight_hh)?;
     for (name, bias) in ["biasIh", "biasHh"].into_iter().zip(biases) {
         need(name, bias, x.dtype, &[gates * h], "one a gate and unit")?;

@@ -23,7 +23,8 @@ impl Products for Dots {
         let from = weight.ptr::<bf16>();
         let mat = |rs, cs| Mat { ptr: from, rs, cs };
         let null = SyncPtr(std::ptr::null_mut());
-        let gemm = PairGemm { m: 1, n, k, a: mat(0, 0), b: mat(strides.0, strides.1), c: null, ldc: n, bias: null, relu: false, packed_b: None };
+        let gemm =
+            PairGemm { m: 1, n, k, a: mat(0, 0), b: mat(strides.0, strides.1), c: null, ldc: n, bias: null, relu: false, packed_b: None };
         let key = PackKey { order: "recurrent pairs", sizes: [k as isize, n as isize, strides.0, strides.1, NR as isize, 0] };
         let len = 2 * gemm.packed_len();
         let (b, cx) = cx.packed(from, &key, len, |cx, to| gemm.pack_b(cx.pool(), SyncPtr(to.get().cast())));

@@ -24,7 +24,8 @@ impl Products for Plain {
                 unsafe {
                     let at = c.add(i * w.n + col);
                     let start = if add { *at } else { 0.0 };
-                    *at = (0..w.k).fold(start, |sum, k| sum + *row.add(k) * *b.offset(k as isize * w.strides.0 + col as isize * w.strides.1));
+                    *at =
+                        (0..w.k).fold(start, |sum, k| sum + *row.add(k) * *b.offset(k as isize * w.strides.0 + col as isize * w.strides.1));
                 }
             }
         }

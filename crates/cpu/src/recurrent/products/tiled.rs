@@ -1,7 +1,7 @@
 //! Products of float32, by the register tiles of large products; half types are widened to it.
 use super::{Products, Side, Way, Weights};
 use crate::gemm::{Ahead, Gemm, Job, Mat, Rows, Tiles, even_cut};
-use ferrograd_simd::isa;
+use ferrograd_simd::{isa, prefetch};
 use ferrograd_tensor::{Cx, DType, Element, PackKey, SyncPtr, View, bf16, f16};
 
 #[derive(Clone, Copy)]
@@ -97,6 +97,10 @@ impl Products for Tiled {
             let cols = nr.min(n - first);
             for tile in 0..heights {
                 let (row, height) = even_cut(m, heights, tile);
+                // Sums of large weights come from further away than the packed sides: the next tile's are asked for meanwhile.
+                for line in (row + height..(row + 2 * height).min(m)).flat_map(|i| [0, 16].map(|col| i * n + first + col)) {
+                    prefetch(c.wrapping_add(line), 1);
+                }
                 // SAFETY: tiles and panels lie inside what was packed and inside C.
                 unsafe {
                     let job = Job {
