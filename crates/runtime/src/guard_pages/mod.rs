@@ -62,26 +62,37 @@ struct Kept {
     /// False while what is asked for is not to be kept.
     keeps: Cell<bool>,
     asked: Cell<bool>,
-    rooms: RefCell<Vec<(PackKey, Guarded, bool)>>,
+    /// Where the operands lie this time.
+    sources: RefCell<Vec<*const u8>>,
+    rooms: RefCell<Vec<((usize, PackKey), Guarded, bool)>>,
+}
+
+impl Kept {
+    /// What a copy is known by: which operand, and its order. None for what is no operand, but made of one.
+    fn of(&self, source: *const u8, key: &PackKey) -> Option<(usize, PackKey)> {
+        Some((self.sources.borrow().iter().position(|s| *s == source)?, *key))
+    }
 }
 
 /// Packed operands and scratch are aligned so.
 const LINE: usize = 64;
 
 impl Packs for Kept {
-    fn room(&self, _: *const u8, key: &PackKey, bytes: usize) -> Option<(*mut u8, bool)> {
+    fn room(&self, source: *const u8, key: &PackKey, bytes: usize) -> Option<(*mut u8, bool)> {
         self.asked.set(true);
         if !self.keeps.get() {
             return None;
         }
+        let key = self.of(source, key)?;
         let mut rooms = self.rooms.borrow_mut();
-        if !rooms.iter().any(|room| room.0 == *key) {
-            rooms.push((*key, Guarded::new(bytes, LINE, self.side), false));
+        if !rooms.iter().any(|room| room.0 == key) {
+            rooms.push((key, Guarded::new(bytes, LINE, self.side), false));
         }
-        rooms.iter().find(|room| room.0 == *key).map(|room| (room.1.start(), room.2))
+        rooms.iter().find(|room| room.0 == key).map(|room| (room.1.start(), room.2))
     }
-    fn filled(&self, _: *const u8, key: &PackKey) {
-        self.rooms.borrow_mut().iter_mut().filter(|room| room.0 == *key).for_each(|room| room.2 = true);
+    fn filled(&self, source: *const u8, key: &PackKey) {
+        let Some(key) = self.of(source, key) else { return };
+        self.rooms.borrow_mut().iter_mut().filter(|room| room.0 == key).for_each(|room| room.2 = true);
     }
 }
 
@@ -99,7 +110,7 @@ fn rules_of(case: &Case) -> Option<Inferred> {
 /// Runs a case; gives the bytes of what it wrote, or why the kernel refused it.
 fn run(case: &Case, inferred: &Inferred, side: Side, name: &str) -> Result<Vec<Vec<u8>>, String> {
     let spec = case.op.spec();
-    let kept = Kept { side, keeps: Cell::new(false), asked: Cell::new(false), rooms: RefCell::default() };
+    let kept = Kept { side, keeps: Cell::new(false), asked: Cell::new(false), sources: RefCell::default(), rooms: RefCell::default() };
     let mut results = None;
     // Once more with packed operands to be filled, and with filled ones.
     for round in 0..3 {
@@ -128,6 +139,7 @@ fn run(case: &Case, inferred: &Inferred, side: Side, name: &str) -> Result<Vec<V
                 }
             }
         }
+        kept.sources.replace(reads.iter().map(View::address).collect());
         // SAFETY: as above.
         let mut views: Vec<ViewMut> = targets.iter().zip(&outputs).map(|(x, m)| unsafe { ViewMut::new(m.start(), x.meta()) }).collect();
         let arity = case.arity();
