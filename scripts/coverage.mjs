@@ -214,7 +214,6 @@ const REFUSED = {
   logcumsumexp: 'no kernel that is exact at small terms',
   nanmedian: 'no kernel',
   unique_consecutive: 'unique sorts',
-  ctc_loss: 'no kernel yet',
   fold: 'no kernel; convTranspose2d covers its use',
   fractional_max_pool2d: 'rarely used',
   grid_sample: 'no kernel yet',

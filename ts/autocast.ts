@@ -23,7 +23,7 @@ export const POLICIES: { readonly [K in keyof typeof ops]?: Policy } = {
   conv1d: 'bfloat16', conv2d: 'bfloat16', conv2dPool: 'bfloat16', convTranspose1d: 'bfloat16', convTranspose2d: 'bfloat16',
   lstm: 'bfloat16', gru: 'bfloat16', rnn: 'bfloat16',
   // Small differences of large numbers, and sums: 8 bits are too few for the result.
-  softmax: 'float32', logSoftmax: 'float32', softmin: 'float32', crossEntropy: 'float32',
+  softmax: 'float32', logSoftmax: 'float32', softmin: 'float32', crossEntropy: 'float32', ctcLoss: 'float32',
   batchNorm: 'float32', layerNorm: 'float32', rmsNorm: 'float32', groupNorm: 'float32', instanceNorm: 'float32',
   sum: 'float32', sumTo: 'float32', mean: 'float32', prod: 'float32', cumsum: 'float32', cumprod: 'float32', trace: 'float32',
   var: 'float32', std: 'float32', logsumexp: 'float32', norm: 'float32', dist: 'float32', normalize: 'float32', cosineSimilarity: 'float32',

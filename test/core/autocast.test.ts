@@ -30,6 +30,7 @@ const calls: { readonly [K in keyof typeof POLICIES]?: (x: Maker) => unknown[] }
   lstm: (x) => [x(2, 3, 4), x(20, 4), x(20, 5), { h0: x(2, 5) }], gru: (x) => [x(2, 3, 4), x(15, 4), x(15, 5)], rnn: (x) => [x(2, 3, 4), x(5, 4), x(5, 5)],
   convTranspose1d: (x) => [x(2, 7, 3), x(3, 3, 4), x(4)], convTranspose2d: (x) => [x(2, 5, 5, 3), x(3, 3, 3, 4), x(4)],
   softmax: along, logSoftmax: along, softmin: along, crossEntropy: (x) => [x(3, 4), tensor([0, 3, 1], { dtype: 'int32' }), { weight: x(4) }],
+  ctcLoss: (x) => [x(2, 3, 4), tensor([[1, 2], [3, 3]], { dtype: 'int32' })],
   batchNorm: (x) => [x(3, 4), { ...affine(x) as object, runningMean: zeros([4]), runningVar: ones([4]), numBatches: zeros([], { dtype: 'int64' }), training: true }],
   layerNorm: (x) => [x(3, 4), 4, affine(x)], rmsNorm: (x) => [x(3, 4), 4, { weight: x(4) }], groupNorm: (x) => [x(3, 4), 2, affine(x)], instanceNorm: (x) => [x(2, 3, 4), affine(x)],
   sum: alone, sumTo: (x) => [x(3, 4), [1, 4]], mean: alone, prod: along, cumsum: along, cumprod: along, trace: alone, var: alone, std: along, logsumexp: along,

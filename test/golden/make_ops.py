@@ -35,6 +35,13 @@ probabilities = made([5, 4], 3).softmax(1)
 zeroed = made([3, 4])
 zeroed[1, 2] = zeroed[2, 0] = zeroed[2, 3] = 0
 
+sounds, spelt = made([7, 3, 5]), torch.tensor([[1, 1, 2], [4, 2, 4], [1, 2, 2]])
+
+
+def ctc(steps=(7, 7, 7), counts=(3, 3, 3), **options):
+    return lambda x: F.ctc_loss(x.log_softmax(-1), spelt, torch.tensor(steps), torch.tensor(counts), **options)
+
+
 CASES = {
     "maxpool_ceil": (images(lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True)), image),
     "avgpool_ceil": (images(lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True)), image),
@@ -76,6 +83,12 @@ CASES = {
     "max": (lambda x: x.max(1).values, matrix),
     "median": (lambda x: x.median(1).values, matrix),
     "clamp": (lambda x: x.clamp(-0.5, 0.7), matrix),
+    # Time first; a repeated label, no label, padded rows, a row with too few steps.
+    "ctc": (ctc(reduction="mean"), sounds),
+    "ctc_none": (ctc(reduction="none", blank=3), sounds),
+    "ctc_lengths": (ctc([7, 4, 5], [3, 0, 2], reduction="mean"), sounds),
+    "ctc_sum": (ctc([7, 6, 5], [1, 2, 3], reduction="sum"), sounds),
+    "ctc_zero": (ctc([7, 2, 1], [3, 2, 2], reduction="mean", zero_infinity=True), sounds),
 }
 
 

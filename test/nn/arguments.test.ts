@@ -31,6 +31,7 @@ const layers: Record<string, Make> = {
   AvgPool1d: (o) => new nn.AvgPool1d(2, o),
   AvgPool2d: (o) => new nn.AvgPool2d(2, o),
   Flatten: (o) => new nn.Flatten(o),
+  CTCLoss: (o) => new nn.CTCLoss(o),
   CosineSimilarity: (o) => new nn.CosineSimilarity(o),
   CosineEmbeddingLoss: (o) => new nn.CosineEmbeddingLoss(o),
   MSELoss: (o) => new nn.MSELoss(o),

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compile, type DType, FerrogradError, ShapeError, type Tensor, tensor } from '../../ts/index.js'
 import * as nn from '../../ts/nn/index.js'
 import { cosineSimilarity } from '../../ts/ops/composed.js'
+import { ctcLoss } from '../../ts/ops/ctc-loss.js'
 import { expectClose, formula, type LossCase, makeInput, readGolden } from './golden.js'
 
 const golden = readGolden()
@@ -53,6 +54,8 @@ describe('what losses declare', () => {
       const direct = (nn as unknown as Record<string, AnyLoss>)[fn]!
       expect(new make({ reduction: 'sum' }).forward(x, target).itemSync(), name).toBe(direct(x, target, { reduction: 'sum' }).itemSync())
     }
+    const [scores, places] = [tensor([[[0, 0], [-1, -2]]]), tensor(Int32Array.from([1]), { shape: [1, 1] })]
+    expect(new nn.CTCLoss({ reduction: 'sum' }).forward(scores, places).itemSync()).toBe(ctcLoss(scores, places, null, null, { reduction: 'sum' }).itemSync())
     expect(new nn.NLLLoss().forward(x, labels).itemSync()).toBe(nn.nll(x, labels).itemSync())
     expect(new nn.MultiMarginLoss({ p: 2 }).forward(x, labels).itemSync()).toBe(nn.multiMargin(x, labels, { p: 2 }).itemSync())
     const sign = tensor([1, -1])

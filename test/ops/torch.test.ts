@@ -2,7 +2,7 @@
 // could get wrong.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { einsum, scope, type Tensor, tensor } from '../../ts/index.js'
+import { type CtcLossOptions, einsum, scope, type Tensor, tensor } from '../../ts/index.js'
 import { expectClose } from '../close.js'
 import { read } from '../check.js'
 
@@ -27,6 +27,12 @@ const zeroed = (): Tensor => {
 }
 const image = (): Tensor[] => [made([2, 6, 5, 3])]
 const matrix = (): Tensor[] => [made([5, 4])]
+
+const sounds = (): Tensor[] => [made([7, 3, 5])]
+const spelt = tensor(Int32Array.of(1, 1, 2, 4, 2, 4, 1, 2, 2), { shape: [3, 3] })
+const lengths = (of: number[] | null): Tensor | null => (of === null ? null : tensor(Int32Array.from(of)))
+const ctc = (steps: number[] | null, counts: number[] | null, options: CtcLossOptions = {}) => (x: Tensor): Tensor =>
+  x.logSoftmax(-1).ctcLoss(spelt, lengths(steps), lengths(counts), { batchFirst: false, ...options })
 
 const cases: Record<string, [() => Tensor[], (...xs: Tensor[]) => Tensor]> = {
   maxpool_ceil: [image, (x) => x.maxPool2d(3, { stride: 2, padding: 1, ceilMode: true })],
@@ -65,6 +71,11 @@ const cases: Record<string, [() => Tensor[], (...xs: Tensor[]) => Tensor]> = {
   max: [matrix, (x) => x.max(1).values],
   median: [matrix, (x) => x.median(1).values],
   clamp: [matrix, (x) => x.clamp(-0.5, 0.7)],
+  ctc: [sounds, ctc([7, 7, 7], [3, 3, 3])],
+  ctc_none: [sounds, ctc(null, null, { reduction: 'none', blank: 3 })],
+  ctc_lengths: [sounds, ctc([7, 4, 5], [3, 0, 2])],
+  ctc_sum: [sounds, ctc([7, 6, 5], [1, 2, 3], { reduction: 'sum' })],
+  ctc_zero: [sounds, ctc([7, 2, 1], [3, 2, 2], { zeroInfinity: true })],
 }
 
 test('every answer has its case', () => expect(Object.keys(cases).sort()).toEqual(Object.keys(golden).sort()))

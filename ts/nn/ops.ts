@@ -11,6 +11,7 @@ export const convTranspose2d: typeof ops.convTranspose2d = following('convTransp
 export const lstm: typeof ops.lstm = following('lstm', ops.lstm)
 export const gru: typeof ops.gru = following('gru', ops.gru)
 export const rnn: typeof ops.rnn = following('rnn', ops.rnn)
+export const ctcLoss: typeof ops.ctcLoss = following('ctcLoss', ops.ctcLoss)
 export const batchNorm: typeof ops.batchNorm = following('batchNorm', ops.batchNorm)
 export const groupNorm: typeof ops.groupNorm = following('groupNorm', ops.groupNorm)
 export const layerNorm: typeof ops.layerNorm = following('layerNorm', ops.layerNorm)

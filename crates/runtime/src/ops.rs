@@ -244,6 +244,12 @@ macro_rules! op_table {
                 [fallible] cross_entropy_grad (dloss: In, logits: In, labels: In, lse: In, class_weight: Opt) { ignore_index: i64, smoothing: f64 }
                     -> (dlogits: rules::like(logits));
 
+                // log_probs [N, T, C], targets int32 [N, S], lengths int32 [N] (all steps, all labels where left out); a label that is the blank or no class, and
+                // a length out of range, are late `Index` errors. dlog_probs is the loss' gradient, empty without `keep`
+                [fallible] ctc_loss (log_probs: In, targets: In, input_lengths: Opt, target_lengths: Opt) { blank: i64, zero_infinity: bool, keep: bool }
+                    -> (loss: rules::ctc_loss(log_probs, targets, input_lengths, target_lengths, blank)?, dlog_probs: rules::ctc_loss_kept(log_probs, keep)?)
+                    local(cpu::ctc_loss_local(log_probs, targets, keep));
+
                 // -- optimizers, many tensors a command, in place. `hyper` is a float64 vector (read when run, so that a captured step follows
                 //    a schedule); `scale` multiplies every gradient (clipping), and carries the poison of all gradients; `step` int64 [1] is raised by one.
                 //    Float parameters of any dtype; states have the parameter's dtype.

@@ -56,6 +56,9 @@ impl Operand {
     }
 }
 
+/// A packed copy: which operand it is of, its order, and whether it has been filled.
+type Room = ((usize, PackKey), Guarded, bool);
+
 /// Packed operands between guards, kept from the second call on.
 struct Kept {
     side: Side,
@@ -64,7 +67,7 @@ struct Kept {
     asked: Cell<bool>,
     /// Where the operands lie this time.
     sources: RefCell<Vec<*const u8>>,
-    rooms: RefCell<Vec<((usize, PackKey), Guarded, bool)>>,
+    rooms: RefCell<Vec<Room>>,
 }
 
 impl Kept {

@@ -3,6 +3,7 @@
 //! The runtime puts the op's name before it.
 mod conv2d;
 mod creation;
+mod ctc;
 mod images;
 mod indexing;
 mod matmul;
@@ -19,6 +20,7 @@ mod views;
 
 pub use conv2d::*;
 pub use creation::*;
+pub use ctc::*;
 // By name: other rules have an inner helper of the same name.
 pub use images::{images, resize};
 pub use indexing::*;
