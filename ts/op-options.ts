@@ -60,6 +60,7 @@ const TABLE: Table = {
   pad: [2, { mode: true, value: true }],
   oneHot: [2, { dtype: true }],
   embedding: [2, { paddingIdx: true }],
+  ctcDecode: [2, { blank: true, beamWidth: true, batchFirst: true }],
   ctcLoss: [4, { blank: true, reduction: true, zeroInfinity: true, batchFirst: true }],
   crossEntropy: [2, { weight: true, ignoreIndex: true, labelSmoothing: true, reduction: true }],
   batchNorm: [1, {

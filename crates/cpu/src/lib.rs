@@ -79,6 +79,8 @@ mod softmax;
 pub use softmax::*;
 mod cross_entropy;
 pub use cross_entropy::*;
+mod ctc_decode;
+pub use ctc_decode::{ctc_decode, ctc_decode_local};
 mod ctc_loss;
 pub use ctc_loss::{ctc_loss, ctc_loss_local};
 mod philox;

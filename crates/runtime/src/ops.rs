@@ -250,6 +250,11 @@ macro_rules! op_table {
                     -> (loss: rules::ctc_loss(log_probs, targets, input_lengths, target_lengths, blank)?, dlog_probs: rules::ctc_loss_kept(log_probs, keep)?)
                     local(cpu::ctc_loss_local(log_probs, targets, keep));
 
+                // the labels that log_probs spell, -1 behind them, their number, and the log of their probability; `beam` 0: of the best path
+                [fallible] ctc_decode (log_probs: In, input_lengths: Opt) { blank: i64, beam: i64 }
+                    -> (labels: rules::ctc_decode(log_probs, input_lengths, blank, beam)?, lengths: rules::ctc_counts(log_probs), scores: rules::row_stats(log_probs))
+                    local(cpu::ctc_decode_local(log_probs, beam));
+
                 // -- optimizers, many tensors a command, in place. `hyper` is a float64 vector (read when run, so that a captured step follows
                 //    a schedule); `scale` multiplies every gradient (clipping), and carries the poison of all gradients; `step` int64 [1] is raised by one.
                 //    Float parameters of any dtype; states have the parameter's dtype.

@@ -279,6 +279,8 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         cross_entropy_grad(x(&[5]), x(&[5, n]), index(&[5], n), x(&[5]), ()) { -100, 0.0 }
         cross_entropy_grad(x(&[5]), x(&[5, n]), index(&[5], n), x(&[5]), positive(&[n])) { -100, 0.1 }
         ctc_loss(x(&[3, 6, n + 4]), index(&[3, 4], 3), index(&[3], 7), index(&[3], 5)) { 3, true, true }
+        ctc_decode(x(&[3, 6, n + 4]), index(&[3], 7)) { 3, 5 }
+        ctc_decode(x(&[3, n, 5]), ()) { 0, 0 }
         ctc_loss(x(&[3, n, 5]), index(&[3, 2], 3), (), ()) { 4, false, false }
 
         sgd(vec![x(&[n]), x(&[3])], scale(), hyper(5), vec![x(&[n]), x(&[3])], vec![x(&[n]), x(&[3])], step()) { true, false }
