@@ -100,11 +100,14 @@ test('labels and lengths out of range are late IndexErrors', async () => {
   await expect(said(labels([1, 2], [1, 2]), undefined, [-1, 2])).rejects.toThrow(/targetLengths says -1 for row 0/)
 })
 
-test('padding behind the labels is not looked at, and int64 is as good as int32', () => {
+test('padding behind the labels is not looked at, a negative label ends them, and int64 is as good as int32', () => {
   scope(() => {
     const x = zeros([2, 4, 3]).logSoftmax(-1)
     const int64 = (values: Tensor): Tensor => values.to('int64')
     const padded = ctcLoss(x, int64(labels([1, -1], [1, 2])), int64(labels([4, 4]).reshape([2])), int64(labels([1, 2]).reshape([2])), { reduction: 'none' })
+    expect(numbers(ctcLoss(x, labels([1, -1], [1, 2]), null, null, { reduction: 'none' }))).toEqual(numbers(padded))
+    const mean = ctcLoss(x, labels([1, -1], [1, 2])).itemSync() as number
+    expect(mean).toBeCloseTo((numbers(padded)[0]! + numbers(padded)[1]! / 2) / 2, 6)
     const alone = ctcLoss(x.slice(0, 0, 1), labels([1]), null, null, { reduction: 'none' })
     expect(numbers(padded)[0]).toBe(numbers(alone)[0])
   })

@@ -1,12 +1,12 @@
 import { numbers, positive, switches } from '../nn/arguments.js'
 import { Embedding } from '../nn/embedding.js'
-import { orthogonal, uniform, xavierUniform, zeroRow, zeros } from '../nn/init.js'
+import { uniform, zeroRow } from '../nn/init.js'
 import { Linear } from '../nn/linear.js'
 import { LSTM } from '../nn/lstm.js'
 import { Module } from '../nn/module.js'
 import { settle } from '../options.js'
-import { noGrad, scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
+import { startOpen } from './lstm-start.js'
 
 /** Options of `lstmClassifier`. */
 export interface LstmClassifierOptions {
@@ -66,13 +66,7 @@ export class LstmClassifier extends Module {
     this.head = new Linear(hidden * (bidirectional ? 2 : 1), outputs)
     uniform(this.embedding.weight, -0.05, 0.05)
     zeroRow(this.embedding.weight, 0)
-    for (const { weightIh, weightHh, biasIh, biasHh } of this.lstm.everyWeights()) {
-      xavierUniform(weightIh)
-      orthogonal(weightHh)
-      zeros(biasIh!)
-      zeros(biasHh!)
-      noGrad(() => scope(() => biasIh!.slice(0, hidden, 2 * hidden).fill_(1)))
-    }
+    startOpen(this.lstm)
   }
 
   forward({ ids, lengths }: TextInputs): Tensor {

@@ -19,9 +19,9 @@ export interface CtcLossOptions {
 
 /**
  * Connectionist temporal classification (Graves et al. 2006): minus the log-probability of each row's labels, summed over all ways to place them among its
- * steps, with blanks between. logProbs [N, T, C] from a logSoftmax, targets int32 or int64 [N, S], lengths [N]: how many steps and labels of a row
- * count, all of them where null. What lies behind a row's labels is not looked at; a label that is no class or the blank, and a length out of range, are
- * late IndexErrors. PyTorch: `F.ctc_loss`, whose gradient adds softmax(x), which logSoftmax takes away again.
+ * steps, with blanks between. logProbs [N, T, C] from a logSoftmax, targets int32 or int64 [N, S], lengths [N]: how many steps and labels of a row count;
+ * where null, all steps, and the labels in front of the first negative one. What lies behind a row's labels is not looked at; a label that is no class or
+ * the blank, and a length out of range, are late IndexErrors. PyTorch: `F.ctc_loss`, whose gradient adds softmax(x), which logSoftmax takes away again.
  * @throws ShapeError, DTypeError, ValueError; NoGradientError for a second derivative
  * @example const loss = ctcLoss(model.forward(x).logSoftmax(-1), targets, inputLengths, targetLengths)
  */
@@ -37,8 +37,8 @@ export function ctcLoss(
   }
   return scope(() => {
     const x = batchFirst || logProbs.ndim !== 3 ? logProbs : logProbs.transpose(0, 1)
-    const [labels, steps, counts] = [targets, inputLengths, targetLengths].map((x) => (x?.dtype === 'int64' ? x.cast('int32') : x))
-    const [rows, gradient] = run.ctcLoss(x, labels!, steps!, counts!, blank, zeroInfinity, tracked(x))
+    const [steps, counts] = [inputLengths, targetLengths ?? labelsOf(targets)].map((lengths) => lengths && int32(lengths))
+    const [rows, gradient] = run.ctcLoss(x, int32(targets), steps!, counts!, blank, zeroInfinity, tracked(x))
     const loss = record(rows, {
       op: 'ctcLoss',
       inputs: [x],
@@ -50,6 +50,15 @@ export function ctcLoss(
     })
     if (reduction === 'none') return loss
     if (reduction === 'sum') return loss.sum()
-    return loss.div(counts ? counts.clamp(1).cast(loss.dtype) : Math.max(1, targets.shape[1]!)).mean()
+    return loss.div(counts!.clamp(1).cast(loss.dtype)).mean()
   })
+}
+
+function int32(x: Tensor): Tensor {
+  return x.dtype === 'int64' ? x.cast('int32') : x
+}
+
+/** How many labels stand in front of the first negative one, [N]; null for what the op's rule is to refuse. */
+function labelsOf(targets: Tensor): Tensor | null {
+  return targets.ndim === 2 ? targets.ge(0).cast('int32').cumprod(1).sum([1]) : null
 }

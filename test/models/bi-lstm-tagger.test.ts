@@ -1,0 +1,62 @@
+import { expect, it } from 'vitest'
+import { manualSeed, models, optim, rand, randn, scope, type Tensor, tensor, Trainer, ValueError } from '../../ts/index.js'
+import { numbers } from '../check.js'
+
+const int32 = (...values: number[]): Tensor => tensor(Int32Array.from(values))
+
+it('has as many parameters as its layers', () => {
+  const count = (options?: models.BiLstmTaggerOptions): number => models.biLstmTagger(options).parameters().reduce((sum, { size }) => sum + size, 0)
+  // With the paper's 26 features, 61 phonemes and peephole-less blocks.
+  expect(count({ inputs: 26, outputs: 61 })).toBe(2 * 4 * 93 * (26 + 93 + 2) + 2 * 93 * 61 + 61)
+  expect(count({ inputs: 12, hidden: 16, numLayers: 2, outputs: 9, pool: 'mean' })).toBe(2 * 4 * 16 * (12 + 16 + 2) + 2 * 4 * 16 * (32 + 16 + 2) + 32 * 9 + 9)
+})
+
+it.each(['none', 'mean', 'last'] as const)('reads a sequence up to its length, and no further: %s', (pool) => {
+  scope(() => {
+    const model = models.biLstmTagger({ inputs: 3, hidden: 5, outputs: 4, numLayers: 2, pool }).eval()
+    const features = randn([2, 6, 3])
+    const whole = model.forward({ features, lengths: int32(6, 2) })
+    expect(whole.shape).toEqual(pool === 'none' ? [2, 6, 4] : [2, 4])
+    const [long, short] = [model.forward(features.slice(0, 0, 1)), model.forward(features.slice(0, 1, 2).slice(1, 0, 2))]
+    const row = (at: number, steps: number): Tensor => (pool === 'none' ? whole.select(0, at).slice(0, 0, steps) : whole.select(0, at))
+    numbers(row(0, 6)).forEach((v, i) => expect(v).toBeCloseTo(numbers(long)[i]!, 5))
+    numbers(row(1, 2)).forEach((v, i) => expect(v).toBeCloseTo(numbers(short)[i]!, 5))
+    if (pool === 'none') expect(numbers(whole.select(0, 1).select(0, 5))).toEqual(numbers(model.head.bias!))
+  })
+})
+
+it('drops outputs in front of the head and between layers, in training alone', () => {
+  scope(() => {
+    const model = models.biLstmTagger({ inputs: 3, hidden: 5, outputs: 4, dropout: 0.5 })
+    const x = randn([2, 6, 3])
+    expect(numbers(model.forward(x))).not.toEqual(numbers(model.forward(x)))
+    model.eval()
+    expect(numbers(model.forward(x))).toEqual(numbers(model.forward(x)))
+  })
+})
+
+it('labels steps by what comes before and what comes after', async () => {
+  manualSeed(1)
+  // 1 where the step before is smaller than the step after; the ends, and what lies behind them, are not asked.
+  const set = async (rows: number): Promise<{ inputs: models.SequenceInputs; labels: Tensor }> => {
+    const [features, lengths] = [rand([rows, 12, 1]), Array.from({ length: rows }, (_, i) => 5 + (i % 8))]
+    const x = await features.data()
+    const labels = lengths.flatMap((length, n) => Array.from({ length: 12 }, (_, t) => (t === 0 || t >= length - 1 ? -100 : Number(x[n * 12 + t - 1]! < x[n * 12 + t + 1]!))))
+    return { inputs: { features, lengths: int32(...lengths) }, labels: tensor(Int32Array.from(labels), { shape: [rows, 12] }) }
+  }
+  const model = models.biLstmTagger({ inputs: 1, hidden: 12, outputs: 2 })
+  const trainer = new Trainer(model, { optimizer: new optim.Adam(model.parameters(), { lr: 0.02 }), loss: 'crossEntropy' })
+  await trainer.fit(await set(600), { epochs: 12, batchSize: 32, verbose: false })
+  const { inputs, labels } = await set(100)
+  const [found, wanted] = [await model.eval().forward(inputs).argmax(-1).data(), await labels.data()]
+  const asked = [...wanted.keys()].filter((i) => Number(wanted[i]) >= 0)
+  const right = asked.filter((i) => Number(found[i]) === Number(wanted[i])).length / asked.length
+  expect(right).toBeGreaterThan(0.95)
+}, 60_000)
+
+it('refuses options that make no sense', () => {
+  expect(() => models.biLstmTagger({ hidden: 0 })).toThrow(ValueError)
+  expect(() => models.biLstmTagger({ dropout: 2 })).toThrow(ValueError)
+  expect(() => models.biLstmTagger({ pool: 'max' as 'mean' })).toThrow("biLstmTagger: pool is 'none', 'mean' or 'last', got 'max'.")
+  expect(() => models.biLstmTagger({ size: 3 } as object)).toThrow(/there is no option 'size'/)
+})

@@ -1,0 +1,95 @@
+import { ValueError } from '../errors.js'
+import { numbers, positive } from '../nn/arguments.js'
+import { Dropout } from '../nn/dropout.js'
+import { Linear } from '../nn/linear.js'
+import { LSTM } from '../nn/lstm.js'
+import { Module } from '../nn/module.js'
+import { settle } from '../options.js'
+import { Tensor } from '../tensor.js'
+import { startOpen } from './lstm-start.js'
+
+/** What becomes of the steps: each keeps its own labels ('none'), or a sequence has one, by its 'mean' or by the 'last' states of both directions. */
+export type Pool = 'none' | 'mean' | 'last'
+
+/** Options of `biLstmTagger`. */
+export interface BiLstmTaggerOptions {
+  /** Features of a step (40, as many as `data.logMel` gives). */
+  inputs?: number
+  /** Units of each direction (93, as in the paper). */
+  hidden?: number
+  /** Bidirectional layers on top of each other (1). */
+  numLayers?: number
+  /** Classes; with `ctcLoss` the blank among them (10). */
+  outputs?: number
+  /** What becomes of the steps ('none'). */
+  pool?: Pool
+  /** The share of a layer's outputs that the next layer, or the head, sees as 0 in training (0). */
+  dropout?: number
+  /** The share of a layer's input features left out in training, the same ones for a whole sequence (0). */
+  inputDropout?: number
+  /** The share of the states' units left out in training, the same ones for a whole sequence (0). */
+  recurrentDropout?: number
+}
+
+/** Sequences of features, padded to the longest. A type, not an interface: data sets take records of tensors. */
+export type SequenceInputs = {
+  /** [N, T, inputs]. */
+  features: Tensor
+  /** How many steps of each row count, int32 [N]; all where left out. */
+  lengths?: Tensor
+}
+
+/**
+ * Labels for every step of a sequence from what comes before and after it: bidirectional LSTM layers and a Linear (Graves & Schmidhuber 2005, framewise
+ * phonemes; Graves et al. 2006, with `ctcLoss`, where the labels' places are not known). Forget gates start open. With `pool` one row of logits a sequence.
+ * { features [N, T, inputs], lengths [N] }, or the features alone -> [N, T, outputs], pooled [N, outputs]; logits. What lies behind a row's steps is not
+ * looked at; the logits there are the head's bias.
+ * @example new Trainer(biLstmTagger({ inputs: 12, outputs: 9, pool: 'mean' }), { optimizer: 'adam', loss: 'crossEntropy', metrics: ['accuracy'] })
+ */
+export class BiLstmTagger extends Module {
+  /** The options it was made with, defaults filled in. */
+  readonly config: Required<BiLstmTaggerOptions>
+  /** Reads sequences from both ends. */
+  lstm: LSTM
+  /** In front of the head. */
+  dropout: Dropout
+  /** From both directions to the logits. */
+  head: Linear
+
+  constructor(options: BiLstmTaggerOptions = {}) {
+    super()
+    const config = settle('biLstmTagger', options, {
+      inputs: 40, hidden: 93, numLayers: 1, outputs: 10, pool: 'none' as Pool, dropout: 0, inputDropout: 0, recurrentDropout: 0,
+    })
+    const { inputs, hidden, numLayers, outputs, pool, dropout, inputDropout, recurrentDropout } = config
+    positive('biLstmTagger', { inputs, hidden, numLayers, outputs })
+    numbers('biLstmTagger', { dropout, inputDropout, recurrentDropout }, 0, 1)
+    if (!['none', 'mean', 'last'].includes(pool)) {
+      throw new ValueError(`biLstmTagger: pool is 'none', 'mean' or 'last', got '${String(pool)}'.`, { op: 'biLstmTagger' })
+    }
+    this.config = config
+    this.lstm = new LSTM(inputs, hidden, { numLayers, bidirectional: true, dropout: numLayers > 1 ? dropout : 0, inputDropout, recurrentDropout })
+    this.dropout = new Dropout(dropout)
+    this.head = new Linear(2 * hidden, outputs)
+    startOpen(this.lstm)
+  }
+
+  forward(inputs: SequenceInputs | Tensor): Tensor {
+    const { features, lengths = null } = inputs instanceof Tensor ? { features: inputs } : inputs
+    const { output, hidden } = this.lstm.forward(features, { lengths })
+    return this.head.forward(this.dropout.forward(this.#pooled(output, hidden, lengths)))
+  }
+
+  #pooled(output: Tensor, hidden: Tensor, lengths: Tensor | null): Tensor {
+    if (this.config.pool === 'none') return output
+    if (this.config.pool === 'last') return hidden
+    if (lengths === null) return output.mean([1])
+    // Outputs behind a row's steps are 0.
+    return output.sum([1]).div(lengths.clamp(1).cast(output.dtype).unsqueeze(1))
+  }
+}
+
+/** Bidirectional LSTM layers that label steps, or with `pool` whole sequences. @see BiLstmTagger */
+export function biLstmTagger(options: BiLstmTaggerOptions = {}): BiLstmTagger {
+  return new BiLstmTagger(options)
+}
