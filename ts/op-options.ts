@@ -72,7 +72,7 @@ const TABLE: Table = {
   groupNorm: [2, affine],
   instanceNorm: [1, affine],
   linear: [3, { activation: true }],
-  lstm: [3, { ...recurrent, c0: true }],
+  lstm: [3, { ...recurrent, c0: true, weightHr: true, peephole: true, normIh: true, normHh: true, normC: true, biasC: true }],
   gru: [3, { ...recurrent, resetAfter: true }],
   rnn: [3, { ...recurrent, nonlinearity: true }],
   quantizedLinear: [3, { xScale: true, xZeroPoint: true, bias: true, activation: true }],

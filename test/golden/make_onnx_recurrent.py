@@ -1,7 +1,5 @@
 """ONNX's own node tests of RNN, LSTM and GRU: `python test/golden/make_onnx_recurrent.py` (onnx==1.22.0, the last wheel that carries them) writes
 onnx-recurrent.json beside it: each test's attributes, and its inputs and outputs in float32 under their names in the model.
-
-Left out: lstm_with_peepholes, as `lstm` has no peepholes.
 """
 import json
 import pathlib
@@ -11,7 +9,7 @@ from onnx import helper, numpy_helper
 
 TESTS = [
     "simple_rnn_defaults", "simple_rnn_with_initial_bias", "simple_rnn_batchwise", "rnn_seq_length",
-    "lstm_defaults", "lstm_with_initial_bias", "lstm_batchwise",
+    "lstm_defaults", "lstm_with_initial_bias", "lstm_batchwise", "lstm_with_peepholes",
     "gru_defaults", "gru_with_initial_bias", "gru_batchwise", "gru_seq_length",
 ]
 FOLDER = pathlib.Path(onnx.__file__).parent / "backend/test/data/node"

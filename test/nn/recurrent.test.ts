@@ -10,7 +10,8 @@ interface GoldenCase {
   layers: number
   bidirectional: boolean
   lengths: number[] | null
-  nonlinearity: 'tanh' | 'relu' | null
+  /** Beyond the common ones. */
+  options: nn.LstmLayerOptions & nn.GruLayerOptions & nn.RnnLayerOptions
   mask: boolean[][] | null
 }
 const [N, T, I, H] = [3, 5, 4, 3] as const
@@ -26,16 +27,16 @@ function close(got: Tensor, key: string, tolerance: number): void {
 }
 
 describe.each([['float64', 1e-10], ['float32', 1e-5]] as [DType, number][])('%s', (dtype, tolerance) => {
-  test.each(golden.cases.filter(({ keras }) => !keras))('PyTorch: $name', ({ name, kind, layers, bidirectional, lengths, nonlinearity }) => {
+  test.each(golden.cases.filter(({ keras }) => !keras))('PyTorch: $name', ({ name, kind, layers, bidirectional, lengths, options: more }) => {
     scope(() => {
-      const options = { numLayers: layers, bidirectional, ...(nonlinearity && { nonlinearity }) }
+      const options = { numLayers: layers, bidirectional, ...more }
       const layer = new nn[kind](I, H, options).to(dtype as 'float32') as nn.LSTM
       noGrad(() => layer.parameters().forEach((parameter, k) => parameter.assign_(formula(parameter.shape, 100 + k, dtype))))
       const x = formula([N, T, I], 1, dtype)
       x.requiresGrad = true
       const places = layers * (bidirectional ? 2 : 1)
       const keys = kind === 'LSTM' ? (['h', 'c'] as const) : (['h'] as const)
-      const starts = Object.fromEntries(keys.map((key, k) => [key, formula([places, N, H], 2 + k, dtype)])) as unknown as nn.LstmStates
+      const starts = Object.fromEntries(keys.map((key, k) => [key, formula([places, N, key === 'h' ? layer.outputSize : H], 2 + k, dtype)])) as unknown as nn.LstmStates
       for (const key of keys) starts[key].requiresGrad = true
       const { output, hidden, states } = layer.forward(x, { states: starts, ...(lengths && { lengths: int32(lengths) }) })
       let loss = output.mul(formula(output.shape, 50, dtype)).sum()
@@ -53,11 +54,11 @@ describe.each([['float64', 1e-10], ['float32', 1e-5]] as [DType, number][])('%s'
     })
   })
 
-  test.each(golden.cases.filter(({ keras }) => keras))('$name', ({ name, kind, mask }) => {
+  test.each(golden.cases.filter(({ keras }) => keras))('$name', ({ name, kind, mask, options }) => {
     scope(() => {
       const g = { LSTM: 4, GRU: 3, RNN: 1 }[kind]
-      const shapes = [[I, g * H], [H, g * H], kind === 'GRU' ? [2, g * H] : [g * H]]
-      const layer = nn.loadKerasWeights(new nn[kind](I, H).to(dtype as 'float32') as nn.LSTM, shapes.map((shape, k) => formula(shape, 100 + k, dtype)))
+      const shapes = [[I, g * H], [H, g * H], kind === 'GRU' && options.resetAfter !== false ? [2, g * H] : [g * H]]
+      const layer = nn.loadKerasWeights(new nn[kind](I, H, options).to(dtype as 'float32') as nn.LSTM, shapes.map((shape, k) => formula(shape, 100 + k, dtype)))
       const { output } = layer.forward(formula([N, T, I], 1, dtype), mask === null ? {} : { mask: tensor(mask) })
       close(output, `${name}.output`, tolerance)
     })
@@ -174,6 +175,55 @@ describe.each(kinds)('%s', (kind) => {
   })
 })
 
+describe('LSTM, variants', () => {
+  const variants = { projSize: 2, peephole: true, layerNorm: true }
+
+  test('has their parameters in every layer and direction, under PyTorch\'s names where it has them', () => {
+    const layer = new nn.LSTM(I, H, { ...variants, numLayers: 2, bidirectional: true })
+    const shapes = Object.fromEntries(layer.namedParameters().map(([name, { shape }]) => [name, [...shape]]))
+    expect(shapes.weightIhL0).toEqual([4 * H, I])
+    expect(shapes.weightIhL1Reverse).toEqual([4 * H, 4])
+    expect(shapes.weightHhL1).toEqual([4 * H, 2])
+    expect(shapes.weightHrL0Reverse).toEqual([2, H])
+    expect([shapes.peepholeL1, shapes.normIhL0, shapes.normHhL0, shapes.normCL0, shapes.biasCL0]).toEqual([[3 * H], [4 * H], [4 * H], [H], [H]])
+    const plain = new nn.LSTM(I, H).namedParameters().map(([name]) => name)
+    expect(plain).toEqual(['weightIhL0', 'weightHhL0', 'biasIhL0', 'biasHhL0'])
+    expect(String(new nn.LSTM(I, H, variants))).toBe('LSTM(4, 3, projSize=2, peephole=true, layerNorm=true)')
+  })
+
+  test('streams, drops units and trains as captured', () => {
+    scope(() => {
+      const layer = new nn.LSTM(I, H, { ...variants, recurrentDropout: 0.3, bidirectional: true })
+      const optimizer = new optim.Adam(layer.parameters(), { lr: 0.01 })
+      const step = compile((x: Tensor) => {
+        const loss = layer.forward(x).hidden.square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zeroGrad()
+        return loss.detach()
+      })
+      const before = layer.parameters().map(bits)
+      step(rand([N, T, I]))
+      layer.parameters().forEach((parameter, i) => expect(bits(parameter)).not.toEqual(before[i]))
+      const one = new nn.LSTM(I, H, variants)
+      const x = rand([N, T, I])
+      const [head, tail] = [one.forward(x.slice(1, 0, 2)), one.forward(x.slice(1, 2))]
+      const rest = one.forward(x.slice(1, 2), { states: head.states })
+      expect(bits(rest.output)).toEqual(bits(one.forward(x).output.slice(1, 2)))
+      expect(bits(rest.output)).not.toEqual(bits(tail.output))
+      expect(rest.cell.shape).toEqual([N, H])
+    })
+  })
+
+  test('refuses what makes no sense', () => {
+    expect(() => new nn.LSTM(I, H, { projSize: 3 })).toThrow('LSTM: projSize 3 is to be below hiddenSize 3.')
+    expect(() => new nn.LSTM(I, H, { projSize: 0.5 })).toThrow(ValueError)
+    expect(() => new nn.LSTM(I, H, { peephole: 1 as never })).toThrow('LSTM: peephole must be true or false')
+    expect(() => new nn.GRU(I, H, { resetAfter: 'no' as never })).toThrow('GRU: resetAfter must be true or false')
+    expect(() => nn.loadKerasWeights(new nn.LSTM(I, H, variants), [])).toThrow(/loadKerasWeights: Keras has no LSTM with projections/)
+  })
+})
+
 test('Bidirectional is a bidirectional layer', () => {
   scope(() => {
     const both = new nn.LSTM(I, H, { bidirectional: true })
@@ -225,7 +275,7 @@ test('messages', () => {
   `)
   expect(() => nn.loadKerasWeights(new nn.GRU(4, 3), [zeros([4, 9]), zeros([3, 9]), zeros([9])])).toThrowErrorMatchingInlineSnapshot(`
     [ShapeError: loadKerasWeights: the bias is [9], expected [2, 9].
-      Make the GRU with the sizes of the Keras layer, and that with reset_after=True.]
+      Make the GRU with the sizes of the Keras layer, and resetAfter: false.]
   `)
   expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), [zeros([4, 12])])).toThrow(ShapeError)
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3), { merge: 'max' as 'sum' })).toThrow(ValueError)

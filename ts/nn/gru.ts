@@ -1,5 +1,6 @@
 import type { RecurrentOptions } from '../ops/index.js'
 import type { Tensor } from '../tensor.js'
+import { switches } from './arguments.js'
 import { gru } from './ops.js'
 import { type Direction, Recurrent, type RecurrentLayerOptions, type SequenceOptions, sequenceOptions, type SequenceResult } from './recurrent.js'
 
@@ -7,6 +8,15 @@ import { type Direction, Recurrent, type RecurrentLayerOptions, type SequenceOpt
 export interface RecurrentStates {
   /** The last outputs. */
   h: Tensor
+}
+
+/** Options of {@link GRU}. */
+export interface GruLayerOptions extends RecurrentLayerOptions {
+  /**
+   * Whether r multiplies what the recurrent weight gives (true), or the state that enters it: n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn), as in Cho
+   * et al. 2014, Keras' `reset_after=False` and ONNX' `linear_before_reset=0`; that runs step by step, of single ops, and is slower.
+   */
+  resetAfter?: boolean
 }
 
 /**
@@ -17,8 +27,14 @@ export interface RecurrentStates {
  * @example const { hidden } = new nn.GRU(13, 64, { bidirectional: true }).forward(x, { lengths })
  */
 export class GRU extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentLayerOptions = {}) {
-    super(inputSize, hiddenSize, 3, options)
+  /** Whether r multiplies what the recurrent weight gives. */
+  readonly resetAfter: boolean
+
+  constructor(inputSize: number, hiddenSize: number, options: GruLayerOptions = {}) {
+    super(inputSize, hiddenSize, 3, options, { resetAfter: true })
+    const { resetAfter = true } = options
+    switches('GRU', { resetAfter })
+    this.resetAfter = resetAfter
   }
 
   forward(x: Tensor, options: SequenceOptions<RecurrentStates> = {}): SequenceResult<RecurrentStates> {
@@ -28,6 +44,10 @@ export class GRU extends Recurrent {
   }
 
   protected direction(x: Tensor, weightIh: Tensor, weightHh: Tensor, options: RecurrentOptions, [h0 = null]: readonly (Tensor | null)[]): Direction {
-    return gru(x, weightIh, weightHh, { ...options, h0 })
+    return gru(x, weightIh, weightHh, { ...options, h0, resetAfter: this.resetAfter })
+  }
+
+  override extraRepr(): string {
+    return super.extraRepr() + (this.resetAfter ? '' : ', resetAfter=false')
   }
 }

@@ -15,13 +15,16 @@ const GATES = (layer: Recurrent): readonly number[] => (layer instanceof LSTM ? 
 
 /**
  * Puts the weights of a Keras layer, as `layer.get_weights()` gives them, into a recurrent layer of ours: [kernel, recurrent_kernel, bias] of `LSTM`
- * (gates i, f, c, o), `GRU` with reset_after (z, r, h) or `SimpleRNN`; of `Bidirectional`, those of both directions one after the other.
+ * (gates i, f, c, o), `GRU` (z, r, h; `resetAfter` as its reset_after) or `SimpleRNN`; of `Bidirectional`, those of both directions one after the other.
  * @throws ShapeError where they do not fit; ValueError for a layer of several layers
  * @example loadKerasWeights(new nn.LSTM(128, 64), [kernel, recurrentKernel, bias])
  */
 export function loadKerasWeights<L extends LSTM | GRU | RNN>(layer: L, weights: readonly Tensor[]): L {
   const name = layer.constructor.name
   if (layer.numLayers !== 1) throw new ValueError(`loadKerasWeights: a Keras layer is one layer, this ${name} has ${layer.numLayers}.\n  Load each into an ${name} of its own.`, { op: 'loadKerasWeights' })
+  if (layer instanceof LSTM && (layer.projSize > 0 || layer.peephole || layer.layerNorm)) {
+    throw new ValueError('loadKerasWeights: Keras has no LSTM with projections, peepholes or normalised sums.\n  Load into one without.', { op: 'loadKerasWeights' })
+  }
   const places = layer.bidirectional ? ['L0', 'L0Reverse'] : ['L0']
   const each = layer.bias ? 3 : 2
   if (weights.length !== places.length * each) {
@@ -36,7 +39,7 @@ export function loadKerasWeights<L extends LSTM | GRU | RNN>(layer: L, weights: 
     const ordered = (array: Tensor): Tensor => concat(order.map((gate) => array.slice(-1, gate * h, (gate + 1) * h)), -1)
     const put = (target: Tensor, what: string, array: Tensor, expected: readonly number[]): void => {
       if (array.shape.join() !== expected.join()) {
-        throw new ShapeError(`loadKerasWeights: the ${what} is [${array.shape.join(', ')}], expected [${expected.join(', ')}].\n  Make the ${name} with the sizes of the Keras layer${name === 'GRU' ? ', and that with reset_after=True' : ''}.`, { op: 'loadKerasWeights', shapes: [array.shape] })
+        throw new ShapeError(`loadKerasWeights: the ${what} is [${array.shape.join(', ')}], expected [${expected.join(', ')}].\n  Make the ${name} with the sizes of the Keras layer${layer instanceof GRU ? `, and resetAfter: ${String(bias?.ndim === 2)}` : ''}.`, { op: 'loadKerasWeights', shapes: [array.shape] })
       }
       const value = ordered(array)
       assign_(target, value.ndim === 2 && target.ndim === 2 ? value.t() : value)
@@ -44,7 +47,7 @@ export function loadKerasWeights<L extends LSTM | GRU | RNN>(layer: L, weights: 
     put(own.weightIh, 'kernel', kernel, [layer.inputSize, order.length * h])
     put(own.weightHh, 'recurrent kernel', recurrent, [h, order.length * h])
     if (!layer.bias) return
-    if (layer instanceof GRU) {
+    if (layer instanceof GRU && layer.resetAfter) {
       if (bias.ndim !== 2) put(own.biasIh!, 'bias', bias, [2, order.length * h])
       put(own.biasIh!, 'input bias', bias.select(0, 0), [order.length * h])
       put(own.biasHh!, 'recurrent bias', bias.select(0, 1), [order.length * h])

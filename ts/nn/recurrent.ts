@@ -52,9 +52,9 @@ export interface Direction {
 
 /** What a recurrent layer gives; D is 2 for both directions, else 1. */
 export interface SequenceResult<States> {
-  /** h of the last layer at every step, [N, T, D H]. */
+  /** h of the last layer at every step, [N, T, D H]; with `projSize` P for H. */
   output: Tensor
-  /** h of the last layer after each row's last step, [N, D H]. */
+  /** h of the last layer after each row's last step, [N, D H]; with `projSize` P for H. */
   hidden: Tensor
   /** The last states of all layers and directions, each [numLayers D, N, H], in PyTorch's order. */
   states: States
@@ -91,6 +91,10 @@ export abstract class Recurrent extends Module {
     options: RecurrentLayerOptions,
     /** Further options and their defaults, which the subclass reads itself. */
     more: object = {},
+    /** What each layer and direction has besides weights and biases, by name, `weightHr` for example; it comes to `direction` as `own`. */
+    further: Readonly<Record<string, () => Parameter>> = {},
+    /** Features of a layer's output. */
+    readonly outputSize: number = hiddenSize,
   ) {
     super()
     const layer = new.target.name
@@ -110,15 +114,21 @@ export abstract class Recurrent extends Module {
     this.recurrentDropout = recurrentDropout
     const bound = 1 / Math.sqrt(hiddenSize)
     for (const { name, layer } of this.#places()) {
-      const width = layer === 0 ? inputSize : hiddenSize * (bidirectional ? 2 : 1)
+      const width = layer === 0 ? inputSize : outputSize * (bidirectional ? 2 : 1)
       const own = this as unknown as Record<string, Parameter>
       own[`weightIh${name}`] = uniformParameter([gates * hiddenSize, width], bound)
-      own[`weightHh${name}`] = uniformParameter([gates * hiddenSize, hiddenSize], bound)
-      if (!bias) continue
-      own[`biasIh${name}`] = uniformParameter([gates * hiddenSize], bound)
-      own[`biasHh${name}`] = uniformParameter([gates * hiddenSize], bound)
+      own[`weightHh${name}`] = uniformParameter([gates * hiddenSize, outputSize], bound)
+      if (bias) {
+        own[`biasIh${name}`] = uniformParameter([gates * hiddenSize], bound)
+        own[`biasHh${name}`] = uniformParameter([gates * hiddenSize], bound)
+      }
+      for (const [key, make] of Object.entries(further)) own[`${key}${name}`] = make()
     }
+    this.#further = Object.keys(further)
   }
+
+  /** Names of what places have besides weights and biases. */
+  readonly #further: readonly string[]
 
   #places(): { name: string; layer: number; reverse: boolean }[] {
     const directions = this.bidirectional ? [false, true] : [false]
@@ -131,13 +141,20 @@ export abstract class Recurrent extends Module {
     return { weightIh: own[`weightIh${place}`]!, weightHh: own[`weightHh${place}`]!, biasIh: own[`biasIh${place}`] ?? null, biasHh: own[`biasHh${place}`] ?? null }
   }
 
+  #own(place: string): Record<string, Tensor> {
+    const own = this as unknown as Record<string, Parameter>
+    return Object.fromEntries(this.#further.map((key) => [key, own[`${key}${place}`]!]))
+  }
+
   /** {@link weights} of every layer and direction, in PyTorch's order. */
   everyWeights(): { weightIh: Parameter; weightHh: Parameter; biasIh: Parameter | null; biasHh: Parameter | null }[] {
     return this.#places().map(({ name }) => this.weights(name))
   }
 
-  /** One layer in one direction; `start` are its first states, in the order of the cell's. */
-  protected abstract direction(x: Tensor, weightIh: Tensor, weightHh: Tensor, options: RecurrentOptions, start: readonly (Tensor | null)[]): Direction
+  /** One layer in one direction; `start` are its first states, in the order of the cell's, `own` what the place has besides weights and biases. */
+  protected abstract direction(
+    x: Tensor, weightIh: Tensor, weightHh: Tensor, options: RecurrentOptions, start: readonly (Tensor | null)[], own: Readonly<Record<string, Tensor>>,
+  ): Direction
 
   /** All layers and directions. `starts`: the first states, each [numLayers D, N, H]. */
   protected run(input: Tensor, starts: readonly (Tensor | null)[], lengths: Tensor | null, mask: Tensor | null, reverse: boolean): SequenceResult<Tensor[]> & { cell: Tensor | null } {
@@ -149,10 +166,10 @@ export abstract class Recurrent extends Module {
     let x = this.batchFirst ? input : input.transpose(0, 1)
     const rows = x.shape[0]!
     const places = this.#places()
-    for (const start of starts) {
-      const wanted = [places.length, rows, this.hiddenSize]
+    for (const [i, start] of starts.entries()) {
+      const wanted = [places.length, rows, i === 0 ? this.outputSize : this.hiddenSize]
       if (start !== null && start.shape.join() !== wanted.join()) {
-        throw new ShapeError(`${name}: states must be [numLayers · directions, N, H] = [${wanted.join(', ')}], got [${start.shape.join(', ')}].\n  Pass on the states that the layer gave for as many rows.`, { op: name, shapes: [start.shape] })
+        throw new ShapeError(`${name}: states must be [numLayers · directions, N, ${i === 0 && this.outputSize !== this.hiddenSize ? 'P' : 'H'}] = [${wanted.join(', ')}], got [${start.shape.join(', ')}].\n  Pass on the states that the layer gave for as many rows.`, { op: name, shapes: [start.shape] })
       }
     }
     const drop = (share: number, width: number): Tensor | null =>
@@ -166,8 +183,8 @@ export abstract class Recurrent extends Module {
         const at = ends.length
         const end = this.direction(x, weightIh, weightHh, {
           biasIh, biasHh, lengths, mask, reverse: place.reverse !== reverse,
-          inputMask: drop(this.inputDropout, x.shape[2]!), recurrentMask: drop(this.recurrentDropout, this.hiddenSize),
-        }, starts.map((start) => (start === null ? null : start.select(0, at))))
+          inputMask: drop(this.inputDropout, x.shape[2]!), recurrentMask: drop(this.recurrentDropout, this.outputSize),
+        }, starts.map((start) => (start === null ? null : start.select(0, at))), this.#own(place.name))
         ends.push(end)
         return end
       })
@@ -190,7 +207,7 @@ export abstract class Recurrent extends Module {
     const steps = x.size / this.inputSize
     return this.#places().reduce((sum, { name }) => {
       const { weightIh, weightHh } = this.weights(name)
-      return sum + 2 * steps * (weightIh.size + weightHh.size)
+      return sum + 2 * steps * (weightIh.size + weightHh.size + (this.#own(name).weightHr?.size ?? 0))
     }, 0)
   }
 

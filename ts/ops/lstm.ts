@@ -2,16 +2,17 @@ import { recordAll } from '../autograd.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
+import { type LstmVariants, lstmVariants } from './lstm-variants.js'
 import { factored, present, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
 import { tracked } from './support.js'
 
 /** Options of {@link lstm}. */
-export interface LstmOptions extends RecurrentOptions {
+export interface LstmOptions extends RecurrentOptions, LstmVariants {
   /** The cell before the first step, [N, H]. Default zeros. */
   c0?: Tensor | null
 }
 
-/** What {@link lstm} gives. */
+/** What {@link lstm} gives; with `weightHr` h is [N, P]. */
 export interface LstmResult {
   /** h of every step, [N, T, H]. */
   output: Tensor
@@ -24,18 +25,26 @@ export interface LstmResult {
 /**
  * One layer of LSTM in one direction, all steps in one call: [i, f, g, o] = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh,
  * c_t = σ(f) c_{t-1} + σ(i) tanh(g), h_t = σ(o) tanh(c_t). x [N, T, I], weightIh [4 H, I], weightHh [4 H, H], gates in PyTorch's order.
- * PyTorch: `torch.nn.LSTM`, `batch_first`. A length outside of 0..=T is a late IndexError.
- * @throws ShapeError; NoGradientError for a second derivative, or that of recurrentMask
+ * PyTorch: `torch.nn.LSTM`, `batch_first`. A length outside of 0..=T is a late IndexError. With projections, peepholes or normalised sums it is made of
+ * single ops, step by step, which is slower, and has derivatives of any order.
+ * @throws ShapeError; NoGradientError for the kernel's second derivative, or that of recurrentMask
  * @example const { output, hidden } = lstm(x, weightIh, weightHh, { biasIh, biasHh, lengths })
  */
 export function lstm(
   x: Tensor,
   weightIh: Tensor,
   weightHh: Tensor,
-  { biasIh = null, biasHh = null, h0 = null, c0 = null, lengths = null, mask = null, inputMask = null, recurrentMask = null, reverse = false }: LstmOptions = {},
+  {
+    biasIh = null, biasHh = null, h0 = null, c0 = null, lengths = null, mask = null, inputMask = null, recurrentMask = null, reverse = false,
+    weightHr = null, peephole = null, normIh = null, normHh = null, normC = null, biasC = null,
+  }: LstmOptions = {},
 ): LstmResult {
   refuseMaskGradient('lstm', recurrentMask)
   return scope(() => {
+    const variants = { weightHr, peephole, normIh, normHh, normC, biasC }
+    if (Object.values(variants).some((given) => given !== null)) {
+      return lstmVariants(x, weightIh, weightHh, { biasIh, biasHh, h0, c0, lengths, mask, inputMask, recurrentMask, reverse, ...variants })
+    }
     const { x: input, inputMask: factors } = factored(x, inputMask)
     const operands = present({ biasIh, biasHh, h0, c0 })
     const inputs = [input, weightIh, weightHh, ...operands.tensors]
