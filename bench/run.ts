@@ -14,12 +14,12 @@ import { memory } from './ops/memory.js'
 import { pointwise } from './ops/pointwise.js'
 import { pooling } from './ops/pool2d.js'
 import { reductions } from './ops/reduce.js'
-import { digitsAccuracy, vowelsAccuracy } from './models/tagger-accuracy.js'
+import { digitsAccuracy, digitStrings, vowelsAccuracy } from './models/tagger-accuracy.js'
 import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 

@@ -1,6 +1,6 @@
 // What bidirectional LSTMs learn of recordings, by the official splits: who speaks (Japanese Vowels), which digit is said, and which digits are said one
 // after the other (CTC). The epoch is chosen by the loss on a part of the training recordings that is held out; the test recordings are looked at once.
-import { manualSeed, models, optim, tensor, Trainer } from 'ferrograd'
+import { ctcDecode, manualSeed, models, nn, optim, tensor, Trainer } from 'ferrograd'
 import { EarlyStopping } from 'ferrograd/train'
 import type { Bench, Context } from '../report.js'
 import { japaneseVowels, padded, type Recording, type Split, spokenDigits } from './recordings.js'
@@ -52,5 +52,64 @@ export const digitsAccuracy: Bench = {
   async run(context) {
     const setting = { epochs: 12, batchSize: 32, lr: 3e-3, validation: 0.1, most: 100, classes: 10, model: { hidden: 64 } }
     reportMean(context, 'digits accuracy / 300 test recordings of 6 speakers, mean of 3 seeds', await accuracies(await spokenDigits(), setting, 3))
+  },
+}
+
+interface Spoken {
+  frames: Float32Array
+  labels: number[]
+}
+
+const [MOST_DIGITS, MOST_FRAMES, BLANK] = [5, 300, 10]
+
+/** So many strings of 1 to 5 recordings, one behind the other, of 3 seconds at most. */
+function strings(recordings: readonly Recording[], width: number, count: number): Spoken[] {
+  let state = 1
+  const below = (n: number): number => (state = (state * 48271) % 2147483647) % n
+  const made: Spoken[] = []
+  while (made.length < count) {
+    const parts = Array.from({ length: 1 + below(MOST_DIGITS) }, () => recordings[below(recordings.length)]!)
+    const frames = Float32Array.from(parts.flatMap((part) => [...part.frames]))
+    if (frames.length <= MOST_FRAMES * width) made.push({ frames, labels: parts.map(({ label }) => label) })
+  }
+  return made
+}
+
+/** Labels to put in, take out or change to make b of a. */
+function distance(a: readonly number[], b: readonly number[]): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  a.forEach((label, i) => {
+    const next = [i + 1]
+    b.forEach((other, j) => next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + Number(label !== other))))
+    row = next
+  })
+  return row[b.length]!
+}
+
+export const digitStrings: Bench = {
+  name: 'digit strings',
+  long: true,
+  async run({ report }) {
+    const { width, train, test } = await spokenDigits()
+    const set = (spoken: Spoken[]) => ({
+      inputs: padded(spoken, width, MOST_FRAMES),
+      labels: tensor(spoken.map(({ labels }) => Array.from({ length: MOST_DIGITS }, (_, i) => labels[i] ?? -1)), { dtype: 'int32' }),
+    })
+    // Every tenth recording is kept for choosing the epoch.
+    const [learnt, heldOut] = [true, false].map((learn) => train.filter((_, i) => (i % 10 !== 0) === learn)) as [Recording[], Recording[]]
+    manualSeed(0)
+    const model = models.biLstmTagger({ inputs: width, hidden: 64, outputs: 11, blank: BLANK })
+    const trainer = new Trainer(model, { optimizer: new optim.AdamW(model.parameters(), { lr: 5e-3, weightDecay: 0.01 }), loss: new nn.CTCLoss({ blank: BLANK }) })
+    const callbacks = [new EarlyStopping({ monitor: 'valLoss', patience: 15 })]
+    await trainer.fit(set(strings(learnt, width, 4000)), {
+      epochs: 15, batchSize: 32, clipNorm: 5, validation: set(strings(heldOut, width, 400)), schedule: optim.cosineWarmup(0.1), callbacks, verbose: false,
+    })
+    const asked = strings(test, width, 400)
+    const logProbs = await trainer.predict(set(asked).inputs)
+    for (const [way, options] of [['best path', {}], ['beam of 20', { beamWidth: 20 }]] as const) {
+      const found = (await ctcDecode(logProbs, null, { blank: BLANK, ...options }).labels.tolist()) as number[][]
+      const wrong = asked.reduce((sum, { labels }, i) => sum + distance(labels, found[i]!.filter((label) => label >= 0)), 0)
+      report({ name: `digit strings / CTC, joined test recordings, ${way}: wrong digits`, value: (100 * wrong) / asked.flatMap(({ labels }) => labels).length, unit: '%' })
+    }
   },
 }

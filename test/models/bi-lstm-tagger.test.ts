@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { manualSeed, models, optim, rand, randn, scope, type Tensor, tensor, Trainer, ValueError } from '../../ts/index.js'
+import { ctcDecode, ctcLoss, manualSeed, models, optim, rand, randn, scope, type Tensor, tensor, Trainer, ValueError } from '../../ts/index.js'
 import { numbers } from '../check.js'
 
 const int32 = (...values: number[]): Tensor => tensor(Int32Array.from(values))
@@ -54,9 +54,28 @@ it('labels steps by what comes before and what comes after', async () => {
   expect(right).toBeGreaterThan(0.95)
 }, 60_000)
 
+it('gives log-probabilities for CTC, in which what lies behind a sequence changes nothing', () => {
+  scope(() => {
+    const model = models.biLstmTagger({ inputs: 3, hidden: 5, outputs: 4, blank: 3 })
+    const [features, lengths, targets] = [randn([2, 8, 3], { requiresGrad: true }), int32(8, 4), tensor([[0, 1, 1], [2, -1, -1]], { dtype: 'int32' })]
+    const logProbs = model.forward({ features, lengths })
+    numbers(logProbs.exp().sum([-1])).forEach((sum) => expect(sum).toBeCloseTo(1, 5))
+    const [free, told] = [null, lengths].map((lengths) => ctcLoss(logProbs, targets, lengths, null, { blank: 3 }))
+    expect(free!.itemSync()).toBe(told!.itemSync())
+    expect(numbers(ctcDecode(logProbs, null, { blank: 3, beamWidth: 9 }).scores)).toEqual(numbers(ctcDecode(logProbs, lengths, { blank: 3, beamWidth: 9 }).scores))
+    free!.backward()
+    const gradient = numbers(features.grad!)
+    expect(gradient.every(Number.isFinite)).toBe(true)
+    expect(gradient.slice(8 * 3 + 4 * 3).every((v) => v === 0)).toBe(true)
+    expect(gradient.slice(0, 8 * 3 + 4 * 3).some((v) => v === 0)).toBe(false)
+  })
+})
+
 it('refuses options that make no sense', () => {
   expect(() => models.biLstmTagger({ hidden: 0 })).toThrow(ValueError)
   expect(() => models.biLstmTagger({ dropout: 2 })).toThrow(ValueError)
   expect(() => models.biLstmTagger({ pool: 'max' as 'mean' })).toThrow("biLstmTagger: pool is 'none', 'mean' or 'last', got 'max'.")
+  expect(() => models.biLstmTagger({ blank: 10 })).toThrow('biLstmTagger: blank is one of the 10 classes, 0 to 9, got 10.')
+  expect(() => models.biLstmTagger({ blank: 0, pool: 'mean' })).toThrow(/blank is for the labels of steps/)
   expect(() => models.biLstmTagger({ size: 3 } as object)).toThrow(/there is no option 'size'/)
 })

@@ -1,10 +1,13 @@
+import { arange, zeros } from '../create.js'
 import { ValueError } from '../errors.js'
 import { numbers, positive } from '../nn/arguments.js'
 import { Dropout } from '../nn/dropout.js'
 import { Linear } from '../nn/linear.js'
 import { LSTM } from '../nn/lstm.js'
 import { Module } from '../nn/module.js'
-import { settle } from '../options.js'
+import { logSoftmax } from '../nn/ops.js'
+import { where } from '../ops/index.js'
+import { settle, type Settled } from '../options.js'
 import { Tensor } from '../tensor.js'
 import { startOpen } from './lstm-start.js'
 
@@ -19,10 +22,15 @@ export interface BiLstmTaggerOptions {
   hidden?: number
   /** Bidirectional layers on top of each other (1). */
   numLayers?: number
-  /** Classes; with `ctcLoss` the blank among them (10). */
+  /** Classes, the blank among them (10). */
   outputs?: number
   /** What becomes of the steps ('none'). */
   pool?: Pool
+  /**
+   * The class that stands for no label: makes the outputs the log-probabilities that `ctcLoss` and `ctcDecode` take. Steps behind a row's length are
+   * blanks for certain there, which changes no row's loss or labels, so that neither needs the lengths. Left out: logits.
+   */
+  blank?: number | undefined
   /** The share of a layer's outputs that the next layer, or the head, sees as 0 in training (0). */
   dropout?: number
   /** The share of a layer's input features left out in training, the same ones for a whole sequence (0). */
@@ -44,11 +52,12 @@ export type SequenceInputs = {
  * phonemes; Graves et al. 2006, with `ctcLoss`, where the labels' places are not known). Forget gates start open. With `pool` one row of logits a sequence.
  * { features [N, T, inputs], lengths [N] }, or the features alone -> [N, T, outputs], pooled [N, outputs]; logits. What lies behind a row's steps is not
  * looked at; the logits there are the head's bias.
- * @example new Trainer(biLstmTagger({ inputs: 12, outputs: 9, pool: 'mean' }), { optimizer: 'adam', loss: 'crossEntropy', metrics: ['accuracy'] })
+ * @example new Trainer(biLstmTagger({ inputs: 12, outputs: 9, pool: 'last' }), { optimizer: 'adam', loss: 'crossEntropy', metrics: ['accuracy'] })
+ * @example new Trainer(biLstmTagger({ outputs: 11, blank: 10 }), { optimizer: 'adam', loss: new nn.CTCLoss({ blank: 10 }) })
  */
 export class BiLstmTagger extends Module {
   /** The options it was made with, defaults filled in. */
-  readonly config: Required<BiLstmTaggerOptions>
+  readonly config: Settled<BiLstmTaggerOptions, { blank: undefined }>
   /** Reads sequences from both ends. */
   lstm: LSTM
   /** In front of the head. */
@@ -59,13 +68,19 @@ export class BiLstmTagger extends Module {
   constructor(options: BiLstmTaggerOptions = {}) {
     super()
     const config = settle('biLstmTagger', options, {
-      inputs: 40, hidden: 93, numLayers: 1, outputs: 10, pool: 'none' as Pool, dropout: 0, inputDropout: 0, recurrentDropout: 0,
+      inputs: 40, hidden: 93, numLayers: 1, outputs: 10, pool: 'none' as Pool, blank: undefined, dropout: 0, inputDropout: 0, recurrentDropout: 0,
     })
-    const { inputs, hidden, numLayers, outputs, pool, dropout, inputDropout, recurrentDropout } = config
+    const { inputs, hidden, numLayers, outputs, pool, blank, dropout, inputDropout, recurrentDropout } = config
     positive('biLstmTagger', { inputs, hidden, numLayers, outputs })
     numbers('biLstmTagger', { dropout, inputDropout, recurrentDropout }, 0, 1)
     if (!['none', 'mean', 'last'].includes(pool)) {
       throw new ValueError(`biLstmTagger: pool is 'none', 'mean' or 'last', got '${String(pool)}'.`, { op: 'biLstmTagger' })
+    }
+    if (blank !== undefined && !(Number.isInteger(blank) && blank >= 0 && blank < outputs)) {
+      throw new ValueError(`biLstmTagger: blank is one of the ${outputs} classes, 0 to ${outputs - 1}, got ${String(blank)}.`, { op: 'biLstmTagger' })
+    }
+    if (blank !== undefined && pool !== 'none') {
+      throw new ValueError(`biLstmTagger: blank is for the labels of steps, and pool is '${pool}'.\n  Leave out one of them.`, { op: 'biLstmTagger' })
     }
     this.config = config
     this.lstm = new LSTM(inputs, hidden, { numLayers, bidirectional: true, dropout: numLayers > 1 ? dropout : 0, inputDropout, recurrentDropout })
@@ -77,7 +92,17 @@ export class BiLstmTagger extends Module {
   forward(inputs: SequenceInputs | Tensor): Tensor {
     const { features, lengths = null } = inputs instanceof Tensor ? { features: inputs } : inputs
     const { output, hidden } = this.lstm.forward(features, { lengths })
-    return this.head.forward(this.dropout.forward(this.#pooled(output, hidden, lengths)))
+    const logits = this.head.forward(this.dropout.forward(this.#pooled(output, hidden, lengths)))
+    return this.config.blank === undefined ? logits : this.#logProbs(logits, lengths, this.config.blank)
+  }
+
+  #logProbs(logits: Tensor, lengths: Tensor | null, blank: number): Tensor {
+    const logProbs = logSoftmax(logits, -1)
+    if (lengths === null) return logProbs
+    const [, steps, classes] = logits.shape as [number, number, number]
+    const inside = arange(steps).lt(lengths.unsqueeze(1)).unsqueeze(-1)
+    const certain = where(arange(classes).eq(blank), zeros([], { dtype: logProbs.dtype as 'float32' }), -Infinity)
+    return where(inside, logProbs, certain)
   }
 
   #pooled(output: Tensor, hidden: Tensor, lengths: Tensor | null): Tensor {
