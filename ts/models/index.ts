@@ -7,4 +7,5 @@ export { Mlp, mlp, type MlpOptions } from './mlp.js'
 export {
   BasicBlock, Bottleneck, ResNet, resnet18, resnet20, resnet34, resnet50, resnet56, type ResNetDepth, type ResNetOptions,
 } from './resnet.js'
+export { TextCnn, textCnn, type TextCnnOptions, type WordVectors } from './text-cnn.js'
 export { VggSmall, vggSmall, type VggSmallOptions } from './vgg.js'

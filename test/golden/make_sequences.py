@@ -1,0 +1,74 @@
+"""Logits and gradients of the models for sequences in ts/models, by PyTorch in float64: `python make_sequences.py > sequences.json`.
+
+Weights are not stored: both sides draw the k-th parameter, in this library's order and layout, as 0.5 * uniform(k + 1) (make.py, formula.ts).
+"""
+import json
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from make import hashes, uniform
+
+torch.set_default_dtype(torch.float64)
+cases = []
+
+
+def ids(stream, shape, classes, least=0):
+    count = torch.Size(shape).numel()
+    return torch.from_numpy(least + hashes(stream, count).astype('int64') % (classes - least)).reshape(shape)
+
+
+def draw(parameters):
+    """Fills parameters in our order; a convolution's [O, I, K] is our [O, K, I]."""
+    with torch.no_grad():
+        for k, (name, p) in enumerate(parameters):
+            shape = [p.shape[0], p.shape[2], p.shape[1]] if p.ndim == 3 else list(p.shape)
+            value = torch.from_numpy(0.5 * uniform(k + 1, p.numel())).reshape(shape)
+            p.copy_(value.transpose(1, 2) if p.ndim == 3 else value)
+
+
+def case(name, options, inputs, parameters, logits, labels):
+    F.cross_entropy(logits.flatten(0, -2), labels.flatten()).backward()
+    gradients = {key: p.grad.transpose(1, 2) if p.ndim == 3 else p.grad for key, p in parameters if p.grad is not None}
+    cases.append(dict(
+        model=name, options=options, inputs={key: value.tolist() for key, value in inputs.items()}, labels=labels.tolist(), logits=logits.tolist(),
+        gradients={key: [round(v, 15) for v in g.reshape(-1).tolist()] for key, g in gradients.items()},
+    ))
+
+
+def text_cnn(vectors, lengths, max_norm):
+    """Kim (2014), the filters' windows that hold padding alone left out; the rows of the head shortened to max_norm."""
+    vocabulary, width, filters, outputs, widths = 11, 6, 4, 3, [1, 3, 5]
+    tables = {'embedding': vectors != 'static', 'fixed': vectors != 'tuned'}
+    tables = {key: nn.Embedding(vocabulary, width, padding_idx=0) for key, wanted in tables.items() if wanted}
+    convs = [nn.Conv1d(width, filters, w, padding=w - 1) for w in widths]
+    head = nn.Linear(filters * len(widths), outputs)
+    parameters = [(f'{key}.weight', t.weight) for key, t in tables.items()]
+    parameters += [(f'convs.{i}.{key}', p) for i, c in enumerate(convs) for key, p in c.named_parameters()]
+    parameters += [(f'head.{key}', p) for key, p in head.named_parameters()]
+    draw(parameters)
+    if 'fixed' in tables:
+        tables['fixed'].weight.requires_grad = False
+    with torch.no_grad():
+        for t in tables.values():
+            t.weight[0] = 0
+        head.weight.div_(head.weight.norm(dim=1, keepdim=True).clamp(min=max_norm) / max_norm)
+    words = ids(500, (4, 7), vocabulary, 1)
+    inside = torch.arange(7) < torch.tensor(lengths or [7] * 4)[:, None]
+    words = words * inside
+    x = sum(t(words) for t in tables.values()).transpose(1, 2)
+    maxima = []
+    for c, w in zip(convs, widths):
+        counted = torch.arange(7 + w - 1) < torch.tensor(lengths or [7] * 4)[:, None] + w - 1
+        maxima.append(F.relu(c(x)).masked_fill(~counted[:, None], 0).amax(2))
+    inputs = dict(ids=words, **(dict(lengths=torch.tensor(lengths)) if lengths else {}))
+    options = dict(vocabulary=vocabulary, embedding=width, vectors=vectors, widths=widths, filters=filters, dropout=0, maxNorm=max_norm, outputs=outputs)
+    case('textCnn', options, inputs, parameters, head(torch.cat(maxima, 1)), ids(600, (4,), outputs))
+
+
+text_cnn('tuned', None, 3)
+text_cnn('static', [7, 2, 1, 5], 0.5)
+text_cnn('both', [3, 7, 4, 1], 0.75)
+
+print(json.dumps({'torch': torch.__version__, 'cases': cases}))
