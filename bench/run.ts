@@ -8,6 +8,7 @@ import { cifar10Accuracy, cifar10Augmented } from './models/cifar10-accuracy.js'
 import { cnnInference } from './models/cnn-inference.js'
 import { opCost } from './op-cost.js'
 import { convolution } from './ops/conv2d.js'
+import { temporal } from './ops/ctc-loss.js'
 import { matmul } from './ops/matmul.js'
 import { quantized } from './ops/quantized-linear.js'
 import { memory } from './ops/memory.js'
@@ -19,7 +20,7 @@ import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 

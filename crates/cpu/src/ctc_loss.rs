@@ -1,21 +1,13 @@
 //! Connectionist temporal classification (Graves et al. 2006): minus the logarithm of the sum, over all ways to place a row's labels among its steps, of
 //! the way's probability. A way is a path through the states blank, label 1, blank, label 2, ..., blank; it may stay, go on by one, or leave out the
-//! blank between two labels that differ. Forward and backward variables are logarithms in float64, whatever the operands' dtype.
+//! blank between two labels that differ. Probabilities are float64 with an exponent of their own, whatever the operands' dtype.
 use ferrograd_tensor::{Cx, Element, Error, Meta, Result, SyncPtr, View, ViewMut, with_float};
 use std::ops::Range;
-
-const NEVER: f64 = f64::NEG_INFINITY;
-
-/// Room of a row: forward variables, of one step at a time where no gradient follows; for it backward ones, and a sum for each class.
-fn room(steps: usize, labels: usize, classes: usize, keep: bool) -> usize {
-    let states = 2 * labels + 1;
-    if keep { (steps.max(1) + 1) * states + classes } else { states }
-}
 
 /// Bytes that [`ctc_loss`] needs for each thread.
 pub fn ctc_loss_local(log_probs: &Meta, targets: &Meta, keep: bool) -> usize {
     let (&[_, steps, classes], &[_, labels]) = (log_probs.dims(), targets.dims()) else { return 0 };
-    (room(steps, labels, classes, keep) * size_of::<f64>()).next_multiple_of(64)
+    Room::sizes(steps, labels, classes, keep).1.next_multiple_of(64)
 }
 
 /// The loss of each row of log_probs [N, T, C], and with `keep` its gradient [N, T, C]. targets [N, S]; lengths [N] say how many steps and labels of a row
@@ -34,7 +26,7 @@ pub fn ctc_loss(
     dlog_probs: &mut ViewMut,
 ) -> Result {
     let &[rows, steps, classes] = log_probs.dims() else { unreachable!("the rule has seen to it") };
-    let most = targets.dims()[1];
+    let (most, local) = (targets.dims()[1], ctc_loss_local(log_probs.meta(), targets.meta(), keep));
     let targets = targets.slice::<i32>();
     let [input_lengths, target_lengths] = [input_lengths, target_lengths].map(|lengths| lengths.map(|l| l.slice::<i32>()));
     check_lengths("inputLengths", "steps", input_lengths, steps)?;
@@ -47,9 +39,10 @@ pub fn ctc_loss(
     with_float!(log_probs.dtype(), T => {
         let x = log_probs.slice::<T>();
         let (loss, gradient) = (SyncPtr(loss.slice_mut::<T>().as_mut_ptr()), SyncPtr(dlog_probs.slice_mut::<T>().as_mut_ptr()));
-        cx.par_local::<f64>(rows, room(steps, most, classes, keep), |row, room| {
+        cx.par_local::<u8>(rows, local, |row, room| {
+            let mut room = Room::of(room, steps, most, classes, keep);
             let of_row = Row { log_probs: &x[row * steps * classes..][..steps_of(row) * classes], labels: &targets[row * most..][..labels_of(row)], classes, blank: blank as usize };
-            let value = of_row.loss(room, keep);
+            let (value, all) = of_row.loss(&mut room);
             let spared = zero_infinity && value == f64::INFINITY;
             // SAFETY: each row is one task's, and inside the output [N].
             unsafe { *loss.get().add(row) = T::from_f64(if spared { 0.0 } else { value }) };
@@ -61,7 +54,7 @@ pub fn ctc_loss(
                 if value == f64::INFINITY {
                     counted.fill(T::from_f64(if spared { 0.0 } else { f64::NAN }));
                 } else {
-                    of_row.gradient(room, value, counted);
+                    of_row.gradient(&mut room, all, counted);
                 }
             }
         });
@@ -91,12 +84,110 @@ fn check_labels(labels: &[i32], row: usize, classes: usize, blank: i64) -> Resul
     }
 }
 
-/// log(e^a + e^b + e^c); NaN where one is.
-#[inline]
-fn log_add(a: f64, b: f64, c: f64) -> f64 {
-    let most = a.max(b).max(c);
-    // Infinities have no differences.
-    if most == NEVER { a + b + c } else { most + ((a - most).exp() + (b - most).exp() + (c - most).exp()).ln() }
+/// m · 2^(256 e): a probability of any size, or 0 with e of minus infinity. Products and sums of logarithms, which have the same range, would take an
+/// exponential and a logarithm each. Settled, m lies from 2^-128 to 2^128: a sum of three, times another, is within reach of one step.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Scaled {
+    m: f64,
+    e: f64,
+}
+
+/// log 2^256
+const UNIT: f64 = 256.0 * std::f64::consts::LN_2;
+
+/// 2^(256 e), for e from -3 to 3.
+const fn power(e: i64) -> f64 {
+    f64::from_bits(((1023 + 256 * e) as u64) << 52)
+}
+
+impl Scaled {
+    const ZERO: Scaled = Scaled { m: 0.0, e: f64::NEG_INFINITY };
+    const ONE: Scaled = Scaled { m: 1.0, e: 0.0 };
+
+    fn exp(x: f64) -> Scaled {
+        if x == f64::NEG_INFINITY {
+            return Scaled::ZERO;
+        }
+        let e = (x / UNIT + 0.5).floor();
+        Scaled { m: (x - e * UNIT).exp(), e }
+    }
+    fn ln(self) -> f64 {
+        self.m.ln() + self.e * UNIT
+    }
+    #[inline(always)]
+    fn add(self, other: Scaled) -> Scaled {
+        let e = if self.e > other.e { self.e } else { other.e };
+        // Two steps below, nothing of a number is left beside the other.
+        let near = |own: f64| {
+            if own == e {
+                1.0
+            } else if own == e - 1.0 {
+                power(-1)
+            } else {
+                0.0
+            }
+        };
+        Scaled { m: self.m * near(self.e) + other.m * near(other.e), e }
+    }
+    #[inline(always)]
+    fn times(self, other: Scaled) -> Scaled {
+        let (m, e) = (self.m * other.m, self.e + other.e);
+        let (factor, steps) = if m > f64::from_bits((1023 + 128) << 52) {
+            (power(-1), 1.0)
+        } else if m < f64::from_bits((1023 - 128) << 52) {
+            (power(1), -1.0)
+        } else {
+            (1.0, 0.0)
+        };
+        Scaled { m: m * factor, e: e + steps }
+    }
+    /// self · other / all, which is at most 1.
+    #[inline(always)]
+    fn share(self, other: Scaled, all: Scaled) -> f64 {
+        let (m, e) = (self.m * other.m / all.m, self.e + other.e - all.e);
+        if e < -3.0 { 0.0 } else { m * power((e as i64).min(3)) }
+    }
+}
+
+/// A blank, and the label in front of it: entry i of a row is label i - 1 and the blank behind it. Entry 0 has no label.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry {
+    label: Scaled,
+    blank: Scaled,
+}
+const NOWHERE: Entry = Entry { label: Scaled::ZERO, blank: Scaled::ZERO };
+
+/// Room of a row.
+struct Room<'a> {
+    /// Probabilities of all ways to come to each state: before the first step, and after each; of the last two alone where no gradient follows.
+    ways: &'a mut [Entry],
+    /// Probabilities of the classes of each entry's states at each step, or of the last.
+    probs: &'a mut [Entry],
+    /// Probabilities of all ways from each state to the end, and one entry of none behind.
+    rest: &'a mut [Entry],
+    /// A sum a class.
+    shares: &'a mut [f64],
+    keep: bool,
+}
+
+impl Room<'_> {
+    /// How many entries, and bytes, a row of so many labels takes.
+    fn sizes(steps: usize, labels: usize, classes: usize, keep: bool) -> ([usize; 3], usize) {
+        let count = labels + 1;
+        let entries = if keep { [(steps + 1) * count, steps * count, count + 1] } else { [2 * count, count, 0] };
+        (entries, entries.iter().sum::<usize>() * size_of::<Entry>() + if keep { classes * size_of::<f64>() } else { 0 })
+    }
+    fn of(room: &mut [u8], steps: usize, labels: usize, classes: usize, keep: bool) -> Room<'_> {
+        let ([ways, probs, rest], _) = Room::sizes(steps, labels, classes, keep);
+        let (entries, room) = room.split_at_mut((ways + probs + rest) * size_of::<Entry>());
+        // SAFETY: entries and sums are numbers alone, which take every bit pattern; rooms are aligned for all of them.
+        let (entries, shares) = unsafe { (entries.align_to_mut::<Entry>().1, room.align_to_mut::<f64>().1) };
+        let (ways, entries) = entries.split_at_mut(ways);
+        let (probs, rest) = entries.split_at_mut(probs);
+        Room { ways, probs, rest, shares: &mut shares[..if keep { classes } else { 0 }], keep }
+    }
 }
 
 /// One row: as many steps as count, and the labels that they are to spell.
@@ -111,83 +202,88 @@ impl<T: Element> Row<'_, T> {
     fn steps(&self) -> usize {
         self.log_probs.len() / self.classes.max(1)
     }
-    fn states(&self) -> usize {
-        2 * self.labels.len() + 1
-    }
-    fn class(&self, state: usize) -> usize {
-        if state % 2 == 0 { self.blank } else { self.labels[state / 2] as usize }
-    }
-    fn log_prob(&self, step: usize, state: usize) -> f64 {
-        self.log_probs[step * self.classes + self.class(state)].to_f64()
-    }
-    /// Whether a path may come to `state` from the one before the last.
-    fn leaps_to(&self, state: usize) -> bool {
-        state % 2 == 1 && (3..self.states()).contains(&state) && self.labels[state / 2] != self.labels[state / 2 - 1]
-    }
     /// Steps that the labels need: one each, and a blank between equal ones.
     fn needed(&self) -> usize {
         self.labels.len() + self.labels.windows(2).filter(|pair| pair[0] == pair[1]).count()
     }
-    /// States that lie on some path: which can be reached by `step`, and from which the end can be. Not empty where there are steps enough.
+    /// Entries that lie on some path: can be reached by `step`, and the end from them. Not empty where there are steps enough.
     fn open(&self, step: usize) -> Range<usize> {
-        let (states, left) = (self.states(), self.steps() - step);
-        states.saturating_sub(2 * left)..(2 * step + 2).min(states)
+        let count = self.labels.len() + 1;
+        count.saturating_sub(self.steps() - step)..(step + 2).min(count)
+    }
+    /// The label of an entry, if a path may come to it from the label before.
+    fn after(&self, entry: usize, label: Scaled) -> Scaled {
+        let leaps = entry >= 2 && entry <= self.labels.len() && self.labels[entry - 1] != self.labels[entry - 2];
+        if leaps { label } else { Scaled::ZERO }
     }
 
-    /// Minus the log of the probability of all paths. `ways[state]`: that of all ways to be there after a step; with `keep` one row of them a step.
-    fn loss(&self, ways: &mut [f64], keep: bool) -> f64 {
-        let (steps, states) = (self.steps(), self.states());
+    /// Minus the log of the probability of all paths, and that itself; fills `ways` and `probs`.
+    #[inline(always)]
+    fn loss(&self, room: &mut Room) -> (f64, Scaled) {
+        let (steps, count) = (self.steps(), self.labels.len() + 1);
         if steps < self.needed() {
-            return f64::INFINITY;
+            return (f64::INFINITY, Scaled::ZERO);
         }
-        if steps == 0 {
-            return 0.0;
-        }
-        let mut row = 0;
-        ways[..states].fill(NEVER);
+        let place = |row: usize| if room.keep { row } else { row % 2 } * count;
+        room.ways[..count].fill(NOWHERE);
+        room.ways[0].blank = Scaled::ONE;
         for step in 0..steps {
-            if keep && step > 0 {
-                ways.copy_within(row..row + states, row + states);
-                row += states;
+            let (from, to) = (place(step), place(step + 1));
+            let (low, high) = room.ways.split_at_mut(from.max(to));
+            let (before, now) = if from < to { (&low[from..], high) } else { (&high[..], low) };
+            let (before, now) = (&before[..count], &mut now[..count]);
+            let probs = &mut room.probs[if room.keep { step * count } else { 0 }..][..count];
+            let log_probs = &self.log_probs[step * self.classes..][..self.classes];
+            let blank = Scaled::exp(log_probs[self.blank].to_f64());
+            let open = self.open(step);
+            for i in open.clone() {
+                let Entry { label: own, blank: behind } = before[i];
+                probs[i].blank = blank;
+                now[i].blank = own.add(behind).times(blank);
+                if i == 0 {
+                    now[i].label = Scaled::ZERO;
+                    continue;
+                }
+                probs[i].label = Scaled::exp(log_probs[self.labels[i - 1] as usize].to_f64());
+                let Entry { label: other, blank: front } = before[i - 1];
+                now[i].label = own.add(front).add(self.after(i, other)).times(probs[i].label);
             }
-            let ways = &mut ways[row..][..states];
-            // From the last on, for each looks at those before it.
-            for state in self.open(step).rev() {
-                let come = match state {
-                    _ if step == 0 => 0.0,
-                    0 => ways[0],
-                    _ => log_add(ways[state], ways[state - 1], if self.leaps_to(state) { ways[state - 2] } else { NEVER }),
-                };
-                ways[state] = come + self.log_prob(step, state);
+            // The next step can come from there.
+            if open.end < count {
+                now[open.end] = NOWHERE;
             }
         }
-        let ends = &ways[row..][..states][states.saturating_sub(2)..];
-        -log_add(ends[0], *ends.get(1).unwrap_or(&NEVER), NEVER)
+        let end = room.ways[place(steps)..][count - 1];
+        let all = end.label.add(end.blank);
+        (0.0 - all.ln(), all)
     }
 
-    /// Minus the share of each class at each step, d loss / d log_probs, by the `room` that `loss` filled.
-    fn gradient(&self, room: &mut [f64], loss: f64, to: &mut [T]) {
-        let (steps, states) = (self.steps(), self.states());
-        let (ways, room) = room.split_at_mut(steps * states);
-        // Probabilities of all ways from a state after a step to the end.
-        let (rest, shares) = room.split_at_mut(states);
-        let shares = &mut shares[..self.classes];
-        rest.fill(NEVER);
-        rest[states.saturating_sub(2)..].fill(0.0);
+    /// Minus the share of each class at each step, d loss / d log_probs, by the `room` that `loss` filled; `all` is the probability of all paths.
+    #[inline(always)]
+    fn gradient(&self, room: &mut Room, all: Scaled, to: &mut [T]) {
+        let (steps, count) = (self.steps(), self.labels.len() + 1);
+        let (rest, shares) = (&mut room.rest[..=count], &mut *room.shares);
+        rest.fill(NOWHERE);
+        rest[count - 1] = Entry { label: if count > 1 { Scaled::ONE } else { Scaled::ZERO }, blank: Scaled::ONE };
         for step in (0..steps).rev() {
+            let (now, probs) = (&room.ways[(step + 1) * count..][..count], &room.probs[step * count..][..count]);
             shares.fill(0.0);
-            for state in self.open(step) {
-                shares[self.class(state)] -= (ways[step * states + state] + rest[state] + loss).exp();
-                rest[state] += self.log_prob(step, state);
+            for i in self.open(step) {
+                shares[self.blank] -= now[i].blank.share(rest[i].blank, all);
+                rest[i].blank = rest[i].blank.times(probs[i].blank);
+                if i > 0 {
+                    shares[self.labels[i - 1] as usize] -= now[i].label.share(rest[i].label, all);
+                    rest[i].label = rest[i].label.times(probs[i].label);
+                }
             }
             for (to, &share) in to[step * self.classes..].iter_mut().zip(&*shares) {
                 *to = T::from_f64(share);
             }
             if step > 0 {
-                for state in self.open(step - 1) {
-                    let or_never = |state: usize| *rest.get(state).unwrap_or(&NEVER);
-                    rest[state] =
-                        log_add(rest[state], or_never(state + 1), if self.leaps_to(state + 2) { or_never(state + 2) } else { NEVER });
+                for i in self.open(step - 1) {
+                    let (Entry { label, blank }, behind) = (rest[i], rest[i + 1].label);
+                    rest[i].blank = blank.add(behind);
+                    rest[i].label = if i == 0 { Scaled::ZERO } else { label.add(blank).add(self.after(i + 1, behind)) };
                 }
             }
         }
@@ -241,17 +337,22 @@ mod tests {
                     let (steps_here, labels) =
                         self.lengths.as_ref().map_or((steps, self.most), |(a, b)| (a[row] as usize, b[row] as usize));
                     let wanted = &self.targets[row * self.most..][..labels];
-                    let mut total = 0.0;
+                    let mut ways = Vec::new();
                     for code in 0..classes.pow(steps_here as u32) {
                         let path: Vec<usize> = (0..steps_here).map(|t| code / classes.pow(t as u32) % classes).collect();
                         let spelt = (0..steps_here)
                             .filter(|&t| path[t] as i64 != self.blank && (t == 0 || path[t] != path[t - 1]))
                             .map(|t| path[t] as i32);
                         if spelt.eq(wanted.iter().copied()) {
-                            total += path.iter().enumerate().map(|(t, &c)| x[(row * steps + t) * classes + c]).sum::<f64>().exp();
+                            ways.push(path.iter().enumerate().map(|(t, &c)| x[(row * steps + t) * classes + c]).sum::<f64>());
                         }
                     }
-                    -total.ln()
+                    let most = ways.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    if most == f64::NEG_INFINITY {
+                        f64::INFINITY
+                    } else {
+                        -(most + ways.iter().map(|way| (way - most).exp()).sum::<f64>().ln())
+                    }
                 })
                 .collect()
         }
@@ -322,6 +423,23 @@ mod tests {
         assert_close(&loss, &[60_000.0 - count], 1e-12, 0.0, "loss");
         for step in gradient.chunks(4) {
             assert_close(&[step.iter().sum()], &[-1.0], 1e-9, 0.0, "shares of a step");
+        }
+    }
+
+    #[test]
+    fn probabilities_of_any_size_count() {
+        for scale in [1.0, 30.0, 90.0, 180.0, 400.0, 3000.0] {
+            for shift in [0.0, -1000.0, 500.0] {
+                let mut case = Case::new([3, 6, 4], 3, None);
+                case.x = noise(5, 72).iter().map(|v| scale * v + shift).collect();
+                // A class that cannot be, at some steps.
+                (0..72).step_by(17).for_each(|i| case.x[i] = f64::NEG_INFINITY);
+                let (loss, gradient) = case.run(&case.x, false, true).unwrap();
+                assert_close(&loss, &case.reference(&case.x), 1e-12, 1e-12, &format!("scale {scale}, shift {shift}"));
+                for (step, row) in gradient.chunks(4).zip(loss.iter().flat_map(|v| [v; 6])) {
+                    assert!(row.is_infinite() || (step.iter().sum::<f64>() + 1.0).abs() < 1e-9, "scale {scale}, shift {shift}: {step:?}");
+                }
+            }
         }
     }
 
