@@ -37,6 +37,18 @@ def case(name, options, inputs, parameters, logits, labels):
     ))
 
 
+LAYER = ['weightIh', 'weightHh', 'biasIh', 'biasHh']
+
+
+def recurrent(name, rnn):
+    """Its parameters under our names, in our order, which is PyTorch's."""
+    return [(f'{name}.{LAYER[i % 4]}L{i // 4}', p) for i, p in enumerate(rnn.parameters())]
+
+
+def named(name, module):
+    return [(f'{name}.{key}', p) for key, p in module.named_parameters()]
+
+
 def text_cnn(vectors, lengths, max_norm):
     """Kim (2014), the filters' windows that hold padding alone left out; the rows of the head shortened to max_norm."""
     vocabulary, width, filters, outputs, widths = 11, 6, 4, 3, [1, 3, 5]
@@ -45,8 +57,9 @@ def text_cnn(vectors, lengths, max_norm):
     convs = [nn.Conv1d(width, filters, w, padding=w - 1) for w in widths]
     head = nn.Linear(filters * len(widths), outputs)
     parameters = [(f'{key}.weight', t.weight) for key, t in tables.items()]
-    parameters += [(f'convs.{i}.{key}', p) for i, c in enumerate(convs) for key, p in c.named_parameters()]
-    parameters += [(f'head.{key}', p) for key, p in head.named_parameters()]
+    for i, conv in enumerate(convs):
+        parameters += named(f'convs.{i}', conv)
+    parameters += named('head', head)
     draw(parameters)
     if 'fixed' in tables:
         tables['fixed'].weight.requires_grad = False
@@ -67,6 +80,19 @@ def text_cnn(vectors, lengths, max_norm):
     case('textCnn', options, inputs, parameters, head(torch.cat(maxima, 1)), ids(600, (4,), outputs))
 
 
+def char_rnn(cell):
+    vocabulary, width, hidden, layers = 9, 5, 6, 2
+    table, head = nn.Embedding(vocabulary, width), nn.Linear(hidden, vocabulary)
+    rnn = {'lstm': nn.LSTM, 'gru': nn.GRU}[cell](width, hidden, layers, batch_first=True)
+    parameters = named('embedding', table) + recurrent('rnn', rnn) + named('head', head)
+    draw(parameters)
+    text = ids(500, (3, 8), vocabulary)
+    options = dict(vocabulary=vocabulary, embedding=width, hidden=hidden, numLayers=layers, cell=cell)
+    case('charRnn', options, dict(ids=text[:, :-1]), parameters, head(rnn(table(text[:, :-1]))[0]), text[:, 1:])
+
+
+char_rnn('lstm')
+char_rnn('gru')
 text_cnn('tuned', None, 3)
 text_cnn('static', [7, 2, 1, 5], 0.5)
 text_cnn('both', [3, 7, 4, 1], 0.75)

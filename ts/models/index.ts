@@ -1,4 +1,5 @@
 export { BiLstmTagger, biLstmTagger, type BiLstmTaggerOptions, type Pool, type SequenceInputs } from './bi-lstm-tagger.js'
+export { CharRnn, charRnn, type CharRnnOptions, type CharRnnStates, type GenerateOptions } from './char-rnn.js'
 export { ArticleCnn, cnn, type CnnOptions } from './cnn.js'
 export { DenseNet, densenet, densenet121, type DenseNetOptions } from './densenet.js'
 export { LeNet, lenet, type LeNetOptions } from './lenet.js'
