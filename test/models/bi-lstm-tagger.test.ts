@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ctcDecode, ctcLoss, manualSeed, models, optim, rand, randn, scope, type Tensor, tensor, Trainer, ValueError } from '../../ts/index.js'
+import { compile, ctcDecode, ctcLoss, manualSeed, models, nn, optim, rand, randint, randn, scope, type Tensor, tensor, Trainer, ValueError } from '../../ts/index.js'
 import { numbers } from '../check.js'
 
 const int32 = (...values: number[]): Tensor => tensor(Int32Array.from(values))
@@ -69,6 +69,31 @@ it('gives log-probabilities for CTC, in which what lies behind a sequence change
     expect(gradient.slice(8 * 3 + 4 * 3).every((v) => v === 0)).toBe(true)
     expect(gradient.slice(0, 8 * 3 + 4 * 3).some((v) => v === 0)).toBe(false)
   })
+})
+
+it.each(['none', 'mean', 'last', 'ctc'] as const)('a captured training step has the bits of the eager one: %s', (kind) => {
+  const train = (captured: boolean): number[][] => {
+    manualSeed(3)
+    const options = { inputs: 3, hidden: 5, outputs: 4, numLayers: 2, dropout: 0.2, inputDropout: 0.1, recurrentDropout: 0.1 }
+    const model = models.biLstmTagger(kind === 'ctc' ? { ...options, blank: 3 } : { ...options, pool: kind })
+    const optimizer = new optim.Adam(model.parameters(), { lr: 0.01 })
+    const loss = kind === 'ctc' ? new nn.CTCLoss({ blank: 3 }) : new nn.CrossEntropyLoss()
+    const body = (features: Tensor, lengths: Tensor, labels: Tensor): Tensor => {
+      const value = loss.forward(model.forward({ features, lengths }), labels)
+      value.backward()
+      optimizer.step()
+      optimizer.zeroGrad()
+      return value.detach()
+    }
+    const step = captured ? compile(body) : body
+    return scope(() => {
+      for (const lengths of [[6, 6], [4, 6], [5, 3]]) {
+        step(randn([2, 6, 3]), int32(...lengths), randint(0, 3, kind === 'none' ? [2, 6] : kind === 'ctc' ? [2, 2] : [2]).to('int32'))
+      }
+      return model.parameters().map(numbers)
+    })
+  }
+  expect(train(true)).toEqual(train(false))
 })
 
 it('refuses options that make no sense', () => {
