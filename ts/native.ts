@@ -54,13 +54,20 @@ export interface TextSteps {
   split: 'whitespace' | 'character' | 'none'
 }
 
+/** Texts in UTF-8, one behind the other, and where each ends. Their memory may be used again once the call has answered. */
+export interface PackedTexts {
+  bytes: Uint8Array
+  ends: Int32Array
+}
+
 /** Texts read off JavaScript's thread: each call on a thread of its own. */
 export interface TextPipeline {
-  clean(texts: string[]): Promise<string[]>
-  count(texts: string[]): Promise<void>
-  takeWords(least: number, most: number): Promise<{ word: string; count: number }[]>
-  setWords(words: string[]): void
-  encode(texts: string[], length: number | undefined, padLeft: boolean, cutLeft: boolean): Promise<{ ids: Int32Array; lengths: Int32Array }>
+  clean(texts: PackedTexts): Promise<string[]>
+  count(texts: PackedTexts): Promise<void>
+  /** The counted words become the vocabulary; they come back one behind the other, with the length of each. */
+  learn(least: number, most: number): Promise<{ text: string; units: Int32Array }>
+  setWords(words: PackedTexts): void
+  encode(texts: PackedTexts, length: number | undefined, padLeft: boolean, cutLeft: boolean): Promise<{ ids: Int32Array; lengths: Int32Array }>
 }
 
 /** What `ferrograd doctor` shows of the machine. */

@@ -1,8 +1,8 @@
 import { type Tensor, tensor, ValueError } from '../index.js'
 import { settle, type TextPipeline } from '../internal.js'
-import { inChunks, type Texts } from './chunks.js'
+import { inChunks, packed, type Texts } from './chunks.js'
 import { type CleanOptions, pipeline } from './clean.js'
-import { Vocabulary } from './vocabulary.js'
+import { counted, Vocabulary } from './vocabulary.js'
 
 /** Options of {@link TextVectorizer}; the names are those of Keras' TextVectorization where it has them. */
 export interface VectorizerOptions {
@@ -57,14 +57,17 @@ const NO_STEPS: CleanOptions = { lower: false, punctuation: false }
  */
 export class TextVectorizer {
   readonly #options: ReturnType<typeof settled>
-  readonly #pipeline: TextPipeline
+  #pipeline: TextPipeline
   #vocabulary: Vocabulary | undefined
 
   /** @throws ValueError for an option that makes no sense */
   constructor(options?: VectorizerOptions) {
-    const { standardize, split, vocabulary } = this.#options = settled(options)
-    this.#pipeline = pipeline('TextVectorizer', typeof standardize === 'function' ? NO_STEPS : standardize, split)
-    if (vocabulary !== undefined) this.#use(vocabulary instanceof Vocabulary ? vocabulary : new Vocabulary(vocabulary))
+    const { vocabulary } = this.#options = settled(options)
+    this.#pipeline = this.#reader()
+    if (vocabulary !== undefined) {
+      this.#vocabulary = vocabulary instanceof Vocabulary ? vocabulary : new Vocabulary(vocabulary)
+      this.#pipeline.setWords(packed(this.#vocabulary.words))
+    }
   }
 
   /** The words and ids. @throws ValueError before `adapt`, where none were given */
@@ -79,12 +82,16 @@ export class TextVectorizer {
    * Texts may be a stream larger than memory. @throws ValueError naming the row that is no string
    */
   async adapt(texts: Texts): Promise<this> {
-    const { maxTokens, minCount, standardize, split } = this.#options
-    // Counts of its own: two calls at a time do not mix.
-    const counter = pipeline('TextVectorizer', typeof standardize === 'function' ? NO_STEPS : standardize, split)
-    await inChunks('TextVectorizer.adapt', texts, (chunk) => counter.count(this.#standardized(chunk)))
-    const words = await counter.takeWords(minCount, maxTokens === undefined ? 2 ** 31 - 3 : maxTokens - 2)
-    this.#use(new Vocabulary(words.map(({ word }) => word)))
+    const { maxTokens, minCount } = this.#options
+    // A reader of its own: two calls at a time do not mix, and until this one is done the words are those that were there.
+    const reader = this.#reader()
+    await inChunks('TextVectorizer.adapt', texts, (chunk) => reader.count(chunk), this.#standardize)
+    const { text, units } = await reader.learn(minCount, maxTokens === undefined ? 2 ** 31 - 3 : maxTokens - 2)
+    let from = 0
+    const words = Array.from(units, (length) => text.slice(from, from += length))
+    counted.add(words)
+    this.#vocabulary = new Vocabulary(words)
+    this.#pipeline = reader
     return this
   }
 
@@ -133,17 +140,19 @@ export class TextVectorizer {
   async #read(op: string, texts: Texts, length: number | undefined): Promise<{ ids: Int32Array; lengths: Int32Array }[]> {
     const { padding, truncation } = this.#options
     void this.vocabulary
-    return inChunks(op, texts, (chunk) => this.#pipeline.encode(this.#standardized(chunk), length, padding === 'left', truncation === 'left'))
+    const reader = this.#pipeline
+    return inChunks(op, texts, (chunk) => reader.encode(chunk, length, padding === 'left', truncation === 'left'), this.#standardize)
   }
 
-  #standardized(chunk: string[]): string[] {
+  /** The user's function, where there is one. */
+  get #standardize(): ((text: string) => string) | undefined {
     const { standardize } = this.#options
-    return typeof standardize === 'function' ? chunk.map(standardize) : chunk
+    return typeof standardize === 'function' ? standardize : undefined
   }
 
-  #use(vocabulary: Vocabulary): void {
-    this.#pipeline.setWords([...vocabulary.words])
-    this.#vocabulary = vocabulary
+  #reader(): TextPipeline {
+    const { standardize, split } = this.#options
+    return pipeline('TextVectorizer', typeof standardize === 'function' ? NO_STEPS : standardize, split)
   }
 }
 

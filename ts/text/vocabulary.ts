@@ -11,6 +11,9 @@ export interface VocabularyOptions {
 
 const DEFAULTS = { padToken: '', oovToken: '[UNK]' } as const
 
+/** Lists that hold each word once, as counting gives them: they need no look for words that are there twice. */
+export const counted: WeakSet<readonly string[]> = new WeakSet()
+
 /** Words and their ids: 0 is padding, 1 every word that is not here, then the words in their order, as in Keras' TextVectorization. */
 export class Vocabulary {
   /** The id of padding. */
@@ -20,21 +23,14 @@ export class Vocabulary {
   /** The words from id 2 on. */
   readonly words: readonly string[]
   readonly #special: readonly [string, string]
-  readonly #ids: ReadonlyMap<string, number>
+  #ids: ReadonlyMap<string, number> | undefined
 
   /** @throws ValueError for a word that is there twice, or is no string */
   constructor(words: readonly string[], options?: VocabularyOptions) {
     const { padToken, oovToken } = settle<VocabularyOptions, typeof DEFAULTS>('Vocabulary', options, DEFAULTS)
-    const ids = new Map<string, number>()
-    words.forEach((word, i) => {
-      if (typeof word !== 'string') throw new ValueError(`Vocabulary: word ${i} must be a string, got ${typeof word}.`, { op: 'Vocabulary' })
-      if (ids.has(word))
-        throw new ValueError(`Vocabulary: ${JSON.stringify(word)} is there twice, as word ${ids.get(word)! - 2} and ${i}.\n  Give each word once: [...new Set(words)].`, { op: 'Vocabulary' })
-      ids.set(word, i + 2)
-    })
     this.words = [...words]
     this.#special = [padToken, oovToken]
-    this.#ids = ids
+    if (!counted.has(words)) this.#ids = idsOf(words)
   }
 
   /** Words, and the two ids of padding and the unknown: the rows that an embedding needs. */
@@ -44,6 +40,7 @@ export class Vocabulary {
 
   /** The word's id; that of the unknown for others. */
   idOf(word: string): number {
+    this.#ids ??= idsOf(this.words)
     return this.#ids.get(word) ?? Vocabulary.OOV
   }
 
@@ -58,4 +55,15 @@ export class Vocabulary {
   decode(ids: Iterable<number>): string {
     return [...ids].filter((id) => id !== Vocabulary.PAD).map((id) => this.wordOf(id)).join(' ')
   }
+}
+
+function idsOf(words: readonly string[]): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>()
+  words.forEach((word, i) => {
+    if (typeof word !== 'string') throw new ValueError(`Vocabulary: word ${i} must be a string, got ${typeof word}.`, { op: 'Vocabulary' })
+    if (ids.has(word))
+      throw new ValueError(`Vocabulary: ${JSON.stringify(word)} is there twice, as word ${ids.get(word)! - 2} and ${i}.\n  Give each word once: [...new Set(words)].`, { op: 'Vocabulary' })
+    ids.set(word, i + 2)
+  })
+  return ids
 }

@@ -22,15 +22,14 @@ pub struct Clean {
 }
 
 impl Clean {
+    pub(crate) fn without_html(self) -> Clean {
+        Clean { html: false, ..self }
+    }
+
     /// Writes the cleaned `text` into `out`, which is emptied first; `scratch` is kept from call to call so that nothing is allocated anew.
     pub fn apply(&self, text: &str, out: &mut String, scratch: &mut String) {
         out.clear();
-        let mut text = text;
-        if self.html && text.bytes().any(|c| matches!(c, b'<' | b'&')) {
-            scratch.clear();
-            html::strip(text, scratch);
-            text = scratch;
-        }
+        let text = if self.html { html::strip(text, scratch) } else { text };
         // ASCII is already in every form.
         if text.is_ascii() {
             return self.letters(text, out);

@@ -1,4 +1,5 @@
 //! HTML marks: tags become a space, so that the words beside `<br />` stay apart; entities become what they stand for.
+use memchr::memchr2;
 
 /// Entities met in prose. Others stay as they are written.
 const ENTITIES: [(&str, &str); 14] = [
@@ -20,12 +21,18 @@ const ENTITIES: [(&str, &str); 14] = [
 /// Longer names than any above, and `#x10ffff`.
 const LONGEST: usize = 8;
 
-/// `text` without its tags and with its entities decoded. A `<` that opens no tag, as in `a < b`, or whose tag never ends, stays.
-pub fn strip(text: &str, out: &mut String) {
+/// `text` without its tags and with its entities decoded: `text` itself where it has none, else written into `out`, which is emptied first.
+/// A `<` that opens no tag, as in `a < b`, or whose tag never ends, stays.
+pub fn strip<'t>(text: &'t str, out: &'t mut String) -> &'t str {
+    let mark = |text: &str| memchr2(b'<', b'&', text.as_bytes());
+    if mark(text).is_none() {
+        return text;
+    }
+    out.clear();
     let mut rest = text;
     // Where no `>` follows, none follows further on either: a long text of `<a` alone is not searched again and again.
     let mut ends = true;
-    while let Some(at) = rest.find(['<', '&']) {
+    while let Some(at) = mark(rest) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let taken = if rest.starts_with('<') {
@@ -42,6 +49,7 @@ pub fn strip(text: &str, out: &mut String) {
         rest = &rest[taken..];
     }
     out.push_str(rest);
+    out
 }
 
 fn opens(rest: &str) -> bool {
@@ -72,9 +80,7 @@ fn entity(rest: &str, out: &mut String) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     fn strip(text: &str) -> String {
-        let mut out = String::new();
-        super::strip(text, &mut out);
-        out
+        super::strip(text, &mut "left over".to_string()).to_string()
     }
 
     #[test]

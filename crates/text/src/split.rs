@@ -1,4 +1,5 @@
 //! Splitting a cleaned text into tokens.
+use std::ops::ControlFlow;
 
 /// Where a text is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,12 +13,12 @@ pub enum Split {
 }
 
 impl Split {
-    /// Calls `token` for each token of `text`, in their order.
-    pub fn each<'t>(self, text: &'t str, mut token: impl FnMut(&'t str)) {
+    /// Calls `token` for each token of `text`, in their order, until it breaks.
+    pub fn each<'t>(self, text: &'t str, mut token: impl FnMut(&'t str) -> ControlFlow<()>) -> ControlFlow<()> {
         match self {
-            Split::Whitespace => text.split_whitespace().for_each(token),
-            Split::Character => text.char_indices().for_each(|(at, c)| token(&text[at..at + c.len_utf8()])),
-            Split::Whole if text.is_empty() => {}
+            Split::Whitespace => text.split_whitespace().try_for_each(token),
+            Split::Character => text.char_indices().try_for_each(|(at, c)| token(&text[at..at + c.len_utf8()])),
+            Split::Whole if text.is_empty() => ControlFlow::Continue(()),
             Split::Whole => token(text),
         }
     }
@@ -25,13 +26,16 @@ impl Split {
 
 #[cfg(test)]
 mod tests {
-    use super::Split;
+    use super::*;
 
     #[test]
     fn cuts() {
         let tokens = |split: Split, text| {
             let mut all = Vec::new();
-            split.each(text, |token| all.push(token));
+            let _ = split.each(text, |token| {
+                all.push(token);
+                ControlFlow::Continue(())
+            });
             all
         };
         assert_eq!(tokens(Split::Whitespace, " a\u{a0}bé\n\tc "), ["a", "bé", "c"]);

@@ -1,13 +1,14 @@
 //! Texts: each call is handed to a thread of its own and answers with a promise, so that JavaScript's thread only copies strings.
-//! How many calls run side by side is the caller's choice (`ts/text/pipeline.ts`).
-use ferrograd_text::{Clean, Counts, Form, Side, Split, Vocabulary, ordered};
-use napi::bindgen_prelude::{Int32Array, Object, ToNapiValue};
+//! How many calls run side by side is the caller's choice (`ts/text/chunks.ts`).
+use ferrograd_text::{Clean, Counts, Form, Reader, Rows, Side, Split, Vocabulary};
+use napi::bindgen_prelude::{Int32Array, Object, ToNapiValue, Uint8Array};
 use napi::{Env, Error, Result};
 use napi_derive::napi;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// `Clean` and `Split` as JavaScript writes them; `ts/text/pipeline.ts` has checked them.
+/// `Clean` and `Split` as JavaScript writes them; `ts/text/clean.ts` has checked them.
 #[napi(object)]
 pub struct TextSteps {
     pub html: bool,
@@ -17,16 +18,39 @@ pub struct TextSteps {
     pub split: String,
 }
 
+/// Texts in UTF-8, one behind the other, and where each ends.
+#[napi(object)]
+pub struct PackedTexts {
+    pub bytes: Uint8Array,
+    pub ends: Int32Array,
+}
+
+impl PackedTexts {
+    /// Ends that run backwards or beyond the bytes are refused.
+    fn checked(self) -> Result<PackedTexts> {
+        let whole = self.ends.first().is_none_or(|&first| first >= 0)
+            && self.ends.is_sorted()
+            && self.ends.last().is_none_or(|&last| last as usize <= self.bytes.len());
+        if whole { Ok(self) } else { Err(Error::from_reason("the ends of texts do not lie one after the other in their bytes")) }
+    }
+
+    fn iter(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
+        let mut from = 0;
+        self.ends.iter().map(move |&end| String::from_utf8_lossy(&self.bytes[std::mem::replace(&mut from, end as usize)..end as usize]))
+    }
+}
+
+/// Words one behind the other, and how many UTF-16 units each has: one string crosses faster than many.
+#[napi(object)]
+pub struct JoinedWords {
+    pub text: String,
+    pub units: Int32Array,
+}
+
 #[napi(object)]
 pub struct EncodedTexts {
     pub ids: Int32Array,
     pub lengths: Int32Array,
-}
-
-#[napi(object)]
-pub struct CountedWord {
-    pub word: String,
-    pub count: f64,
 }
 
 /// One way of reading texts, with what it has counted and the vocabulary it looks up.
@@ -34,12 +58,18 @@ pub struct CountedWord {
 pub struct TextPipeline {
     clean: Clean,
     split: Split,
-    counts: Arc<Mutex<Counts>>,
-    vocabulary: Arc<Vocabulary>,
+    state: Arc<State>,
 }
 
-fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Default)]
+struct State {
+    /// One for each call that counted at the same time, so that none waits for another.
+    counts: Mutex<Vec<Counts>>,
+    vocabulary: Mutex<Arc<Vocabulary>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn side(left: bool) -> Side {
@@ -79,17 +109,17 @@ impl TextPipeline {
             other => return Err(Error::from_reason(format!("there is no split {other}"))),
         };
         let clean = Clean { html: steps.html, form, lower: steps.lower, punctuation: steps.punctuation };
-        Ok(TextPipeline { clean, split, counts: Arc::default(), vocabulary: Arc::new(Vocabulary::new(Vec::new())) })
+        Ok(TextPipeline { clean, split, state: Arc::default() })
     }
 
     #[napi(catch_unwind)]
-    pub fn clean<'env>(&self, env: &'env Env, texts: Vec<String>) -> Result<Object<'env>> {
-        let clean = self.clean;
+    pub fn clean<'env>(&self, env: &'env Env, texts: PackedTexts) -> Result<Object<'env>> {
+        let (clean, texts) = (self.clean, texts.checked()?);
         let work = move || {
             let mut scratch = String::new();
-            let one = |text: &String| {
+            let one = |text: Cow<str>| {
                 let mut out = String::new();
-                clean.apply(text, &mut out, &mut scratch);
+                clean.apply(&text, &mut out, &mut scratch);
                 out
             };
             texts.iter().map(one).collect::<Vec<String>>()
@@ -98,27 +128,42 @@ impl TextPipeline {
     }
 
     #[napi(catch_unwind)]
-    pub fn count<'env>(&self, env: &'env Env, texts: Vec<String>) -> Result<Object<'env>> {
-        let (clean, split, all) = (self.clean, self.split, self.counts.clone());
+    pub fn count<'env>(&self, env: &'env Env, texts: PackedTexts) -> Result<Object<'env>> {
+        let (mut reader, state, texts) = (Reader::new(self.clean, self.split), self.state.clone(), texts.checked()?);
         let work = move || {
-            let mut counts = Counts::default();
-            counts.add(&texts, &clean, split);
-            lock(&all).merge(counts);
+            let mut counts = lock(&state.counts).pop().unwrap_or_default();
+            counts.add(&mut reader, texts.iter());
+            lock(&state.counts).push(counts);
         };
         promise(env, work, |()| ())
     }
 
-    /// The counted words in the order of their ids; the counts are forgotten.
+    /// The counted words become the vocabulary and are told in the order of their ids; the counts are forgotten.
     #[napi(catch_unwind)]
-    pub fn take_words<'env>(&self, env: &'env Env, least: f64, most: f64) -> Result<Object<'env>> {
-        let counts = std::mem::take(&mut *lock(&self.counts));
-        let row = |(word, count): (String, u64)| CountedWord { word, count: count as f64 };
-        promise(env, move || ordered(&counts, least as u64, most as usize), move |words| words.into_iter().map(row).collect::<Vec<_>>())
+    pub fn learn<'env>(&self, env: &'env Env, least: f64, most: f64) -> Result<Object<'env>> {
+        let state = self.state.clone();
+        let work = move || {
+            let parts = std::mem::take(&mut *lock(&state.counts));
+            let all = parts.into_iter().reduce(|mut all, part| {
+                all.merge(&part);
+                all
+            });
+            let vocabulary = all.unwrap_or_default().vocabulary(least as u64, most as usize);
+            let (mut text, mut units) = (String::new(), Vec::new());
+            for word in vocabulary.words() {
+                text.push_str(&word);
+                units.push(word.encode_utf16().count() as i32);
+            }
+            *lock(&state.vocabulary) = Arc::new(vocabulary);
+            (text, units)
+        };
+        promise(env, work, |(text, units)| JoinedWords { text, units: units.into() })
     }
 
     #[napi(catch_unwind)]
-    pub fn set_words(&mut self, words: Vec<String>) {
-        self.vocabulary = Arc::new(Vocabulary::new(words));
+    pub fn set_words(&self, words: PackedTexts) -> Result<()> {
+        *lock(&self.state.vocabulary) = Arc::new(Vocabulary::new(words.checked()?.iter()));
+        Ok(())
     }
 
     /// Ids one text after the other where `length` is undefined, else in rows of that many.
@@ -126,15 +171,19 @@ impl TextPipeline {
     pub fn encode<'env>(
         &self,
         env: &'env Env,
-        texts: Vec<String>,
+        texts: PackedTexts,
         length: Option<u32>,
         pad_left: bool,
         cut_left: bool,
     ) -> Result<Object<'env>> {
-        let (clean, split, vocabulary) = (self.clean, self.split, self.vocabulary.clone());
+        let (mut reader, vocabulary) = (Reader::new(self.clean, self.split), lock(&self.state.vocabulary).clone());
+        let texts = texts.checked()?;
         let work = move || match length {
-            None => vocabulary.encode(&texts, &clean, split),
-            Some(length) => vocabulary.encode_rows(&texts, &clean, split, length as usize, side(pad_left), side(cut_left)),
+            None => vocabulary.encode(&mut reader, texts.iter()),
+            Some(length) => {
+                let rows = Rows { length: length as usize, padding: side(pad_left), truncation: side(cut_left) };
+                vocabulary.encode_rows(&mut reader, texts.iter(), rows)
+            }
         };
         promise(env, work, |(ids, lengths)| EncodedTexts { ids: ids.into(), lengths: lengths.into() })
     }
