@@ -1,6 +1,6 @@
 """Logits and gradients of the models for sequences in ts/models, by PyTorch in float64: `python make_sequences.py > sequences.json`.
 
-Weights are not stored: both sides draw the k-th parameter, in this library's order and layout, as 0.5 * uniform(k + 1) (make.py, formula.ts).
+Weights are not stored: both sides draw the k-th parameter, in this library's order and layout, as scale * uniform(k + 1) (make.py, formula.ts).
 """
 import json
 
@@ -19,21 +19,21 @@ def ids(stream, shape, classes, least=0):
     return torch.from_numpy(least + hashes(stream, count).astype('int64') % (classes - least)).reshape(shape)
 
 
-def draw(parameters):
+def draw(parameters, scale=0.5):
     """Fills parameters in our order; a convolution's [O, I, K] is our [O, K, I]."""
     with torch.no_grad():
         for k, (name, p) in enumerate(parameters):
             shape = [p.shape[0], p.shape[2], p.shape[1]] if p.ndim == 3 else list(p.shape)
-            value = torch.from_numpy(0.5 * uniform(k + 1, p.numel())).reshape(shape)
+            value = torch.from_numpy(scale * uniform(k + 1, p.numel())).reshape(shape)
             p.copy_(value.transpose(1, 2) if p.ndim == 3 else value)
 
 
-def case(name, options, inputs, parameters, logits, labels):
-    F.cross_entropy(logits.flatten(0, -2), labels.flatten()).backward()
+def case(name, options, inputs, parameters, logits, labels, scale=0.5, loss=None):
+    (loss(logits, labels) if loss else F.cross_entropy(logits.flatten(0, -2), labels.flatten())).backward()
     gradients = {key: p.grad.transpose(1, 2) if p.ndim == 3 else p.grad for key, p in parameters if p.grad is not None}
     cases.append(dict(
-        model=name, options=options, inputs={key: value.tolist() for key, value in inputs.items()}, labels=labels.tolist(), logits=logits.tolist(),
-        gradients={key: [round(v, 15) for v in g.reshape(-1).tolist()] for key, g in gradients.items()},
+        model=name, options=options, scale=scale, inputs={key: value.tolist() for key, value in inputs.items()}, labels=labels.tolist(), logits=logits.tolist(),
+        gradients={key: g.reshape(-1).tolist() for key, g in gradients.items()},
     ))
 
 
@@ -91,6 +91,57 @@ def char_rnn(cell):
     case('charRnn', options, dict(ids=text[:, :-1]), parameters, head(rnn(table(text[:, :-1]))[0]), text[:, 1:])
 
 
+def seq2seq(cell, score, lengths):
+    vocabulary, width, hidden, layers, steps = 9, 5, 4, 2, 6
+    kind = {'lstm': nn.LSTM, 'gru': nn.GRU}[cell]
+    source, target = nn.Embedding(vocabulary, width, padding_idx=0), nn.Embedding(vocabulary, width, padding_idx=0)
+    encoder, decoder = kind(width, hidden, layers, batch_first=True, bidirectional=True), kind(width, hidden, layers, batch_first=True)
+    key, query, energy = nn.Linear(hidden, hidden, bias=False), nn.Linear(hidden, hidden), nn.Linear(hidden, 1, bias=False)
+    combine, head = nn.Linear(2 * hidden, hidden), nn.Linear(hidden, vocabulary)
+    places = [f'L{layer}{way}' for layer in range(layers) for way in ['', 'Reverse']]
+    parameters = named('sourceEmbedding', source) + named('targetEmbedding', target)
+    parameters += [(f'encoder.{LAYER[i % 4]}{places[i // 4]}', p) for i, p in enumerate(encoder.parameters())] + recurrent('decoder', decoder)
+    parameters += named('key', key) if score != 'dot' else []
+    parameters += named('query', query) + named('energy', energy) if score == 'additive' else []
+    parameters += named('combine', combine) + named('head', head)
+    draw(parameters, 1)
+    with torch.no_grad():
+        source.weight[0] = target.weight[0] = 0
+    text, into, labels = ids(500, (3, steps), vocabulary, 1), ids(501, (3, 4), vocabulary, 1), ids(600, (3, 4), vocabulary, 1)
+    count = torch.tensor(lengths)
+    inside = torch.arange(steps) < count[:, None]
+    packed, states = encoder(nn.utils.rnn.pack_padded_sequence(source(text), count, batch_first=True, enforce_sorted=False))
+    keys = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, total_length=steps)[0].unflatten(2, (2, hidden)).sum(2)
+    added = [state.unflatten(0, (layers, 2)).sum(1) for state in (states if cell == 'lstm' else [states])]
+    output, _ = decoder(target(into), tuple(added) if cell == 'lstm' else added[0])
+    scores = {
+        'dot': lambda: output @ keys.transpose(1, 2),
+        'general': lambda: output @ key(keys).transpose(1, 2),
+        'additive': lambda: energy(torch.tanh(key(keys)[:, None] + query(output)[:, :, None])).squeeze(-1),
+    }[score]()
+    weights = scores.masked_fill(~inside[:, None], -torch.inf).softmax(-1)
+    logits = head(torch.tanh(combine(torch.cat([weights @ keys, output], -1))))
+    options = dict(sourceVocabulary=vocabulary, targetVocabulary=vocabulary, embedding=width, hidden=hidden, numLayers=layers, cell=cell, score=score)
+    case('seq2seq', options, dict(source=text, lengths=count, target=into), parameters, logits, labels, 1)
+
+
+def forecaster(cell, normalize):
+    inputs, horizon, hidden = 2, 3, 5
+    rnn, head = {'lstm': nn.LSTM, 'gru': nn.GRU}[cell](inputs, hidden, batch_first=True), nn.Linear(hidden, horizon * inputs)
+    parameters = recurrent('rnn', rnn) + named('head', head)
+    draw(parameters)
+    x, labels = torch.from_numpy(3 + uniform(500, 4 * 7 * inputs)).reshape(4, 7, inputs), torch.from_numpy(3 + uniform(600, 4 * horizon * inputs)).reshape(4, horizon, inputs)
+    mean, deviation = (x.mean(1, keepdim=True), (x.var(1, correction=0, keepdim=True) + 1e-5).sqrt()) if normalize else (0, 1)
+    told = head(rnn((x - mean) / deviation)[0][:, -1]).unflatten(1, (horizon, inputs)) * deviation + mean
+    options = dict(inputs=inputs, horizon=horizon, hidden=hidden, cell=cell, normalize=normalize)
+    case('forecaster', options, dict(x=x), parameters, told, labels, loss=F.mse_loss)
+
+
+forecaster('gru', True)
+forecaster('lstm', False)
+seq2seq('gru', 'dot', [6, 2, 4])
+seq2seq('lstm', 'general', [3, 6, 1])
+seq2seq('gru', 'additive', [6, 6, 5])
 char_rnn('lstm')
 char_rnn('gru')
 text_cnn('tuned', None, 3)

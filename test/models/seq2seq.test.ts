@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest'
+import { IndexError, manualSeed, models, noGrad, optim, tensor, type Tensor, Trainer, ValueError } from '../../ts/index.js'
+import { hashes } from '../golden/formula.js'
+
+const ids = (rows: number[][]): Tensor => tensor(rows, { dtype: 'int32' })
+const [START, END, LONGEST] = [1, 2, 6]
+
+/** Strings of 2 to 6 of the tokens 3 to 8, and themselves from their ends: inputs, labels, and what is to come. */
+function reversals(stream: number, rows: number): { inputs: { source: Tensor; lengths: Tensor; target: Tensor }; labels: Tensor; reversed: number[][] } {
+  const drawn = hashes(stream, rows * (LONGEST + 1))
+  const strings = Array.from({ length: rows }, (_, n) => {
+    const own = [...drawn.subarray(n * (LONGEST + 1), (n + 1) * (LONGEST + 1))]
+    return own.slice(0, 2 + (own[LONGEST]! % (LONGEST - 1))).map((h) => 3 + (h % 6))
+  })
+  const reversed = strings.map((string) => string.toReversed())
+  const padded = (row: number[], width: number, by: number): number[] => [...row, ...Array.from({ length: width - row.length }, () => by)]
+  return {
+    inputs: {
+      source: ids(strings.map((row) => padded(row, LONGEST, 0))), lengths: tensor(Int32Array.from(strings, ({ length }) => length)),
+      target: ids(reversed.map((row) => padded([START, ...row], LONGEST + 1, 0))),
+    },
+    labels: ids(reversed.map((row) => padded([...row, END], LONGEST + 1, -100))), reversed,
+  }
+}
+
+it.each([['gru', 'general'], ['lstm', 'dot'], ['gru', 'additive']] as const)('learns to turn strings around: %s, %s', async (cell, score) => {
+  manualSeed(1)
+  const model = models.seq2seq({ sourceVocabulary: 9, targetVocabulary: 9, embedding: 16, hidden: 32, cell, score })
+  const [learn, check] = [reversals(1, 1500), reversals(2, 100)]
+  const trainer = new Trainer(model, { optimizer: new optim.Adam(model.parameters(), { lr: 0.01 }), loss: 'crossEntropy' })
+  await trainer.fit({ inputs: learn.inputs, labels: learn.labels }, { epochs: 12, batchSize: 50, clipNorm: 5, schedule: optim.cosineWarmup(0.1), verbose: false })
+  const { source, lengths } = check.inputs
+  const decoded = await model.decode(source, { lengths, maxLength: 10 })
+  const right = decoded.filter((row, n) => row.join() === check.reversed[n]!.join()).length
+  expect(right).toBeGreaterThanOrEqual(90)
+  // A row does not depend on what it is decoded with.
+  expect(await model.decode(source.slice(0, 0, 1), { lengths: lengths.slice(0, 0, 1) })).toEqual(decoded.slice(0, 1))
+}, 60_000)
+
+it('ends at maxLength where no end comes', async () => {
+  const model = models.seq2seq({ sourceVocabulary: 9, targetVocabulary: 9, embedding: 4, hidden: 4 })
+  noGrad(() => model.head.bias!.assign_(tensor([0, 0, -100, 100, 0, 0, 0, 0, 0])))
+  expect(await model.decode(ids([[3, 4], [5, 6]]), { maxLength: 3 })).toEqual([[3, 3, 3], [3, 3, 3]])
+})
+
+it.each<[models.Seq2SeqOptions, typeof ValueError, RegExp]>([
+  [{ hidden: 0 }, ValueError, /hidden must be a positive integer/],
+  [{ cell: 'rnn' as 'gru' }, ValueError, /cell is 'gru' or 'lstm', got 'rnn'/],
+  [{ score: 'cosine' as 'dot' }, ValueError, /score is 'dot', 'general' or 'additive', got 'cosine'/],
+  [{ targetVocabulary: 5, end: 5 }, IndexError, /end 5 is none of the 5 tokens/],
+])('refuses %o', (options, type, message) => {
+  expect(() => models.seq2seq(options)).toThrow(type)
+  expect(() => models.seq2seq(options)).toThrow(message)
+})
