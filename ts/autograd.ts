@@ -62,6 +62,11 @@ function accumulate(leaf: Tensor, gradient: Tensor): void {
   leaf.grad = unscoped(() => (before === null ? owned(gradient) : run.add(before, gradient)))
 }
 
+/** Rows alone are kept for a leaf without a gradient; sums and hooks take matrices. */
+function takesRows(leaf: Tensor): boolean {
+  return (leaf._hooks?.length ?? 0) === 0 && leaf._gradient === null
+}
+
 function owned(gradient: Tensor): Tensor {
   const alias = run.reshape(gradient, gradient.shape)
   if (gradient._node !== null) alias._node = gradient._node
@@ -115,7 +120,12 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
       const thunks = node.gradients(dy)
       node.next.forEach((target, i) => {
         if (target === null) return
-        const gradient = thunks[i]?.()
+        const thunk = thunks[i]
+        if (thunk?.rows !== undefined && sink === accumulate && target instanceof Tensor && takesRows(target)) {
+          target._swapGrad(unscoped(thunk.rows))
+          return
+        }
+        const gradient = thunk?.()
         if (gradient !== null && gradient !== undefined) give(target, gradient)
       })
       if (!retainGraph && !createGraph) node.release()
@@ -187,7 +197,8 @@ late.backward = (root, first, second) => {
 }
 
 function accumulateRecorded(leaf: Tensor, gradient: Tensor): void {
-  const before = leaf._swapGrad(null)
+  const before = leaf.grad
+  leaf._swapGrad(null)
   leaf.grad = before === null ? gradient : before.add(gradient)
 }
 

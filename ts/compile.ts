@@ -6,6 +6,7 @@ import { check, commands, native } from './native.js'
 import { run } from './native/run.js'
 import { settle } from './options.js'
 import { defaultGenerator, type Generator } from './random.js'
+import { RowGradient } from './row-gradient.js'
 import { isGradEnabled, isPromise, quiet, refuseAsync, Scope, scope, setGradEnabled, unscoped } from './scope.js'
 import { answers, Tensor } from './tensor.js'
 
@@ -40,7 +41,7 @@ interface Holder { size: () => number; count: number; fields: Field[] }
 interface Field { read: () => unknown; value: unknown; requiresGrad: boolean }
 interface Guarded { hasHooks?: boolean }
 /** A leaf whose gradient the program reads or leaves. */
-interface GradientGuard { leaf: Tensor; existed: boolean; outcome: 'kept' | 'cleared' | 'made' }
+interface GradientGuard { leaf: Tensor; existed: string; outcome: 'kept' | 'cleared' | 'made' | 'rows' }
 
 interface Entry {
   program: number
@@ -176,7 +177,7 @@ function identity(value: object): number {
 function fits({ modules, gradients, generator, conditions }: Entry): boolean {
   return generator === defaultGenerator()
     && modules.every(({ module, hasHooks, holders }) => (module.hasHooks ?? false) === hasHooks && holders.every(unchanged))
-    && gradients.every(({ leaf, existed }) => (leaf.grad !== null) === existed)
+    && gradients.every(({ leaf, existed }) => existed === kindOfGradient(leaf._gradient, existed === 'unread'))
     && conditions.every((holds) => holds())
 }
 
@@ -205,7 +206,7 @@ function standIns(tensors: readonly Tensor[], begin: () => void): Tensor[] {
 /** Notes what the recorded code touches. */
 class Recording implements Capture {
   readonly modules = new Map<object, ModuleGuard>()
-  readonly gradients = new Map<Tensor, { before: Tensor | null; standIn: Tensor | null }>()
+  readonly gradients = new Map<Tensor, { before: Gradient; standIn: Gradient; existed: string }>()
   readonly prepare: (() => void)[] = []
   readonly conditions: (() => boolean)[] = []
   #busy = false
@@ -221,16 +222,47 @@ class Recording implements Capture {
     this.modules.set(module, { module, hasHooks: module.hasHooks ?? false, holders: holdersIn(module) })
   }
   /** A gradient that exists becomes an argument: at each replay it is another tensor. */
-  touchGradient(tensor: object): void {
+  touchGradient(tensor: object, reading: boolean): void {
     const leaf = tensor as Tensor
     if (this.#busy || this.gradients.has(leaf) || leaf._node !== null) return
     this.#busy = true
     const before = leaf._swapGrad(null)
-    const standIn = before === null ? null : unscoped(() => standIns([before], () => native.captureArguments())[0]!)
+    const existed = kindOfGradient(before, !reading)
+    const parts = existed === 'unread' ? [] : partsOf(before)
+    const stands = parts.length === 0 ? [] : unscoped(() => standIns(parts, () => native.captureArguments()))
+    const standIn = stands.length === 0 ? null : before instanceof RowGradient ? new RowGradient(stands[0]!, stands[1]!, before.rows) : stands[0]!
     leaf._swapGrad(standIn)
-    this.gradients.set(leaf, { before, standIn })
+    this.gradients.set(leaf, { before, standIn, existed })
     this.#busy = false
   }
+}
+
+type Gradient = Tensor | RowGradient | null
+
+/**
+ * What a program takes for granted of a gradient: that it exists, and, where it is rows, how many. Rows that are replaced unread may be any: their
+ * number is that of the last batch's ids.
+ */
+function kindOfGradient(gradient: Gradient, replaced: boolean): string {
+  if (!(gradient instanceof RowGradient)) return gradient === null ? 'none' : 'dense'
+  return replaced ? 'unread' : `rows ${gradient.indices.size}`
+}
+
+/** The tensors of a gradient. */
+function partsOf(gradient: Gradient): Tensor[] {
+  if (gradient === null) return []
+  return gradient instanceof RowGradient ? [gradient.indices, gradient.values] : [gradient]
+}
+
+function copied(gradient: Gradient): Gradient {
+  const [first, second] = unscoped(() => partsOf(gradient).map((part) => run.contiguous(part)))
+  return gradient instanceof RowGradient ? new RowGradient(first!, second!, gradient.rows) : first ?? null
+}
+
+/** Gives `leaf` the gradient in the place of the one before, which is freed. */
+function put(leaf: Tensor, gradient: Gradient): void {
+  leaf.grad = null
+  leaf._swapGrad(gradient)
 }
 
 /** All that a module holds itself; modules inside it are guarded when they run. */
@@ -280,14 +312,14 @@ function recordProgram(fn: (...args: any[]) => unknown, args: unknown[], tensors
     const outputs: Tensor[] = []
     const shape = structure(result, outputs)
     const gradients: GradientGuard[] = []
-    for (const [leaf, { before: existing, standIn }] of recording.gradients) {
-      const after = leaf.grad
+    for (const [leaf, { standIn, existed }] of recording.gradients) {
+      const after = leaf._gradient
       if (after !== standIn && stands.includes(leaf)) {
         throw new CaptureError('compile: backward reaches an argument that requires a gradient, whose .grad a replay does not set.\n  Return grad(loss, [x]) from the function, or pass x.detach().')
       }
-      const outcome = after === null ? 'cleared' : after === standIn ? 'kept' : 'made'
-      if (outcome === 'made') outputs.push(after!)
-      gradients.push({ leaf, existed: existing !== null, outcome })
+      const outcome = after === null ? 'cleared' : after === standIn ? 'kept' : after instanceof RowGradient ? 'rows' : 'made'
+      if (outcome !== 'kept') outputs.push(...partsOf(after))
+      gradients.push({ leaf, existed, outcome })
     }
     list(outputs)
     native.captureEnd()
@@ -330,13 +362,16 @@ function replay(entry: Entry, tensors: readonly Tensor[]): unknown {
   // It may write parameters, and raises no versions.
   forgetCasts()
   for (const prepare of entry.prepare) prepare()
-  list([...tensors, ...entry.gradients.filter(({ existed }) => existed).map(({ leaf }) => leaf.grad!)])
+  list([...tensors, ...entry.gradients.flatMap(({ leaf, existed }) => (existed === 'unread' ? [] : partsOf(leaf._gradient)))])
   native.replay(entry.program)
   const outputs = answers()
-  let position = outputs.length - entry.gradients.filter(({ outcome }) => outcome === 'made').length
+  const made = { cleared: 0, kept: 0, made: 1, rows: 2 }
+  let position = outputs.length - entry.gradients.reduce((sum, { outcome }) => sum + made[outcome], 0)
+  const next = (): Tensor => unscoped(() => outputs[position++]!._leaveScope())
   for (const { leaf, outcome } of entry.gradients) {
     if (outcome === 'cleared') leaf.grad = null
-    else if (outcome === 'made') leaf.grad = unscoped(() => outputs[position++]!._leaveScope())
+    else if (outcome === 'made') leaf.grad = next()
+    else if (outcome === 'rows') put(leaf, new RowGradient(next(), next(), leaf.shape[0]!))
   }
   return fill(entry.shape, outputs)
 }
@@ -348,12 +383,12 @@ function replayChecked(entry: Entry, tensors: readonly Tensor[], plain: () => un
     native.programState(entry.program)
     const state = answers()
     const before = state.map((tensor) => run.contiguous(tensor))
-    const gradients = entry.gradients.map(({ leaf }) => (leaf.grad === null ? null : run.contiguous(leaf.grad)))
+    const gradients = entry.gradients.map(({ leaf }) => copied(leaf._gradient))
     const captured: Tensor[] = []
     structure(replay(entry, tensors), captured)
     const after = state.map((tensor) => run.contiguous(tensor))
     state.forEach((tensor, i) => run.assign(tensor, before[i]!))
-    entry.gradients.forEach(({ leaf }, i) => { leaf.grad = gradients[i] === null ? null : unscoped(() => run.contiguous(gradients[i]!)) })
+    entry.gradients.forEach(({ leaf }, i) => put(leaf, gradients[i] as Gradient))
     const result = plain()
     const eager: Tensor[] = []
     structure(result, eager)

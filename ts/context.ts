@@ -89,8 +89,8 @@ export interface Capture {
   beforeReplay(prepare: () => void): void
   /** The program is used while `condition` holds; once it does not, the step is recorded anew. */
   fitsWhile(condition: () => boolean): void
-  /** @internal A tensor's gradient is about to be read or replaced. */
-  touchGradient(tensor: object): void
+  /** @internal A tensor's gradient is about to be replaced, or first of all read. */
+  touchGradient(tensor: object, reading: boolean): void
 }
 
 let capture: Capture | null = null

@@ -1,13 +1,20 @@
 import { modulePathOf } from './context.js'
 import { ScopeError, VersionError } from './errors.js'
 import { free } from './native.js'
+import type { RowGradient } from './row-gradient.js'
 import type { Lease, Tensor } from './tensor.js'
 
+/** Computes the gradient of one input. One of an embedding can be had as rows too, where it goes to a leaf that has none yet. */
+export interface Thunk {
+  (): Tensor | null
+  rows?: (() => RowGradient) | undefined
+}
+
 /** Computes the gradients of an op's inputs, one thunk an input; only those needed are run. */
-export type Backward = (dy: Tensor, ...saved: Tensor[]) => readonly (() => Tensor | null)[]
+export type Backward = (dy: Tensor, ...saved: Tensor[]) => readonly Thunk[]
 
 /** The same of an op with several results: the gradient of each, null where none came. */
-export type BackwardOfAll = (dys: readonly (Tensor | null)[], ...saved: Tensor[]) => readonly (() => Tensor | null)[]
+export type BackwardOfAll = (dys: readonly (Tensor | null)[], ...saved: Tensor[]) => readonly Thunk[]
 
 /** One of several results of an op, and which: its gradient waits there for those of the others. */
 export interface Port {
@@ -53,7 +60,7 @@ export class GraphNode {
   }
 
   /** The thunks of this op's gradients, from the gradient of its result or, of several, of all. */
-  gradients(dy: Tensor | readonly (Tensor | null)[]): readonly (() => Tensor | null)[] {
+  gradients(dy: Tensor | readonly (Tensor | null)[]): readonly Thunk[] {
     if (this.#saved === null) {
       throw new ScopeError(`backward: the graph behind ${this.op} is gone: backward ran through it already, or its scope closed.\n`
         + '  Call backward({ retainGraph: true }) the first time, or keep(t) the result that the graph belongs to.', { op: this.op })

@@ -16,6 +16,7 @@ export { checkTensors, overwrite } from './overwrite.js'
 export { checkPlain, checkStrings } from './plain.js'
 export { persistent } from './persistent.js'
 export { withGenerator } from './random.js'
+export { RowGradient } from './row-gradient.js'
 export { unscoped } from './scope.js'
 
 /** A queue of commands of its own, so that a prediction does not wait for a training step. */

@@ -5,6 +5,7 @@ import { calledAs, DeviceError, DisposedError, DTypeError, OutOfMemoryError, Sha
 import type { GraphNode } from './graph.js'
 import { warn } from './log.js'
 import { check, commands, completion, free, native } from './native.js'
+import type { RowGradient } from './row-gradient.js'
 import { currentScope, isDeliberate, ownPromise, type Scope } from './scope.js'
 import { show } from './show.js'
 import type { Methods } from './methods.js'
@@ -68,7 +69,7 @@ export class Tensor<D extends DType = DType> {
   /** The slot while only the tape holds the tensor. */
   #hidden = -1
   #requiresGrad = false
-  #grad: Tensor | null = null
+  #grad: Tensor | RowGradient | null = null
   #hooks: ((gradient: Tensor) => Tensor | void)[] | null = null
 
   /** @internal Tensors come from `tensor`, `zeros` and the like, or from ops. */
@@ -128,11 +129,19 @@ export class Tensor<D extends DType = DType> {
    * and an assignment free it, so that no training loop piles them up. Keep `p.grad.clone()` for later (PyTorch leaves it to whoever holds it).
    */
   get grad(): Tensor | null {
-    captureContext()?.touchGradient(this)
+    const grad = this._gradient
+    if (grad === null || grad instanceof Tensor) return grad
+    this.#grad = grad.dense()
+    grad.dispose()
+    return this.#grad
+  }
+  /** @internal `grad` as it was computed, which may be rows alone. */
+  get _gradient(): Tensor | RowGradient | null {
+    captureContext()?.touchGradient(this, true)
     return this.#grad
   }
   set grad(value: Tensor | null) {
-    captureContext()?.touchGradient(this)
+    captureContext()?.touchGradient(this, false)
     if (value !== null && !(value instanceof Tensor)) throw new ValueError('grad: takes a tensor or null.', { op: 'grad' })
     if (value !== null && !(value.shape.length === this.shape.length && value.shape.every((d, i) => d === this.shape[i]))) {
       throw new ShapeError(`grad: a gradient has its tensor's shape [${this.shape.join(', ')}], got [${value.shape.join(', ')}].`, { shapes: [this.shape, value.shape] })
@@ -143,11 +152,11 @@ export class Tensor<D extends DType = DType> {
     const before = this.#grad
     this.#grad = value
     if (before === null || before === value) return
-    freedGradients.add(before)
+    if (before instanceof Tensor) freedGradients.add(before)
     before.dispose()
   }
   /** @internal Replaces the gradient without freeing the one before. */
-  _swapGrad(value: Tensor | null): Tensor | null {
+  _swapGrad(value: Tensor | RowGradient | null): Tensor | RowGradient | null {
     const before = this.#grad
     this.#grad = value
     return before

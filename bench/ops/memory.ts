@@ -1,7 +1,7 @@
 // The ops that memory bounds, on 64 MB: each with the bytes that it must at least move (operands once, results once), against what the machine's triad moves by the same count.
 import {
   avgPool2d, batchNorm, concat, crossEntropy, dropout, embedding, grad, groupNorm, layerNorm, maxPool2d, noGrad, ones, optim, Parameter, randint, randn,
-  type Tensor,
+  scope, type Tensor,
 } from 'ferrograd'
 import type { Bench, Context } from '../report.js'
 import { timeOp } from './timed-op.js'
@@ -124,9 +124,18 @@ const groups: (() => Case[])[] = [
       for (const p of params) p.grad = randn([SIZE / 8])
       return params
     }
+    const table = new Parameter(randn([32768, SIZE / 32768]))
+    const [ids, rows] = [randint(0, 32768, [2048]), new optim.Adam([table])]
+    const embedded = (): void => {
+      rows.zeroGrad()
+      embedding(table, ids).sum().backward()
+      rows.step()
+    }
     const [adam, sgd] = [new optim.Adam(make()), new optim.SGD(make(), { momentum: 0.9 })]
     return [
       { name: 'Adam', arrays: 7, run: () => adam.step() }, { name: 'SGD with momentum', arrays: 5, run: () => sgd.step() },
+      // Parameters and two states read and written, and 2048 of 32768 rows: read, spread as dy and added up (written, read).
+      { name: 'Adam of an embedding, its gradient in rows', arrays: 6 + 5 / 16, run: () => scope(embedded) },
       { name: 'SGD with momentum, clipped', arrays: 6, run: () => sgd.step({ clipNorm: 1 }) },
     ]
   },

@@ -1,6 +1,7 @@
 import { record } from '../autograd.js'
 import { ValueError } from '../errors.js'
 import { run } from '../native/run.js'
+import { fewRows, RowGradient } from '../row-gradient.js'
 import type { Tensor } from '../tensor.js'
 import { tracked } from './support.js'
 
@@ -21,8 +22,18 @@ export function embedding(weight: Tensor, ids: Tensor, { paddingIdx }: { padding
     op: 'embedding',
     inputs: [weight],
     saved: [ids],
-    backward: (dy, ids) => [() => embeddingGradient(dy, ids!, rows, padding)],
+    backward: (dy, ids) => [
+      Object.assign(() => embeddingGradient(dy, ids!, rows, padding), {
+        rows: fewRows(ids!, rows) ? () => rowGradient(dy, ids!, rows, padding) : undefined,
+      }),
+    ],
   })
+}
+
+/** The rows of {@link embeddingGradient} that are not zeros. */
+function rowGradient(dy: Tensor, ids: Tensor, rows: number, padding: number): RowGradient {
+  const [indices, values] = run.embeddingGradRows(dy, ids, rows, padding) as [Tensor, Tensor]
+  return new RowGradient(indices, values, rows)
 }
 
 /** dy added up in the rows it came from. */

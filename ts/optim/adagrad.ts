@@ -41,7 +41,7 @@ export class Adagrad extends Optimizer<AdagradOptions> {
     return [maximize]
   }
 
-  protected update({ maximize }: ParameterGroup<AdagradOptions>, { grads, scale, hyper, params, state: [sum = []], step }: Update): void {
-    run.adagrad(grads, scale, hyper, params, sum, step, maximize)
+  protected update({ maximize }: ParameterGroup<AdagradOptions>, { grads, rows, scale, hyper, params, state: [sum = []], step }: Update): void {
+    run.adagrad(grads, rows, scale, hyper, params, sum, step, maximize)
   }
 }

@@ -52,9 +52,9 @@ export class Adam extends Optimizer<AdamOptions> {
 
   protected update(
     { amsgrad, maximize }: ParameterGroup<AdamOptions>,
-    { grads, scale, hyper, params, state: [mean = [], square = [], largest = []], step }: Update,
+    { grads, rows, scale, hyper, params, state: [mean = [], square = [], largest = []], step }: Update,
   ): void {
-    run.adam(grads, scale, hyper, params, mean, square, largest, step, this.decoupled, amsgrad, maximize)
+    run.adam(grads, rows, scale, hyper, params, mean, square, largest, step, this.decoupled, amsgrad, maximize)
   }
 }
 

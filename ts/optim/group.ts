@@ -27,8 +27,10 @@ export type Parameters<O> = Iterable<Tensor> | Iterable<Partial<O> & { params: I
 
 /** What one update command works on: tensors of equal age, and their state, slot by slot. */
 export interface Update {
-  /** The gradients, one a parameter. */
+  /** The gradients, one a parameter: matrices, or the rows of an embedding's. */
   grads: Tensor[]
+  /** Of each gradient given as rows, in order, their numbers. */
+  rows: Tensor[]
   /** A factor of all gradients (clipping), a scalar; null for none. */
   scale: Tensor | null
   /** The group's numbers in the kernel's order, float64. */

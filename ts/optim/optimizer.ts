@@ -1,5 +1,5 @@
 import { full, noGrad, Parameter, scope, tensor, Tensor, ValueError, zeros } from '../index.js'
-import { captureContext, persistent, run, settle } from '../internal.js'
+import { captureContext, persistent, RowGradient, run, settle } from '../internal.js'
 import { clipGradients, type ClipOptions } from './clip.js'
 import {
   type Cohort,
@@ -122,7 +122,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
         if (work.length === 0) return
         this.#followHyper()
         const { grads, scale } = clipGradients(
-          work.flatMap(({ cohort }) => cohort.members.map((param) => param.grad as Tensor)),
+          work.flatMap(({ cohort }) => cohort.members.map(gradientFor(options))),
           options,
           work.length > 1,
         )
@@ -133,8 +133,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
           cohort: { step, members },
         } of work) {
           const own = grads.slice(at, (at += members.length))
+          const rows = members.flatMap(({ _gradient: given }) => (given instanceof RowGradient ? [given.indices] : []))
           const state = Object.keys(this.slots(group)).map((slot) => members.map((param) => this.#state.get(param)?.[slot] as Tensor))
-          this.update(group, { grads: own, scale, hyper: inner.hyper, params: members, state, step })
+          this.update(group, { grads: own, rows, scale, hyper: inner.hyper, params: members, state, step })
         }
       }),
     )
@@ -144,7 +145,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   #refuseReplaced(): void {
     const params = this.groups.flatMap((group) => group.params)
     // With a gradient it is still in use: by another model, with which it was shared.
-    const replaced = params.filter((param) => param.grad === null && param instanceof Parameter && param._replaced)
+    const replaced = params.filter((param) => param._gradient === null && param instanceof Parameter && param._replaced)
     if (replaced.length === 0) return
     throw new ValueError(
       `${this.constructor.name}: ${replaced.length} of ${params.length} parameters are not the model's any more: model.to(...) made new ones.\n` +
@@ -192,7 +193,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   #work(): { group: ParameterGroup<O>; inner: Inner; cohort: Cohort }[] {
     return this.groups.flatMap((group, index) => {
       const inner = this.#inner[index] as Inner
-      const active = group.params.filter((param) => param.grad !== null)
+      const active = group.params.filter((param) => param._gradient !== null)
       this.#ensureState(group, inner, active)
       const live = new Set(active)
       return inner.cohorts.slice().flatMap((cohort) => {
@@ -297,5 +298,14 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
       hyper.dispose()
       for (const { step } of cohorts) step.dispose()
     }
+  }
+}
+
+/** What the kernels take of a parameter's gradient: the rows it has, or, where all elements are looked at first, the matrix. */
+function gradientFor({ clipNorm, clipValue, refuseNonFinite }: ClipOptions): (param: Tensor) => Tensor {
+  const whole = clipNorm !== undefined || clipValue !== undefined || refuseNonFinite === true
+  return (param) => {
+    const given = whole ? param.grad : param._gradient
+    return given instanceof RowGradient ? given.values : (given as Tensor)
   }
 }

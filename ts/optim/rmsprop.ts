@@ -43,9 +43,9 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
     return [centered, maximize, momentum === 0]
   }
 
-  protected update({ centered, maximize }: ParameterGroup<RMSpropOptions>, { grads, scale, hyper, params, state, step }: Update): void {
+  protected update({ centered, maximize }: ParameterGroup<RMSpropOptions>, { grads, rows, scale, hyper, params, state, step }: Update): void {
     const [square = [], ...rest] = state
     const mean = centered ? (rest.shift() ?? []) : []
-    run.rmsprop(grads, scale, hyper, params, square, mean, rest[0] ?? [], step, centered, maximize)
+    run.rmsprop(grads, rows, scale, hyper, params, square, mean, rest[0] ?? [], step, centered, maximize)
   }
 }

@@ -51,9 +51,9 @@ export class SGD extends Optimizer<SGDOptions> {
 
   protected update(
     { nesterov, maximize }: ParameterGroup<SGDOptions>,
-    { grads, scale, hyper, params, state: [momentum = []], step }: Update,
+    { grads, rows, scale, hyper, params, state: [momentum = []], step }: Update,
   ): void {
-    run.sgd(grads, scale, hyper, params, momentum, step, nesterov, maximize)
+    run.sgd(grads, rows, scale, hyper, params, momentum, step, nesterov, maximize)
   }
 }
 

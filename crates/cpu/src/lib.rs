@@ -16,6 +16,7 @@ mod conv2d;
 mod copy;
 mod create;
 mod cumulative;
+mod embedding_grad_rows;
 mod flip;
 mod fold;
 mod gemm;
@@ -57,6 +58,7 @@ pub use recurrent::{
 };
 pub use reduce::{all, amax, amin, any, mean, prod, reduce_scratch, sum};
 pub use resize::resize;
+pub use embedding_grad_rows::{embedding_grad_dense, embedding_grad_rows, embedding_grad_rows_scratch};
 pub use scatter::{embedding_grad, embedding_grad_scratch, index_select_grad, index_select_grad_scratch, scatter, scatter_add};
 pub use sort::{sort, sort_scratch, topk, unique, unique_count, unique_scratch};
 pub use tril::{tril, triu};

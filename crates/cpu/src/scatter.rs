@@ -52,8 +52,9 @@ pub fn scatter_add(cx: &mut Cx, x: &View, index: &View, source: &View, dim: i64,
     Ok(())
 }
 
+/// The sum; half types are rounded once, integers wrap.
 #[inline(always)]
-fn add<T: Element>(a: T, b: T) -> T {
+pub(crate) fn add<T: Element>(a: T, b: T) -> T {
     use ferrograd_tensor::DType::*;
     match T::DTYPE {
         F64 => T::from_f64(a.to_f64() + b.to_f64()),

@@ -74,6 +74,11 @@ macro_rules! op_table {
                 [fallible] embedding (weight: In, ids: In) {} -> (y: rules::embedding(weight, ids)?);
                 [fallible] embedding_grad (dy: In, ids: In) { rows: i64, padding_idx: i64 } -> (dw: rules::embedding_grad(dy, ids, rows)?)
                     scratch(cpu::embedding_grad_scratch(dy, rows));
+                // the same as the rows there are, at most as many as ids: row numbers ascending, then `rows`; and those rows of the gradient, then zeros
+                [fallible] embedding_grad_rows (dy: In, ids: In) { rows: i64, padding_idx: i64 }
+                    -> (indices: rules::embedding_grad_indices(ids, rows)?, values: rules::embedding_grad_values(dy, ids, rows)?)
+                    scratch(cpu::embedding_grad_rows_scratch(ids));
+                [] embedding_grad_dense (indices: In, values: In) { rows: i64 } -> (dw: rules::embedding_grad_dense(indices, values, rows)?);
                 [] sort (x: In) { dim: i64, descending: bool } -> (values: rules::along(x, dim)?, indices: rules::indices_along(x, dim)?) scratch(cpu::sort_scratch(x, dim));
                 [] topk (x: In) { k: i64, dim: i64, largest: bool } -> (values: rules::topk(x, k, dim)?, indices: rules::topk_indices(x, k, dim)?) scratch(cpu::sort_scratch(x, dim));
                 [] nonzero_count (x: In) {} -> (count: rules::scalar(DType::I32));
@@ -257,17 +262,18 @@ macro_rules! op_table {
 
                 // -- optimizers, many tensors a command, in place. `hyper` is a float64 vector (read when run, so that a captured step follows
                 //    a schedule); `scale` multiplies every gradient (clipping), and carries the poison of all gradients; `step` int64 [1] is raised by one.
-                //    Float parameters of any dtype; states have the parameter's dtype.
+                //    Float parameters of any dtype; states have the parameter's dtype. A gradient may be the `values` of embedding_grad_rows, whose `indices`
+                //    stand in `rows`, in the order of the gradients: the others are zeros.
                 // hyper: lr, weight_decay (L2), l1, momentum, dampening
-                [] sgd (grads: List, scale: Opt, hyper: In, params: MutList, momentum: MutList, step: Mut) { nesterov: bool, maximize: bool } -> ();
+                [] sgd (grads: List, rows: List, scale: Opt, hyper: In, params: MutList, momentum: MutList, step: Mut) { nesterov: bool, maximize: bool } -> ();
                 // hyper: lr, weight_decay, l1, beta1, beta2, eps
-                [] adam (grads: List, scale: Opt, hyper: In, params: MutList, exp_avg: MutList, exp_avg_sq: MutList, max_exp_avg_sq: MutList, step: Mut)
+                [] adam (grads: List, rows: List, scale: Opt, hyper: In, params: MutList, exp_avg: MutList, exp_avg_sq: MutList, max_exp_avg_sq: MutList, step: Mut)
                     { decoupled: bool, amsgrad: bool, maximize: bool } -> ();
                 // hyper: lr, weight_decay, l1, alpha, eps, momentum
-                [] rmsprop (grads: List, scale: Opt, hyper: In, params: MutList, square_avg: MutList, grad_avg: MutList, momentum: MutList, step: Mut)
+                [] rmsprop (grads: List, rows: List, scale: Opt, hyper: In, params: MutList, square_avg: MutList, grad_avg: MutList, momentum: MutList, step: Mut)
                     { centered: bool, maximize: bool } -> ();
                 // hyper: lr, weight_decay, l1, lr_decay, eps
-                [] adagrad (grads: List, scale: Opt, hyper: In, params: MutList, sum: MutList, step: Mut) { maximize: bool } -> ();
+                [] adagrad (grads: List, rows: List, scale: Opt, hyper: In, params: MutList, sum: MutList, step: Mut) { maximize: bool } -> ();
                 // the p-norm of all elements of all tensors (p may be Infinity), float32, or float64 if any is
                 [fallible] grad_norm (xs: List) { p: f64 } -> (norm: rules::grad_norm(xs)?) scratch(cpu::grad_norm_scratch(xs));
                 // min(1, max / (norm + 1e-6))

@@ -6,6 +6,7 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 pub fn adagrad(
     cx: &mut Cx,
     grads: &[View],
+    rows: &[View],
     scale: Option<&View>,
     hyper_: &View,
     params: &mut [ViewMut],
@@ -18,7 +19,7 @@ pub fn adagrad(
     need("sum", sum, params)?;
     let gradient = Gradient { scale: factor(scale)?, maximize, weight_decay, l1 };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, Adagrad { gradient, lr, eps }, grads, params, [sum, &[], &[]]) }?;
+    unsafe { update(cx, Adagrad { gradient, lr, eps }, grads, rows, params, [sum, &[], &[]]) }?;
     raise(step);
     Ok(())
 }

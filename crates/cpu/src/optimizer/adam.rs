@@ -7,6 +7,7 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 pub fn adam(
     cx: &mut Cx,
     grads: &[View],
+    rows: &[View],
     scale: Option<&View>,
     hyper_: &View,
     params: &mut [ViewMut],
@@ -38,7 +39,7 @@ pub fn adam(
     };
     let largest: &[ViewMut] = if amsgrad { max_exp_avg_sq } else { &[] };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, rule, grads, params, [exp_avg, exp_avg_sq, largest]) }?;
+    unsafe { update(cx, rule, grads, rows, params, [exp_avg, exp_avg_sq, largest]) }?;
     raise(step);
     Ok(())
 }

@@ -13,6 +13,7 @@ pub use grad_norm::{clip_coefficient, grad_norm, grad_norm_scratch, guard};
 pub use rmsprop::rmsprop;
 pub use sgd::sgd;
 
+use crate::embedding_grad_rows::stretches;
 use crate::strided::GRAIN;
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Error, Meta, Result, View, ViewMut, with_element, with_float};
@@ -194,8 +195,23 @@ fn raise(step: &mut ViewMut) {
     *step = step.wrapping_add(1);
 }
 
+/// Whether a gradient is given as rows: it has fewer than its parameter.
+fn is_rows(grad: &View, param: &ViewMut) -> bool {
+    let (g, p) = (grad.dims(), param.dims());
+    g.len() == 2 && p.len() == 2 && g[0] < p[0] && g[1] == p[1] && grad.dtype() == param.dtype()
+}
+
+/// The row numbers of gradient `i` where it is given as rows: they stand in `rows` in the order of the gradients.
+fn rows_of<'a>(i: usize, grads: &[View], rows: &'a [View], params: &[ViewMut]) -> Option<&'a [i32]> {
+    if rows.is_empty() || !is_rows(&grads[i], &params[i]) {
+        return None;
+    }
+    let place = (0..i).filter(|&i| is_rows(&grads[i], &params[i])).count();
+    Some(rows[place].slice::<i32>())
+}
+
 /// Gradients and every list of states that is kept must match the parameters one by one. Checked before anything is written.
-fn check(grads: &[View], params: &[ViewMut], states: &[&[ViewMut]; STATES]) -> Result {
+fn check(grads: &[View], rows: &[View], params: &[ViewMut], states: &[&[ViewMut]; STATES]) -> Result {
     let same = |what: &str, i: usize, m: &Meta| {
         let p = params[i].meta();
         if m.shape() == p.shape() && m.dtype == p.dtype {
@@ -216,11 +232,27 @@ fn check(grads: &[View], params: &[ViewMut], states: &[&[ViewMut]; STATES]) -> R
         Err(Error::shape(format!("needs one {what} a parameter.\n  {} parameters, {n} {what}s", params.len())))
     };
     count("gradient", grads.len())?;
+    let mut used = 0;
     for (i, p) in params.iter().enumerate() {
         if !p.dtype().is_float() {
             return Err(Error::dtype(format!("parameter {i} is not floating.\n  {} {}", p.layout().shape, p.dtype())));
         }
-        same("gradient", i, grads[i].meta())?;
+        match rows.get(used) {
+            Some(list) if is_rows(&grads[i], p) => {
+                if list.dtype() != DType::I32 || list.dims() != &grads[i].dims()[..1] {
+                    let l = list.layout().shape;
+                    return Err(Error::shape(format!(
+                        "rows must be an int32 list, one a row of the gradient.\n  rows {l} {}",
+                        list.dtype()
+                    )));
+                }
+                used += 1;
+            }
+            _ => same("gradient", i, grads[i].meta())?,
+        }
+    }
+    if used != rows.len() {
+        return Err(Error::shape(format!("needs one list of rows a gradient of rows.\n  {used} gradients, {} lists", rows.len())));
     }
     for list in states.iter().filter(|list| !list.is_empty()) {
         count("state", list.len())?;
@@ -254,30 +286,37 @@ fn parts(lengths: impl Iterator<Item = usize>, range: Range<usize>, mut f: impl 
     }
 }
 
-/// Applies `rule` to every element of every tensor. Lists of states may be empty.
+/// Applies `rule` to every element of every tensor. Lists of states may be empty. A gradient of fewer rows than its parameter has its row numbers,
+/// ascending, in `rows`: the other rows have the gradient 0, bit for bit as if it were given.
 ///
 /// # Safety
 /// The states are written: the caller must hold them mutably (they come shared because their lifetimes differ).
-unsafe fn update(cx: &Cx, rule: impl Rule, grads: &[View], params: &mut [ViewMut], states: [&[ViewMut]; STATES]) -> Result {
-    check(grads, params, &states)?;
+unsafe fn update(cx: &Cx, rule: impl Rule, grads: &[View], rows: &[View], params: &mut [ViewMut], states: [&[ViewMut]; STATES]) -> Result {
+    check(grads, rows, params, &states)?;
     let total = params.iter().map(|p| p.numel()).sum();
     let params = &*params;
     cx.par_ranges(total, GRAIN, |range| {
         parts(params.iter().map(|p| p.numel()), range, |i, part| {
             // Checked above: a floating dtype.
             let _ = with_float!(params[i].dtype(), T => {
-                // SAFETY: all have the parameter's shape and dtype, and are contiguous; each element is in one task's range, and the ViewMuts are
-                // borrowed mutably by our caller, so nobody else touches them.
-                unsafe {
+                let apply = |part: Range<usize>, from: Option<usize>| {
                     let at = part.start;
-                    let work = Work {
-                        rule,
-                        g: grads[i].ptr::<T>().add(at),
-                        p: params[i].as_view().ptr::<T>().cast_mut().add(at),
-                        states: states.map(|list| list.get(i).map(|s| s.as_view().ptr::<T>().cast_mut().add(at))),
-                        len: part.len(),
-                    };
-                    work.run();
+                    // SAFETY: all have the parameter's shape and dtype, and are contiguous, but for gradients of rows, in which `stretches` stays; each
+                    // element is in one task's range, and the ViewMuts are borrowed mutably by our caller, so nobody else touches them.
+                    unsafe {
+                        let work = Work {
+                            rule,
+                            g: from.map(|from| grads[i].ptr::<T>().add(from)),
+                            p: params[i].as_view().ptr::<T>().cast_mut().add(at),
+                            states: states.map(|list| list.get(i).map(|s| s.as_view().ptr::<T>().cast_mut().add(at))),
+                            len: part.len(),
+                        };
+                        work.run();
+                    }
+                };
+                match rows_of(i, grads, rows, params) {
+                    Some(rows) => stretches(rows, params[i].dims()[1], part, apply),
+                    None => apply(part.clone(), Some(part.start)),
                 }
                 Ok(())
             });
@@ -289,7 +328,8 @@ unsafe fn update(cx: &Cx, rule: impl Rule, grads: &[View], params: &mut [ViewMut
 struct Work<R, T> {
     /// A copy, which no store can reach: its coefficients stay in registers.
     rule: R,
-    g: *const T,
+    /// None where the gradient is 0.
+    g: Option<*const T>,
     p: *mut T,
     states: [Option<*mut T>; STATES],
     len: usize,
@@ -301,13 +341,19 @@ impl<R: Rule, T: Element> Work<R, T> {
     unsafe fn run(self) {
         if T::DTYPE == DType::F32 {
             let states = self.states.map(|s| s.map(<*mut T>::cast::<f32>));
-            return vectorize(Work { rule: self.rule, g: self.g.cast::<f32>(), p: self.p.cast::<f32>(), states, len: self.len });
+            return vectorize(Work {
+                rule: self.rule,
+                g: self.g.map(<*const T>::cast::<f32>),
+                p: self.p.cast::<f32>(),
+                states,
+                len: self.len,
+            });
         }
         for i in 0..self.len {
             // SAFETY: by the caller's promise.
             unsafe {
                 let old = self.states.map(|s| s.map_or(0.0, |s| (*s.add(i)).to_f64()));
-                let (p, new) = self.rule.step(Double, (*self.g.add(i)).to_f64(), (*self.p.add(i)).to_f64(), old);
+                let (p, new) = self.rule.step(Double, self.g.map_or(0.0, |g| (*g.add(i)).to_f64()), (*self.p.add(i)).to_f64(), old);
                 *self.p.add(i) = T::from_f64(p);
                 for (state, v) in self.states.iter().zip(new) {
                     if let Some(state) = state {
@@ -328,7 +374,10 @@ impl<R: Rule> Kernel for Work<R, f32> {
             let n = S::LANES.min(self.len - i);
             // SAFETY: `run`'s caller promises `len` elements behind every pointer.
             unsafe {
-                let g = load(s, self.g.add(i), n);
+                let g = match self.g {
+                    Some(g) => load(s, g.add(i), n),
+                    None => s.zero(),
+                };
                 let p = load(s, self.p.add(i), n);
                 let mut old = [s.zero(); STATES];
                 for k in 0..STATES {

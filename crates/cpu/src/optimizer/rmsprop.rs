@@ -7,6 +7,7 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 pub fn rmsprop(
     cx: &mut Cx,
     grads: &[View],
+    rows: &[View],
     scale: Option<&View>,
     hyper_: &View,
     params: &mut [ViewMut],
@@ -29,7 +30,7 @@ pub fn rmsprop(
     let gradient = Gradient { scale: factor(scale)?, maximize, weight_decay, l1 };
     let rule = RmsProp { gradient, lr, alpha, eps, momentum: rate, centered };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, rule, grads, params, [square_avg, grad_avg, momentum]) }?;
+    unsafe { update(cx, rule, grads, rows, params, [square_avg, grad_avg, momentum]) }?;
     raise(step);
     Ok(())
 }

@@ -7,6 +7,7 @@ use ferrograd_tensor::{Cx, Result, View, ViewMut};
 pub fn sgd(
     cx: &mut Cx,
     grads: &[View],
+    rows: &[View],
     scale: Option<&View>,
     hyper_: &View,
     params: &mut [ViewMut],
@@ -23,7 +24,7 @@ pub fn sgd(
     let gradient = Gradient { scale: factor(scale)?, maximize, weight_decay, l1 };
     let rule = Sgd { gradient, lr, momentum: rate, dampening, nesterov, first };
     // SAFETY: the states are borrowed mutably here.
-    unsafe { update(cx, rule, grads, params, [momentum, &[], &[]]) }?;
+    unsafe { update(cx, rule, grads, rows, params, [momentum, &[], &[]]) }?;
     raise(step);
     Ok(())
 }

@@ -83,11 +83,11 @@ fn sgd_is_pytorchs() {
         ([0.1, 0.01, 0.0, 0.9, 0.3], false, true, [0.9641388304684558, 0.7852930083027243, -0.16930117996096844]),
         ([0.1, 0.0, 0.0, 0.9, 0.0], true, false, [0.7851323215380897, 1.2343710798840641, 0.6947187589971381]),
     ] {
-        check("sgd", &hyper, want, &|cx, g, scale, h, p, [m, _, _], step| sgd(cx, g, scale, h, p, m, step, nesterov, maximize));
+        check("sgd", &hyper, want, &|cx, g, scale, h, p, [m, _, _], step| sgd(cx, g, &[], scale, h, p, m, step, nesterov, maximize));
     }
     // Momentum of 0 wants no buffers.
     let plain = three_steps::<f64>(&[3], &[0.1, 0.0, 0.0, 0.0, 0.0], 1.0, &|cx, g, scale, h, p, _, step| {
-        sgd(cx, g, scale, h, p, &mut [], step, false, false)
+        sgd(cx, g, &[], scale, h, p, &mut [], step, false, false)
     });
     assert!((plain[0] - 0.8682784297107062).abs() < 1e-12);
 }
@@ -101,7 +101,7 @@ fn adam_is_pytorchs() {
         ([0.01, 0.1, 0.0, 0.4, 0.999, 1e-8], true, true, true, [0.8434679429728117, 0.8964660919831248, 0.11058099529477114]),
     ] {
         check("adam", &hyper, want, &|cx, g, scale, h, p, [a, b, c], step| {
-            adam(cx, g, scale, h, p, a, b, if amsgrad { c } else { &mut [] }, step, decoupled, amsgrad, maximize)
+            adam(cx, g, &[], scale, h, p, a, b, if amsgrad { c } else { &mut [] }, step, decoupled, amsgrad, maximize)
         });
     }
 }
@@ -114,7 +114,7 @@ fn rmsprop_is_pytorchs() {
         ([0.01, 0.0, 0.0, 0.99, 1e-8, 0.5], false, true, [0.9152167967735735, 0.8591891690080987, -0.21379401084058883]),
     ] {
         check("rmsprop", &hyper, want, &|cx, g, scale, h, p, [a, b, c], step| {
-            rmsprop(cx, g, scale, h, p, a, b, c, step, centered, maximize)
+            rmsprop(cx, g, &[], scale, h, p, a, b, c, step, centered, maximize)
         });
     }
 }
@@ -125,13 +125,13 @@ fn adagrad_is_pytorchs() {
         ([0.1, 0.0, 0.0, 0.0, 1e-10], false, [0.8339794424111439, 0.9854887400272176, 0.37605237723197504]),
         ([0.1, 0.1, 0.0, 0.2, 1e-10], true, [0.8575458828058151, 0.8704142339520884, -0.06514619607874708]),
     ] {
-        check("adagrad", &hyper, want, &|cx, g, scale, h, p, [a, _, _], step| adagrad(cx, g, scale, h, p, a, step, maximize));
+        check("adagrad", &hyper, want, &|cx, g, scale, h, p, [a, _, _], step| adagrad(cx, g, &[], scale, h, p, a, step, maximize));
     }
 }
 
 #[test]
 fn l1_pulls_by_the_sign() {
-    let step: Step = &|cx, g, scale, h, p, [m, _, _], step| sgd(cx, g, scale, h, p, m, step, false, false);
+    let step: Step = &|cx, g, scale, h, p, [m, _, _], step| sgd(cx, g, &[], scale, h, p, m, step, false, false);
     let without = three_steps::<f64>(&[4], &[0.1, 0.0, 0.0, 0.0, 0.0], 1.0, step);
     let with = three_steps::<f64>(&[4], &[0.1, 0.0, 0.05, 0.0, 0.0], 1.0, step);
     // sin 1 .. 4 keep their signs but the last is negative; each of three steps moves by lr l1.
@@ -150,6 +150,7 @@ fn misfits_are_refused_before_anything_is_written() {
             sgd(
                 cx,
                 grads,
+                &[],
                 None,
                 &View::of(h, &[h.len()]),
                 &mut [ViewMut::of(&mut p, &[3])],
@@ -216,4 +217,42 @@ fn clipping_and_guard() {
     let mut one = [0f32];
     run(0, |cx| guard(cx, &[], &mut ViewMut::of(&mut one, &[]))).unwrap();
     assert_eq!(one, [1.0]);
+}
+
+/// Adam with the rows of a gradient, and with the matrix they stand for, on every path.
+fn rows_have_the_bits_of_their_matrix<T: Element>() {
+    let (rows, features, indices) = (700, 67, [0i32, 3, 4, 350, 699, 700, 700]);
+    let values: Vec<T> = noise(7, indices.len() * features).iter().map(|&v| T::from_f64(v)).collect();
+    let mut dense = vec![T::from_f64(0.0); rows * features];
+    for (place, &row) in indices.iter().enumerate().filter(|&(_, &row)| row < rows as i32) {
+        dense[row as usize * features..][..features].copy_from_slice(&values[place * features..][..features]);
+    }
+    let hyper = [0.01, 0.1, 0.02, 0.9, 0.999, 1e-8];
+    let after = |grad: View, list: &[View]| {
+        let mut state: Vec<Vec<T>> = (0..3).map(|i| noise(i, rows * features).iter().map(|&v| T::from_f64(v.abs())).collect()).collect();
+        let (mut other, other_grad, mut count) = (vec![vec![T::from_f64(1.0); 5]; 3], vec![T::from_f64(0.5); 5], [3i64]);
+        let mut lists: Vec<[ViewMut; 2]> =
+            state.iter_mut().zip(&mut other).map(|(s, o)| [ViewMut::of(o, &[5]), ViewMut::of(s, &[rows, features])]).collect();
+        let [p, m, v] = &mut lists[..] else { unreachable!() };
+        let grads = [View::of(&other_grad, &[5]), grad];
+        let hyper = View::of(&hyper, &[6]);
+        run(0, |cx| adam(cx, &grads, list, None, &hyper, p, m, v, &mut [], &mut ViewMut::of(&mut count, &[1]), false, false, false))
+            .unwrap();
+        drop(lists);
+        state.iter().chain(&other).flatten().map(|v| v.to_f64().to_bits()).collect::<Vec<_>>()
+    };
+    let n = indices.len();
+    each_isa(|isa| {
+        let want = after(View::of(&dense, &[rows, features]), &[]);
+        let got = after(View::of(&values, &[n, features]), &[View::of(&indices, &[n])]);
+        assert!(got == want, "{} on {}", T::DTYPE, isa.name());
+    });
+}
+
+#[test]
+fn rows_have_the_bits_of_their_matrix_in_every_dtype() {
+    rows_have_the_bits_of_their_matrix::<f32>();
+    rows_have_the_bits_of_their_matrix::<f64>();
+    rows_have_the_bits_of_their_matrix::<bf16>();
+    rows_have_the_bits_of_their_matrix::<ferrograd_tensor::f16>();
 }

@@ -199,6 +199,8 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         one_hot(index(&[3, n], 7)) { 7, code }
         embedding(x(&[5, n]), index(&[2, 4], 5))
         embedding_grad(x(&[2, 4, n]), index(&[2, 4], 5)) { 5, 1 }
+        embedding_grad_rows(x(&[2, 4, n]), index(&[2, 4], 5)) { 5, 1 }
+        embedding_grad_dense(index(&[2], 5), x(&[2, n])) { 5 }
         sort(x(&[3, n])) { 1, false }
         sort(x(&[n, 3])) { 0, true }
         topk(x(&[3, n])) { len.min(2), 1, true }
@@ -283,12 +285,13 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         ctc_decode(x(&[3, n, 5]), ()) { 0, 0 }
         ctc_loss(x(&[3, n, 5]), index(&[3, 2], 3), (), ()) { 4, false, false }
 
-        sgd(vec![x(&[n]), x(&[3])], scale(), hyper(5), vec![x(&[n]), x(&[3])], vec![x(&[n]), x(&[3])], step()) { true, false }
-        adam(vec![x(&[n]), x(&[3])], (), hyper(6), vec![x(&[n]), x(&[3])], vec![x(&[n]), x(&[3])], vec![positive(&[n]), positive(&[3])],
+        sgd(vec![x(&[n]), x(&[3])], vec![], scale(), hyper(5), vec![x(&[n]), x(&[3])], vec![x(&[n]), x(&[3])], step()) { true, false }
+        adam(vec![x(&[n]), x(&[3])], vec![], (), hyper(6), vec![x(&[n]), x(&[3])], vec![x(&[n]), x(&[3])], vec![positive(&[n]), positive(&[3])],
              vec![positive(&[n]), positive(&[3])], step()) { true, true, false }
-        rmsprop(vec![x(&[n]), x(&[3])], scale(), hyper(6), vec![x(&[n]), x(&[3])], vec![positive(&[n]), positive(&[3])], vec![x(&[n]), x(&[3])],
+        rmsprop(vec![x(&[n]), x(&[3])], vec![], scale(), hyper(6), vec![x(&[n]), x(&[3])], vec![positive(&[n]), positive(&[3])], vec![x(&[n]), x(&[3])],
                 vec![x(&[n]), x(&[3])], step()) { true, false }
-        adagrad(vec![x(&[n]), x(&[3])], (), hyper(5), vec![x(&[n]), x(&[3])], vec![positive(&[n]), positive(&[3])], step()) { false }
+        adagrad(vec![x(&[n]), x(&[3])], vec![], (), hyper(5), vec![x(&[n]), x(&[3])], vec![positive(&[n]), positive(&[3])], step()) { false }
+        adagrad(vec![x(&[2, n]), x(&[3])], vec![index(&[2], 5)], (), hyper(5), vec![x(&[5, n]), x(&[3])], vec![positive(&[5, n]), positive(&[3])], step()) { false }
         grad_norm(vec![x(&[n]), x(&[3])]) { 2.0 }
         grad_norm(vec![x(&[n]), x(&[3])]) { f64::INFINITY }
         clip_coefficient(scale()) { 1.0 }

@@ -142,6 +142,34 @@ pub fn embedding_grad(dy: &Meta, ids: &Meta, rows: i64) -> Result<Meta> {
     Meta::new(dy.dtype, &[size("rows", rows)?, dy.dims()[ids.rank()]])
 }
 
+/// Room for the rows that a gradient of `rows` rows has: one an id, and no more than there are.
+fn places(ids: &Meta, rows: i64) -> Result<usize> {
+    Ok(ids.numel().min(size("rows", rows)?))
+}
+
+/// The numbers of the rows that have a gradient: int32 [places].
+pub fn embedding_grad_indices(ids: &Meta, rows: i64) -> Result<Meta> {
+    Meta::new(DType::I32, &[places(ids, rows)?])
+}
+
+/// The rows that have a gradient: [places, features].
+pub fn embedding_grad_values(dy: &Meta, ids: &Meta, rows: i64) -> Result<Meta> {
+    Meta::new(dy.dtype, &[places(ids, rows)?, embedding_grad(dy, ids, rows)?.dims()[1]])
+}
+
+/// The gradient of the weight made of its rows: [rows, features].
+pub fn embedding_grad_dense(indices: &Meta, values: &Meta, rows: i64) -> Result<Meta> {
+    super::need_float("values", values)?;
+    if indices.dtype != DType::I32 || values.rank() != 2 || *indices.dims() != values.dims()[..1] {
+        return Err(Error::shape(format!(
+            "indices must be int32 [places], values [places, features].\n  {}, {}\n  Pass what embedding_grad_rows answered.",
+            show("indices", indices),
+            show("values", values)
+        )));
+    }
+    Meta::new(values.dtype, &[size("rows", rows)?, values.dims()[1]])
+}
+
 /// Positions along `dim`: `x`'s shape in int32.
 pub fn indices_along(x: &Meta, dim: i64) -> Result<Meta> {
     Ok(Meta { dtype: DType::I32, ..along(x, dim)? })
