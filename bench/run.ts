@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { importTime } from './import-time.js'
 import { loopDelay } from './loop-delay.js'
 import { cifar10Accuracy, cifar10Augmented } from './models/cifar10-accuracy.js'
+import { charLoss } from './models/char-loss.js'
 import { cnnInference } from './models/cnn-inference.js'
 import { opCost } from './op-cost.js'
 import { convolution } from './ops/conv2d.js'
@@ -21,7 +22,7 @@ import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, charLoss]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 
