@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { compile, data, FerrogradError, models, nn, optim, Parameter, tensor, train, Trainer, ValueError } from '../ts/index.js'
 import { nearest, settle } from '../ts/options.js'
+import { cleanText, TextVectorizer, Vocabulary } from '../ts/text/index.js'
 
 interface Options { width?: number; height?: number; paddingIdx?: number }
 
@@ -115,6 +116,11 @@ const takers: Record<string, (wrong: object) => unknown> = {
   'model.save': (wrong) => new nn.Linear(1, 1).save('file', wrong),
   'model.load': (wrong) => new nn.Linear(1, 1).load('file', wrong),
   'model.loadStateDict': (wrong) => new nn.Linear(1, 1).loadStateDict({}, wrong),
+  TextVectorizer: (wrong) => new TextVectorizer(wrong),
+  'TextVectorizer, steps of cleaning': (wrong) => new TextVectorizer({ standardize: wrong }),
+  'TextVectorizer.fromJSON': (wrong) => TextVectorizer.fromJSON({ options: wrong, words: ['a'] }),
+  Vocabulary: (wrong) => new Vocabulary(['a'], wrong),
+  cleanText: (wrong) => cleanText(['a'], wrong),
   summary: (wrong) => nn.summary(new nn.Linear(1, 1), [1, 1], wrong),
   compile: (wrong) => compile(() => 1, wrong),
 }

@@ -9,7 +9,7 @@ export { kindOf } from './explain.js'
 export { debug, logLevel, says, warn } from './log.js'
 export { modeOf } from './figure.js'
 export { fileError, makeFolder, withFileErrors } from './files.js'
-export { deviceFault, native, type PackedTexts, type TextPipeline, type TextSteps } from './native.js'
+export { deviceFault, type EncodedTexts, native, type PackedTexts, type TextPipeline, type TextSteps } from './native.js'
 export { run } from './native/run.js'
 export { checkOptions, nearest, settle, type Settled, unknownOption } from './options.js'
 export { checkTensors, overwrite } from './overwrite.js'
@@ -18,6 +18,7 @@ export { persistent } from './persistent.js'
 export { withGenerator } from './random.js'
 export { RowGradient } from './row-gradient.js'
 export { unscoped } from './scope.js'
+export { answer } from './tensor.js'
 
 /** A queue of commands of its own, so that a prediction does not wait for a training step. */
 export class Stream {

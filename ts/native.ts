@@ -43,6 +43,8 @@ export interface Addon {
   takeProfile(): { op: string; dtype?: string; shape: number[]; calls: number; ms: number; bytes: number }[]
   machine(): MachineInfo
   TextPipeline: new (steps: TextSteps) => TextPipeline
+  /** Rows of `columns` ids, padded on one side, as an int32 tensor that `tensor()` answers with; each length is at most `columns`. */
+  textRows(parts: EncodedTexts[], columns: number, padLeft: boolean): Promise<{ tensor(): void }>
 }
 
 /** What `TextPipeline` does to a text before it looks words up. */
@@ -67,7 +69,14 @@ export interface TextPipeline {
   /** The counted words become the vocabulary; they come back one behind the other, with the length of each. */
   learn(least: number, most: number): Promise<{ text: string; units: Int32Array }>
   setWords(words: PackedTexts): void
-  encode(texts: PackedTexts, length: number | undefined, padLeft: boolean, cutLeft: boolean): Promise<{ ids: Int32Array; lengths: Int32Array }>
+  /** At most `most` ids of each text. */
+  encode(texts: PackedTexts, most: number | undefined, cutLeft: boolean): Promise<EncodedTexts>
+}
+
+/** Ids one text after the other, and how many each has. */
+export interface EncodedTexts {
+  ids: Int32Array
+  lengths: Int32Array
 }
 
 /** What `ferrograd doctor` shows of the machine. */

@@ -68,17 +68,41 @@ describe('rows', () => {
     for (const i of [0, 4095, 4096, 8192, 9999]) expect([all[i]]).toEqual(await streamed.encodeRagged([many[i]!]))
   })
 
-  it('of texts of a megabyte, one word or many', async () => {
-    const vectorizer = await new TextVectorizer().adapt(['x'.repeat(1 << 20), 'ab '.repeat(1 << 19)])
-    expect(vectorizer.vocabulary.words.map((word) => word.length)).toEqual([2, 1 << 20])
-    const rows = await vectorizer.encodeRagged(['ab '.repeat(1 << 19), 'x'.repeat(1 << 20)])
-    expect(rows.map((row) => [row.length, row[0]])).toEqual([[1 << 19, 2], [1, 3]])
+  it('of texts of a megabyte, one word or many, ASCII or not, among short ones', async () => {
+    const texts = ['x'.repeat(1 << 20), 'ab '.repeat(1 << 19), 'short', 'é'.repeat(1 << 20), '😀字 '.repeat(1 << 18), '']
+    const vectorizer = await new TextVectorizer().adapt(texts)
+    expect(vectorizer.vocabulary.words.map((word) => [word.slice(0, 5), word.length])).toEqual([
+      ['ab', 2], ['😀字', 3], ['ééééé', 1 << 20], ['xxxxx', 1 << 20], ['short', 5],
+    ])
+    const rows = await vectorizer.encodeRagged(texts)
+    expect(rows.map((row) => [row.length, row[0]])).toEqual([[1, 5], [1 << 19, 2], [1, 6], [1, 4], [1 << 18, 3], [0, undefined]])
+  })
+
+  it('of nothing, and of empty texts', async () => {
+    for (const texts of [[], ['', ' \n', '...']]) {
+      const vectorizer = await new TextVectorizer().adapt(texts)
+      expect(vectorizer.vocabulary.words).toEqual([])
+      expect(await plain(vectorizer, texts)).toEqual({ ids: texts.map(() => []), lengths: texts.map(() => 0) })
+      expect(await plain(new TextVectorizer({ outputSequenceLength: 2, vocabulary: [] }), texts)).toEqual({ ids: texts.map(() => [0, 0]), lengths: texts.map(() => 0) })
+      expect(await vectorizer.encodeRagged(texts)).toEqual(texts.map(() => new Int32Array(0)))
+      expect(await cleanText(texts)).toEqual(texts.map((text) => text.replaceAll('.', '')))
+    }
+  })
+
+  it('of halves of surrogate pairs, which stand for U+FFFD and do not meet', async () => {
+    const texts = ['\ud83d', '\ude00 a\ud83d\ude00', '\ud83d\ud83d']
+    const vectorizer = await new TextVectorizer().adapt(texts)
+    expect(vectorizer.vocabulary.words).toEqual(['\ufffd', '\ufffd\ufffd', 'a😀'])
+    expect(await vectorizer.encodeRagged(texts)).toEqual([[2], [2, 4], [3]].map((row) => Int32Array.from(row)))
+    // Words that texts cannot tell apart: the first of them is found, and the others keep their ids.
+    const halves = new TextVectorizer({ vocabulary: ['\ud83d', '\ude00', 'a'], split: 'none' })
+    expect((await plain(halves, ['😀', '\ufffd', 'a'])).ids).toEqual([[1], [2], [4]])
   })
 
   it('leave the event loop free', async () => {
     let turns = 0
     const timer = setInterval(() => turns++, 1)
-    await new TextVectorizer().adapt(Array.from({ length: 20_000 }, (_, i) => `some words number ${i} `.repeat(20)))
+    await new TextVectorizer().adapt(Array.from({ length: 60_000 }, (_, i) => `some words number ${i} `.repeat(20)))
     clearInterval(timer)
     expect(turns).toBeGreaterThan(3)
   })
@@ -128,6 +152,39 @@ describe('refused', () => {
     await expect(cleanText(wrong)).rejects.toThrow(/^cleanText: row 2 must be a string/)
     await expect(new TextVectorizer().adapt(wrong)).rejects.toThrow(ValueError)
     await expect(new TextVectorizer({ vocabulary: ['a'] }).encode('a text' as never)).rejects.toThrow('Put a single text into an array: [text].')
+  })
+
+  it('rows of every kind that is no string, wherever texts are taken, also behind many and from a stream', async () => {
+    const many: unknown[] = Array.from({ length: 9000 }, () => 'some words in a row '.repeat(10))
+    const vectorizer = new TextVectorizer({ vocabulary: ['some'] })
+    const takers: [string, (texts: never) => Promise<unknown>][] = [
+      ['cleanText', (texts) => cleanText(texts)], ['TextVectorizer.adapt', (texts) => new TextVectorizer().adapt(texts)],
+      ['TextVectorizer.encode', (texts) => vectorizer.encode(texts)], ['TextVectorizer.encodeRagged', (texts) => vectorizer.encodeRagged(texts)],
+    ]
+    for (const [op, take] of takers) {
+      for (const [wrong, kind] of [[null, 'null'], [7, '7'], [undefined, 'undefined'], [['a'], 'array'], [{}, 'Object'], [new String('a'), 'String'], [Symbol('a'), 'Symbol(a)']] as const) {
+        const error = await take(['a', wrong, 'b'] as never).then(() => null, (reason: unknown) => reason)
+        expect(error, op).toBeInstanceOf(ValueError)
+        expect((error as Error).message).toBe(`${op}: row 1 must be a string, got ${kind}.\n  Write String(value), or leave the row out.`)
+      }
+      async function* stream() { yield* [...many, 3] }
+      await expect(take(stream() as never)).rejects.toThrow(`${op}: row 9000 must be a string, got 3.`)
+      for (const wrong of [null, undefined, 3, 'a text', {}]) await expect(take(wrong as never)).rejects.toThrow(`${op}: takes an array or another iterable of strings`)
+    }
+    const broken = async function* () { yield 'a'; throw new RangeError('the stream broke') }
+    await expect(vectorizer.encode(broken())).rejects.toThrow('the stream broke')
+    expect((await vectorizer.encodeRagged(['some']))[0]).toEqual(Int32Array.of(2))
+  })
+
+  it('what a function of the user gives instead of a string, and what it throws', async () => {
+    const of = (standardize: unknown) => new TextVectorizer({ standardize: standardize as () => string }).adapt(['a', 'b'])
+    await expect(of((text: string) => (text === 'b' ? 3 : text))).rejects.toThrow('TextVectorizer.adapt: standardize must give a string, got 3 for row 1.')
+    await expect(of(() => { throw new RangeError('mine') })).rejects.toThrow('mine')
+  })
+
+  it('words that are no strings', () => {
+    expect(() => new TextVectorizer({ vocabulary: ['a', 3] as never })).toThrow('Vocabulary: word 1 must be a string, got 3.')
+    for (const wrong of ['words', 3, null, {}]) expect(() => new Vocabulary(wrong as never), String(wrong)).toThrow(/^Vocabulary: takes a list of words, got /)
   })
 
   it('use before adapt', async () => {

@@ -1,5 +1,5 @@
 import { type Tensor, tensor, ValueError } from '../index.js'
-import { settle, type TextPipeline } from '../internal.js'
+import { answer, type EncodedTexts, native, settle, type TextPipeline } from '../internal.js'
 import { inChunks, packed, type Texts } from './chunks.js'
 import { type CleanOptions, pipeline } from './clean.js'
 import { counted, Vocabulary } from './vocabulary.js'
@@ -103,13 +103,10 @@ export class TextVectorizer {
     const { outputSequenceLength: length, padding } = this.#options
     const parts = await this.#read('TextVectorizer.encode', texts, length)
     const lengths = joined(parts.map((part) => part.lengths))
-    const flat = joined(parts.map((part) => part.ids))
     const columns = length ?? lengths.reduce((most, count) => Math.max(most, count), 0)
-    const ids = length === undefined ? rows(flat, lengths, columns, padding) : flat
-    return {
-      ids: tensor(ids, { shape: [lengths.length, columns], transfer: true }) as Tensor<'int32'>,
-      lengths: tensor(lengths, { transfer: true }) as Tensor<'int32'>,
-    }
+    const rows = await native.textRows(parts, columns, padding === 'left')
+    rows.tensor()
+    return { ids: answer() as Tensor<'int32'>, lengths: tensor(lengths, { transfer: true }) as Tensor<'int32'> }
   }
 
   /** The ids of each text, as many as it has: neither padded nor cut. @throws as `encode` */
@@ -137,11 +134,11 @@ export class TextVectorizer {
     return new TextVectorizer({ ...json.options, vocabulary: json.words })
   }
 
-  async #read(op: string, texts: Texts, length: number | undefined): Promise<{ ids: Int32Array; lengths: Int32Array }[]> {
-    const { padding, truncation } = this.#options
+  async #read(op: string, texts: Texts, length: number | undefined): Promise<EncodedTexts[]> {
+    const { truncation } = this.#options
     void this.vocabulary
     const reader = this.#pipeline
-    return inChunks(op, texts, (chunk) => reader.encode(chunk, length, padding === 'left', truncation === 'left'), this.#standardize)
+    return inChunks(op, texts, (chunk) => reader.encode(chunk, length, truncation === 'left'), this.#standardize)
   }
 
   /** The user's function, where there is one. */
@@ -179,15 +176,4 @@ function joined(parts: readonly Int32Array[]): Int32Array {
     at += part.length
   }
   return all
-}
-
-/** Texts that lie one after the other, as rows of `columns`. */
-function rows(flat: Int32Array, lengths: Int32Array, columns: number, padding: 'left' | 'right'): Int32Array {
-  const ids = new Int32Array(lengths.length * columns)
-  let from = 0
-  lengths.forEach((count, row) => {
-    ids.set(flat.subarray(from, from + count), row * columns + (padding === 'left' ? columns - count : 0))
-    from += count
-  })
-  return ids
 }

@@ -1,5 +1,5 @@
 import { IndexError, ValueError } from '../index.js'
-import { settle } from '../internal.js'
+import { kindOf, settle } from '../internal.js'
 
 /** Options of {@link Vocabulary}. */
 export interface VocabularyOptions {
@@ -25,8 +25,9 @@ export class Vocabulary {
   readonly #special: readonly [string, string]
   #ids: ReadonlyMap<string, number> | undefined
 
-  /** @throws ValueError for a word that is there twice, or is no string */
+  /** @throws ValueError for what is no list, and for a word that is there twice or is no string */
   constructor(words: readonly string[], options?: VocabularyOptions) {
+    if (!Array.isArray(words)) throw new ValueError(`Vocabulary: takes a list of words, got ${kindOf(words)}.`, { op: 'Vocabulary' })
     const { padToken, oovToken } = settle<VocabularyOptions, typeof DEFAULTS>('Vocabulary', options, DEFAULTS)
     this.words = [...words]
     this.#special = [padToken, oovToken]
@@ -60,7 +61,7 @@ export class Vocabulary {
 function idsOf(words: readonly string[]): ReadonlyMap<string, number> {
   const ids = new Map<string, number>()
   words.forEach((word, i) => {
-    if (typeof word !== 'string') throw new ValueError(`Vocabulary: word ${i} must be a string, got ${typeof word}.`, { op: 'Vocabulary' })
+    if (typeof word !== 'string') throw new ValueError(`Vocabulary: word ${i} must be a string, got ${kindOf(word)}.`, { op: 'Vocabulary' })
     if (ids.has(word))
       throw new ValueError(`Vocabulary: ${JSON.stringify(word)} is there twice, as word ${ids.get(word)! - 2} and ${i}.\n  Give each word once: [...new Set(words)].`, { op: 'Vocabulary' })
     ids.set(word, i + 2)

@@ -11,4 +11,4 @@ pub use clean::{Clean, Form};
 pub use counts::Counts;
 pub use reader::Reader;
 pub use split::Split;
-pub use vocabulary::{OOV, PAD, Rows, Side, Vocabulary};
+pub use vocabulary::{Cut, OOV, PAD, Side, Vocabulary, write_rows};

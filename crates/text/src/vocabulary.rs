@@ -8,6 +8,9 @@ pub const PAD: i32 = 0;
 /// The id of every word outside the vocabulary.
 pub const OOV: i32 = 1;
 
+/// Bytes of an id.
+const ID: usize = size_of::<i32>();
+
 /// The end at which a row is padded or cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -15,24 +18,19 @@ pub enum Side {
     Right,
 }
 
-/// Rows of as many ids each: `padding` is the side that padding stands on, `truncation` the side that is cut off.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows {
-    pub length: usize,
-    pub padding: Side,
-    pub truncation: Side,
-}
+/// The most ids that a text may have, and the side at which it loses what is beyond them.
+pub type Cut = Option<(usize, Side)>;
 
 /// Word k has id k + 2, after padding and the unknown.
 #[derive(Default)]
 pub struct Vocabulary(pub(crate) Words);
 
 impl Vocabulary {
-    /// Of different words.
+    /// Of equal words the first is found.
     pub fn new<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> Vocabulary {
         let (mut all, mut letters) = (Words::default(), Letters::default());
         for word in words {
-            all.number(letters.word(word.as_ref().as_bytes()));
+            all.append(letters.word(word.as_ref().as_bytes()));
         }
         Vocabulary(all)
     }
@@ -47,48 +45,49 @@ impl Vocabulary {
         self.0.find(word).map_or(OOV, |number| number as i32 + OOV + 1)
     }
 
-    /// The ids of each text one after the other, and how many each has.
-    pub fn encode<T: AsRef<str>>(&self, reader: &mut Reader, texts: impl IntoIterator<Item = T>) -> (Vec<i32>, Vec<i32>) {
+    /// The ids of each text one after the other, and how many each has after the cut.
+    pub fn encode<T: AsRef<str>>(&self, reader: &mut Reader, texts: impl IntoIterator<Item = T>, cut: Cut) -> (Vec<i32>, Vec<i32>) {
         let (mut ids, mut lengths) = (Vec::new(), Vec::new());
         for text in texts {
             let from = ids.len();
+            // A text that loses its end is not read to it.
+            let end = if let Some((most, Side::Right)) = cut { from + most } else { usize::MAX };
             reader.each(text.as_ref(), |word| {
-                ids.push(self.id(word));
-                ControlFlow::Continue(())
-            });
-            lengths.push((ids.len() - from) as i32);
-        }
-        (ids, lengths)
-    }
-
-    /// As `encode`, in rows; lengths are those after the cut.
-    pub fn encode_rows<T: AsRef<str>>(
-        &self,
-        reader: &mut Reader,
-        texts: impl ExactSizeIterator<Item = T>,
-        rows: Rows,
-    ) -> (Vec<i32>, Vec<i32>) {
-        let Rows { length, padding, truncation } = rows;
-        let (mut all, mut lengths) = (vec![PAD; texts.len() * length], Vec::with_capacity(texts.len()));
-        let mut ids = Vec::new();
-        for (number, text) in texts.enumerate() {
-            ids.clear();
-            reader.each(text.as_ref(), |word| {
-                if truncation == Side::Right && ids.len() == length {
+                if ids.len() == end {
                     return ControlFlow::Break(());
                 }
                 ids.push(self.id(word));
                 ControlFlow::Continue(())
             });
-            let kept = &ids[ids.len().saturating_sub(length)..];
-            let row = &mut all[number * length..(number + 1) * length];
-            match padding {
-                Side::Right => row[..kept.len()].copy_from_slice(kept),
-                Side::Left => row[length - kept.len()..].copy_from_slice(kept),
+            if let Some((most, Side::Left)) = cut {
+                let surplus = (ids.len() - from).saturating_sub(most);
+                ids.drain(from..from + surplus);
             }
-            lengths.push(kept.len() as i32);
+            lengths.push((ids.len() - from) as i32);
         }
-        (all, lengths)
+        (ids, lengths)
+    }
+}
+
+/// What `encode` gave, part by part, as rows of `columns` ids (int32), padded on the given side, into `rows`, which they fill. `columns` is at least the
+/// longest length.
+pub fn write_rows<P: AsRef<[i32]>>(parts: &[(P, P)], columns: usize, padding: Side, rows: &mut [u8]) {
+    let mut rows = rows.chunks_exact_mut(ID * columns.max(1));
+    for (ids, lengths) in parts {
+        let mut ids = ids.as_ref();
+        for (&length, row) in lengths.as_ref().iter().zip(&mut rows) {
+            let (text, more) = ids.split_at(length as usize);
+            let end = ID * if padding == Side::Left { columns - text.len() } else { text.len() };
+            let (left, right) = row.split_at_mut(end);
+            let (room, pads) = if padding == Side::Left { (right, left) } else { (left, right) };
+            for (place, id) in room.chunks_exact_mut(ID).zip(text) {
+                place.copy_from_slice(&id.to_ne_bytes());
+            }
+            for place in pads.chunks_exact_mut(ID) {
+                place.copy_from_slice(&PAD.to_ne_bytes());
+            }
+            ids = more;
+        }
     }
 }
 
@@ -102,16 +101,24 @@ mod tests {
         let mut reader = Reader::new(Clean { lower: true, punctuation: true, ..Clean::default() }, Split::Whitespace);
         let vocabulary = Vocabulary::new(["a", "b", "c"]);
         let texts = ["a b c", "", "c x"];
-        assert_eq!(vocabulary.encode(&mut reader, texts), (vec![2, 3, 4, 4, 1], vec![3, 0, 2]));
-        let mut rows = |texts: &[&str], length, padding, truncation| {
-            vocabulary.encode_rows(&mut reader, texts.iter(), Rows { length, padding, truncation })
-        };
-        let cases = [(Side::Right, Side::Right, [2, 3, 0, 0, 4, 1]), (Side::Left, Side::Left, [3, 4, 0, 0, 4, 1])];
-        for (padding, truncation, ids) in cases {
-            assert_eq!(rows(&texts, 2, padding, truncation), (ids.to_vec(), vec![2, 0, 2]));
+        let mut encode = |cut| vocabulary.encode(&mut reader, texts, cut);
+        let all = encode(None);
+        assert_eq!(all, (vec![2, 3, 4, 4, 1], vec![3, 0, 2]));
+        let [right, left] = [Side::Right, Side::Left].map(|side| encode(Some((2, side))));
+        assert_eq!(right, (vec![2, 3, 4, 1], vec![2, 0, 2]));
+        assert_eq!(left, (vec![3, 4, 4, 1], vec![2, 0, 2]));
+        for side in [Side::Right, Side::Left] {
+            assert_eq!(encode(Some((0, side))), (vec![], vec![0, 0, 0]));
         }
-        assert_eq!(rows(&["b"], 3, Side::Left, Side::Right).0, [0, 0, 3]);
-        assert_eq!(rows(&texts, 0, Side::Left, Side::Left), (vec![], vec![0, 0, 0]));
-        assert_eq!(rows(&texts, 0, Side::Right, Side::Right), (vec![], vec![0, 0, 0]));
+        let parts = [all, left];
+        let rows = |parts: &[_], columns, padding, count| {
+            let mut rows = vec![0xff; ID * columns * count];
+            write_rows(parts, columns, padding, &mut rows);
+            rows.chunks(ID).map(|id| i32::from_ne_bytes(id.try_into().expect("four bytes"))).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&parts, 3, Side::Right, 6), [2, 3, 4, 0, 0, 0, 4, 1, 0, 3, 4, 0, 0, 0, 0, 4, 1, 0]);
+        assert_eq!(rows(&parts, 3, Side::Left, 6), [2, 3, 4, 0, 0, 0, 0, 4, 1, 0, 3, 4, 0, 0, 0, 0, 4, 1]);
+        assert!(rows(&parts[..0], 3, Side::Left, 0).is_empty());
+        assert!(rows(&[(vec![], vec![0, 0])], 0, Side::Left, 2).is_empty());
     }
 }

@@ -20,6 +20,7 @@ impl Word<'_> {
     }
 
     /// Folded products of 64 x 64 bits, as in wyhash. Its state is fixed: nothing but speed depends on it.
+    #[inline]
     fn hash(self) -> u64 {
         self.eights.iter().fold(self.len as u64, |hash, eight| {
             let product = u128::from(hash ^ eight ^ 0xa076_1d64_78bd_642f) * 0xe703_7ed1_a0b4_28db;
@@ -90,6 +91,7 @@ impl Slot {
     }
 }
 
+#[inline]
 fn first(word: Word) -> u64 {
     word.eights.first().copied().unwrap_or(0)
 }
@@ -109,6 +111,7 @@ impl Words {
         self.lens.len()
     }
 
+    #[inline]
     pub fn get(&self, number: usize) -> Word<'_> {
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
         Word { eights: &self.eights[start..self.ends[number]], len: self.lens[number] as usize }
@@ -122,10 +125,15 @@ impl Words {
     /// The word's number, a new one if need be.
     #[inline]
     pub fn number(&mut self, word: Word) -> usize {
-        if 2 * self.len() >= self.slots.len() {
-            self.grow();
-        }
-        self.place(word).unwrap_or_else(|place| self.add(word, place))
+        self.grow();
+        self.place(word).unwrap_or_else(|place| self.add(word, Some(place)))
+    }
+
+    /// Gives the word a new number in any case; of equal words the first is found.
+    pub fn append(&mut self, word: Word) {
+        self.grow();
+        let place = self.place(word).err();
+        self.add(word, place);
     }
 
     /// The number of a word that is here, or the slot it would take.
@@ -147,23 +155,35 @@ impl Words {
     }
 
     #[cold]
-    fn add(&mut self, word: Word, place: usize) -> usize {
+    fn add(&mut self, word: Word, place: Option<usize>) -> usize {
         let number = self.len();
-        self.slots[place] = Slot::new(word, number);
+        let slot = Slot::new(word, number);
         self.eights.extend(word.eights);
         self.ends.push(self.eights.len());
-        self.lens.push(self.slots[place].len);
+        self.lens.push(slot.len);
+        if let Some(place) = place {
+            self.slots[place] = slot;
+        }
         number
     }
 
-    #[cold]
+    /// Makes room for one word more.
+    #[inline]
     fn grow(&mut self) {
+        if 2 * self.len() >= self.slots.len() {
+            self.double();
+        }
+    }
+
+    #[cold]
+    fn double(&mut self) {
         let size = (2 * self.slots.len()).max(1024);
         self.slots = vec![Slot { first: 0, len: 0, number: EMPTY }; size];
         for number in 0..self.len() {
             let word = self.get(number);
-            let Err(place) = self.place(word) else { unreachable!("a word is there once") };
-            self.slots[place] = Slot::new(word, number);
+            if let Err(place) = self.place(word) {
+                self.slots[place] = Slot::new(word, number);
+            }
         }
     }
 }
@@ -187,6 +207,12 @@ mod tests {
             assert_eq!(words.get(number).bytes().collect::<Vec<_>>(), name.as_bytes());
         }
         assert_eq!((words.len(), words.find(letters.word(b"nowhere"))), (names.len(), None));
+        // An equal word has a number of its own, and the first is found, before and after the table has grown.
+        words.append(letters.word(b"long1"));
+        for number in names.len() + 1..3 * names.len() {
+            assert_eq!(words.find(letters.word(b"long1")), Some(1));
+            assert_eq!(words.number(letters.word(format!("more {number}").as_bytes())), number);
+        }
     }
 
     #[test]

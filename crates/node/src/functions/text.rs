@@ -1,6 +1,9 @@
 //! Texts: each call is handed to a thread of its own and answers with a promise, so that JavaScript's thread only copies strings.
 //! How many calls run side by side is the caller's choice (`ts/text/chunks.ts`).
-use ferrograd_text::{Clean, Counts, Form, Reader, Rows, Side, Split, Vocabulary};
+use super::guarded;
+use ferrograd_runtime::Parcel;
+use ferrograd_tensor::{self as tensor, DType, Meta};
+use ferrograd_text::{Clean, Counts, Cut, Form, Reader, Side, Split, Vocabulary, write_rows};
 use napi::bindgen_prelude::{Int32Array, Object, ToNapiValue, Uint8Array};
 use napi::{Env, Error, Result};
 use napi_derive::napi;
@@ -36,7 +39,11 @@ impl PackedTexts {
 
     fn iter(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
         let mut from = 0;
-        self.ends.iter().map(move |&end| String::from_utf8_lossy(&self.bytes[std::mem::replace(&mut from, end as usize)..end as usize]))
+        self.ends.iter().map(move |&end| {
+            let bytes = &self.bytes[std::mem::replace(&mut from, end as usize)..end as usize];
+            // Node has put U+FFFD for halves of pairs; `from_utf8` is the quicker look.
+            std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+        })
     }
 }
 
@@ -166,25 +173,53 @@ impl TextPipeline {
         Ok(())
     }
 
-    /// Ids one text after the other where `length` is undefined, else in rows of that many.
+    /// Ids one text after the other, at most `most` of each.
     #[napi(catch_unwind)]
-    pub fn encode<'env>(
-        &self,
-        env: &'env Env,
-        texts: PackedTexts,
-        length: Option<u32>,
-        pad_left: bool,
-        cut_left: bool,
-    ) -> Result<Object<'env>> {
+    pub fn encode<'env>(&self, env: &'env Env, texts: PackedTexts, most: Option<u32>, cut_left: bool) -> Result<Object<'env>> {
         let (mut reader, vocabulary) = (Reader::new(self.clean, self.split), lock(&self.state.vocabulary).clone());
         let texts = texts.checked()?;
-        let work = move || match length {
-            None => vocabulary.encode(&mut reader, texts.iter()),
-            Some(length) => {
-                let rows = Rows { length: length as usize, padding: side(pad_left), truncation: side(cut_left) };
-                vocabulary.encode_rows(&mut reader, texts.iter(), rows)
-            }
-        };
-        promise(env, work, |(ids, lengths)| EncodedTexts { ids: ids.into(), lengths: lengths.into() })
+        let cut: Cut = most.map(|most| (most as usize, side(cut_left)));
+        promise(
+            env,
+            move || vocabulary.encode(&mut reader, texts.iter(), cut),
+            |(ids, lengths)| EncodedTexts { ids: ids.into(), lengths: lengths.into() },
+        )
     }
+}
+
+/// A tensor that waits to be fetched by JavaScript's thread, or why there is none.
+#[napi]
+pub struct TextRows(Option<tensor::Result<Parcel>>);
+
+#[napi]
+impl TextRows {
+    /// Answers with the tensor, once.
+    #[napi(catch_unwind)]
+    pub fn tensor(&mut self) -> Result<()> {
+        let rows = self.0.take();
+        guarded("TextVectorizer.encode", |e| {
+            let parcel = rows.unwrap_or_else(|| Err(tensor::Error::internal("the rows were fetched before")))?;
+            let tensor = e.session.unpack(&parcel);
+            e.answer([tensor].into_iter())
+        })
+    }
+}
+
+/// What `encode` gave, chunk by chunk, as rows of `columns` ids.
+#[napi(catch_unwind)]
+pub fn text_rows<'env>(env: &'env Env, parts: Vec<EncodedTexts>, columns: u32, pad_left: bool) -> Result<Object<'env>> {
+    let fits = |part: &EncodedTexts| {
+        part.lengths.iter().all(|&length| (0..=i64::from(columns)).contains(&i64::from(length)))
+            && part.lengths.iter().map(|&length| length as usize).sum::<usize>() == part.ids.len()
+    };
+    if !parts.iter().all(fits) {
+        return Err(Error::from_reason(format!("the lengths of texts are not those of their ids, or above {columns}")));
+    }
+    let work = move || {
+        let parts: Vec<_> = parts.iter().map(|part| (&part.ids[..], &part.lengths[..])).collect();
+        let count = parts.iter().map(|(_, lengths)| lengths.len()).sum();
+        let meta = Meta::new(DType::I32, &[count, columns as usize])?;
+        Parcel::filled(meta, |rows| write_rows(&parts, columns as usize, side(pad_left), rows))
+    };
+    promise(env, work, |rows| TextRows(Some(rows)))
 }
