@@ -1,9 +1,6 @@
 // What models.textCnn learns of the sentences in $FERROGRAD_DATA/sentences: films praised or not (MR), feeling or fact (Subj), what a question asks for (TREC).
 // The epoch is chosen on a tenth of the training sentences that is held out; the test sentences are looked at once. MR and Subj are split by hash (Kim 2014 has
 // ten folds), TREC officially. The bounds are Kim's CNN-rand (76.1, 89.6, 91.2) less some tenths.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { data, manualSeed, models, optim, tensor, Trainer } from 'ferrograd'
 import { TextVectorizer } from 'ferrograd/text'
 import { EarlyStopping } from 'ferrograd/train'
@@ -11,7 +8,7 @@ import type { Bench } from '../report.js'
 
 interface Setting {
   name: string
-  file: string
+  file: data.SentenceSet
   epochs: number
   /** Words of a sentence that are read. */
   most: number
@@ -25,15 +22,8 @@ const SETTINGS: Setting[] = [
 ]
 const SEEDS = 5
 
-/** Lines of label, tab, text. */
-function sentences(file: string): { texts: string[]; labels: number[] } {
-  const path = join(process.env['FERROGRAD_DATA'] ?? '.', 'sentences', `${file}.tsv.gz`)
-  const rows = gunzipSync(readFileSync(path)).toString().split('\n').filter((line) => line !== '').map((line) => line.split('\t'))
-  return { texts: rows.map(([, text]) => text!), labels: rows.map(([label]) => Number(label)) }
-}
-
 async function accuracies({ file, epochs, most }: Setting): Promise<number[]> {
-  const [train, test] = [sentences(`${file}-train`), sentences(`${file}-test`)]
+  const { train, test, classes } = await data.sentences(file)
   // Words that came once are read as unknown, so that the unknown has a vector, too, when a new sentence has one.
   const vectorizer = await new TextVectorizer({ standardize: { lower: true, punctuation: false }, minCount: 2, outputSequenceLength: most }).adapt(train.texts)
   const set = async ({ texts, labels }: typeof train) => {
@@ -43,7 +33,7 @@ async function accuracies({ file, epochs, most }: Setting): Promise<number[]> {
   const found: number[] = []
   for (let seed = 0; seed < SEEDS; seed++) {
     manualSeed(seed)
-    const model = models.textCnn({ vocabulary: vectorizer.vocabulary.size, outputs: new Set(train.labels).size })
+    const model = models.textCnn({ vocabulary: vectorizer.vocabulary.size, outputs: classes.length })
     const trainer = new Trainer(model, { optimizer: new optim.Adam(model.parameters(), { lr: 1e-3 }), loss: 'crossEntropy', metrics: ['accuracy'] })
     const best = new EarlyStopping({ monitor: 'valAccuracy', patience: epochs })
     await trainer.fit(await set(train), { epochs, batchSize: 50, validation: 0.1, seed, callbacks: [best], verbose: false })
