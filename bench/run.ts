@@ -18,11 +18,12 @@ import { pooling } from './ops/pool2d.js'
 import { reductions } from './ops/reduce.js'
 import { digitsAccuracy, digitStrings, vowelsAccuracy } from './models/tagger-accuracy.js'
 import { textAccuracies } from './models/text-accuracy.js'
+import { text } from './text.js'
 import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, charLoss]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, text, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, charLoss]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 

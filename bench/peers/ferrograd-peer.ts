@@ -1,6 +1,8 @@
 // Ferrograd's own side: a process like the peers', so that nothing is measured differently.
 import { compile, device, grad, nn, noGrad, optim, scope, tensor, Tensor } from 'ferrograd'
 import { networks } from '../networks/index.js'
+import { type Encoded, TextVectorizer } from 'ferrograd/text'
+import { checksums, reviews } from './texts.js'
 import { type Kinds, type Ready, sample, serve } from './serve.js'
 import type { Tensors, Values } from './tensors.js'
 
@@ -68,7 +70,26 @@ const kinds: Kinds = {
     const call = (i: number): Promise<Float32Array> => noGrad(() => scope(() => model.forward(load(at(inputs, i))).data())) as Promise<Float32Array>
     return { call, wait: (result) => result, values: async (result) => result }
   },
+
+  // From strings in JavaScript to a vocabulary, or to a tensor of ids.
+  async text({ work: { pass, folder, words: maxTokens, length: outputSequenceLength } }): Promise<Ready> {
+    const texts = await reviews(folder)
+    const learned = (): Promise<TextVectorizer> => new TextVectorizer({ maxTokens, outputSequenceLength }).adapt(texts)
+    const result = { wait: (result: unknown) => result }
+    if (pass === 'adapt') return { ...result, call: learned, values: async (made: Promise<TextVectorizer>) => checksums((await made).vocabulary.words.map((word) => Buffer.from(`${word}\n`))) }
+    const vectorizer = await learned()
+    let last: Encoded | null = null
+    const encoded = async (): Promise<Encoded> => {
+      last?.ids.dispose()
+      last?.lengths.dispose()
+      return last = await vectorizer.encode(texts)
+    }
+    return { ...result, call: encoded, values: async (made: Promise<Encoded>) => checksums(rowsOf(await (await made).ids.data() as Int32Array, outputSequenceLength)) }
+  },
 }
+
+const rowsOf = (ids: Int32Array, length: number): Buffer[] =>
+  Array.from({ length: ids.length / length }, (_, row) => Buffer.from(ids.buffer, ids.byteOffset + 4 * length * row, 4 * length))
 
 function modelOf(network: string, tensors: Tensors): nn.Module {
   const model = networks[network]!.build()

@@ -4,7 +4,9 @@ os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VIS
 import tensorflow as tf
 import keras
 from keras import layers as L
+import numpy as np
 from serve import Ready, parameters, rotation, serve
+from texts import checksums, reviews
 
 threads = int(sys.argv[1])
 tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -139,4 +141,19 @@ def infer(job, tensors):
     return Ready(lambda i: forward(tf.constant(batches[i % len(batches)])).numpy(), lambda values: values)
 
 
-serve(about, {"gemm": gemm, "conv": conv, "train": train, "infer": infer})
+def text(job, tensors):
+    work = job["work"]
+    texts = tf.constant(reviews(work["folder"]))
+    batches = tf.data.Dataset.from_tensor_slices(texts).batch(512)
+
+    def learned():
+        layer = L.TextVectorization(max_tokens=work["words"], output_sequence_length=work["length"])
+        layer.adapt(batches)
+        return layer
+    if work["pass"] == "adapt":
+        return Ready(lambda i: learned(), lambda layer: checksums([f"{word}\n".encode() for word in layer.get_vocabulary()[2:]]))
+    encoded = batches.map(learned(), num_parallel_calls=tf.data.AUTOTUNE)
+    return Ready(lambda i: np.concatenate(list(encoded.as_numpy_iterator())), lambda rows: checksums([row.tobytes() for row in rows.astype(np.int32)]))
+
+
+serve(about, {"gemm": gemm, "conv": conv, "train": train, "infer": infer, "text": text})

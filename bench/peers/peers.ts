@@ -41,7 +41,7 @@ const written = (...networks: string[]) => ({ dtype, work: { network } }: Worklo
 
 const ALL = ['gemm', 'conv', 'train', 'infer'] as const
 
-export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: ALL, note: '' }
+export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: [...ALL, 'text'], note: '' }
 
 const torch = (variant: string, row: Omit<Peer, 'impl' | 'script'>): Peer => ({ impl: `torch${variant}`, script: 'torch_peer.py', ...row })
 const keras = (variant: string, row: Omit<Peer, 'impl' | 'script'>): Peer => ({ impl: `keras${variant}`, script: 'keras_peer.py', ...row })
@@ -66,8 +66,11 @@ export const peers: readonly Peer[] = [
     options: { channels_last: true, compile: true }, does: ['train', 'infer'], compiler: true, refuses: noLoops, note: 'torch.compile, channels_last',
   }),
   torch('-jit', { options: { jit: true }, does: ['infer'], note: 'frozen TorchScript, contiguous' }),
-  keras('', { does: ALL, refuses: noStacks, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager' }),
+  keras('', {
+    does: [...ALL, 'text'], refuses: noStacks, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager; texts by TextVectorization in a tf.data pipeline',
+  }),
   keras('-xla', { options: { jit: true }, does: ['train', 'infer'], refuses: noStacks, note: 'tf.function(jit_compile=True), channels last' }),
+  { impl: 'python', script: 'python_peer.py', does: ['text'], note: 'lower, re.sub, split, Counter, dict; a process a thread' },
   { impl: 'jax', script: 'jax_peer.py', does: ALL, refuses: noStacks, note: 'jit, channels last' },
   onnx('onnxruntime', 'onnxruntime_peer.py'),
   onnx('onnxruntime-node', 'onnxruntime-node-peer.js'),

@@ -1,10 +1,11 @@
 // The work that is compared: THE table of names. A row tells what the peers are told, and makes the tensors that all of them read.
+import { join } from 'node:path'
 import { networks } from '../networks/index.js'
 import { type Convolution, convolutions, outSide, type Product, products } from '../shapes.js'
 import { initial, integers, type Tensors, uniform } from './tensors.js'
 
 /** What is asked of an implementation; each has one function a kind. */
-export type Kind = 'gemm' | 'conv' | 'train' | 'infer'
+export type Kind = 'gemm' | 'conv' | 'train' | 'infer' | 'text'
 export type ComputeType = 'float32' | 'bfloat16'
 
 export interface Workload {
@@ -81,6 +82,16 @@ const reading = (name: string, network: string, batch: number, steps: number): W
 const prediction = (name: string, network: string, batch: number): Workload =>
   ({ ...model('infer', name, network, batch), checks: 2, tolerances: [1e-4] })
 
+/**
+ * IMDB's 25,000 training reviews: a vocabulary of 20,000 words learned from them, or their ids in rows of 200. Lower case, without punctuation, cut at whitespace;
+ * letters beyond ASCII become spaces first, for Keras' lower case and whitespace are ASCII's alone. Each side reads the files; checksums are compared.
+ */
+const text = (pass: 'adapt' | 'encode'): Workload => ({
+  name: `text-imdb-${pass}`, kind: 'text', dtype: 'float32', group: 'text',
+  work: { pass, folder: join(process.env.FERROGRAD_DATA ?? '', 'imdb'), words: 20_000, length: 200 },
+  checks: 1, tolerances: [0], tensors: () => ({}),
+})
+
 export const workloads: readonly Workload[] = [
   ...products.flatMap((product) => [gemm(product, 'float32'), gemm(product, 'bfloat16')]),
   ...convolutions.flatMap((shape) => (['forward', 'data', 'weights'] as const).map((pass) => conv(shape, pass))),
@@ -96,4 +107,6 @@ export const workloads: readonly Workload[] = [
   reading('bilstm-s100', 'bilstm', 64, 100),
   reading('bigru-s100', 'bigru', 64, 100),
   prediction('cnn-infer-b1', 'cnn', 1),
+  text('adapt'),
+  text('encode'),
 ]

@@ -104,6 +104,8 @@ export class TextVectorizer {
     const parts = await this.#read('TextVectorizer.encode', texts, length)
     const lengths = joined(parts.map((part) => part.lengths))
     const columns = length ?? lengths.reduce((most, count) => Math.max(most, count), 0)
+    // What was disposed of since the last op makes room.
+    native.flush()
     const rows = await native.textRows(parts, columns, padding === 'left')
     rows.tensor()
     return { ids: answer() as Tensor<'int32'>, lengths: tensor(lengths, { transfer: true }) as Tensor<'int32'> }

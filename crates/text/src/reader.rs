@@ -55,7 +55,7 @@ fn pieces(
 ) -> ControlFlow<()> {
     let mut from = 0;
     while from < text.len() {
-        let (found, len, seen) = letters.ascii(&text.as_bytes()[from..], table);
+        let (found, len, seen) = letters.ascii(&text.as_bytes()[from..], table, clean.lower);
         if seen.is_ascii() {
             if found.len > 0 {
                 word(found)?;
@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn one_pass_gives_what_cleaning_and_then_cutting_gives() {
-        let ascii = "a|B|It's|-|...|longer-than-eight|exactly8| |  |\t|\n|\u{b}|\r|\0|<br />|<|>|< b|&amp;|&nbsp;|&#233;|&|;";
+        let ascii =
+            "a|B|WordsOfLetters|It's|-|...|longer-than-eight|exactly8| |  |\t|\n|\u{b}|\r|\0|<br />|<|>|< b|&amp;|&nbsp;|&#233;|&|;";
         let others = "é|É|e\u{301}|\u{301}|Σ|ΟΔΟΣ|Σ'|ﬁ|²|¨|\u{1100}|\u{1161}|字|😀|İ|ß|\u{85}|\u{a0}|\u{2003}|\u{3000}";
         let parts: Vec<&str> = ascii.split('|').chain(others.split('|')).collect();
         let mut state = 1u64;

@@ -41,16 +41,31 @@ impl Letters {
         Word { eights: &self.0, len: bytes.len() }
     }
 
-    /// The first word of `bytes` and where it ends. `table` has for each byte what is written, `STEP` where it is, `END` where it ends the word.
-    /// `seen` is the sum (or) of all bytes of the word.
-    #[inline]
-    pub(crate) fn ascii(&mut self, bytes: &[u8], table: &[u16; 256]) -> (Word<'_>, usize, u8) {
+    /// The first word of `bytes` and where it ends. `table` has for each byte what is written, `STEP` where it is, `END` where it ends the word; all letters
+    /// are written, in lower case if `lower`. `seen` is the sum (or) of the bytes of the word.
+    // Words that come back through memory cost as much again as reading them.
+    #[inline(always)]
+    pub(crate) fn ascii(&mut self, bytes: &[u8], table: &[u16; 256], lower: bool) -> (Word<'_>, usize, u8) {
         self.0.clear();
-        let (mut eight, mut bits, mut seen, mut end) = (0u64, 0u32, 0u8, bytes.len());
-        for (at, &byte) in bytes.iter().enumerate() {
+        let (mut eight, mut bits, mut seen, mut at) = (0u64, 0u32, 0u8, 0);
+        // Most words are letters and then a space: eight bytes are looked at together.
+        while let Some(next) = bytes.get(at..at + 8) {
+            let next = u64::from_le_bytes(next.try_into().expect("eight bytes"));
+            let written = if lower { next | LOWER } else { next };
+            let others = !letters(next) & HIGH;
+            if others == 0 {
+                self.0.push(written);
+                at += 8;
+                continue;
+            }
+            bits = others.trailing_zeros() & !7;
+            eight = written & ((1 << bits) - 1);
+            at += (bits / 8) as usize;
+            break;
+        }
+        while let Some(&byte) = bytes.get(at) {
             let class = table[usize::from(byte)];
             if class >= END {
-                end = at;
                 break;
             }
             seen |= byte;
@@ -60,13 +75,28 @@ impl Letters {
                 self.0.push(eight);
                 (eight, bits) = (0, 0);
             }
+            at += 1;
         }
         let len = 8 * self.0.len() + (bits / 8) as usize;
         if bits > 0 {
             self.0.push(eight);
         }
-        (Word { eights: &self.0, len }, end, seen)
+        (Word { eights: &self.0, len }, at, seen)
     }
+}
+
+/// The highest bit of each of eight bytes.
+const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+/// The bit that tells ASCII's small letters from the capitals, in each of eight bytes.
+const LOWER: u64 = u64::from_le_bytes([0x20; 8]);
+
+/// The highest bit of each byte that is a letter of ASCII's.
+fn letters(eight: u64) -> u64 {
+    let every = |byte: u8| u64::from_le_bytes([byte; 8]);
+    let small = (eight | LOWER) & !HIGH;
+    // No sum of seven bits and these leaves its byte.
+    let (from_a, beyond_z) = (small + every(0x80 - b'a'), small + every(0x7f - b'z'));
+    from_a & !beyond_z & !eight & HIGH
 }
 
 /// In a class of `Letters::ascii`: the byte in the low bits is written, which moves on by 8 bits.
@@ -137,7 +167,7 @@ impl Words {
     }
 
     /// The number of a word that is here, or the slot it would take.
-    #[inline]
+    #[inline(always)]
     fn place(&self, word: Word) -> Result<usize, usize> {
         let (first, mask) = (first(word), self.slots.len() - 1);
         let mut at = word.hash() as usize & mask;
@@ -212,6 +242,18 @@ mod tests {
         for number in names.len() + 1..3 * names.len() {
             assert_eq!(words.find(letters.word(b"long1")), Some(1));
             assert_eq!(words.number(letters.word(format!("more {number}").as_bytes())), number);
+        }
+    }
+
+    #[test]
+    fn letters_are_told_from_all_other_bytes() {
+        for byte in 0..=255u8 {
+            for place in 0..8 {
+                let mut bytes = [b'm'; 8];
+                bytes[place] = byte;
+                let expected = bytes.map(|byte| if byte.is_ascii_alphabetic() { 0x80 } else { 0 });
+                assert_eq!(super::letters(u64::from_le_bytes(bytes)).to_le_bytes(), expected, "{bytes:?}");
+            }
         }
     }
 
