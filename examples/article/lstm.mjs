@@ -25,13 +25,13 @@ class Reviews extends nn.Module {
   }
 }
 
-const trainer = new Trainer(new Reviews(), { optimizer: 'adam', loss: new nn.BCELoss(), metrics: ['accuracy'] })
+const trainer = new Trainer(new Reviews(), { optimizer: 'adam', loss: new nn.BCELoss(), metrics: ['accuracy'], vectorizer })
 await trainer.fit(await rows(train), { epochs: EPOCHS, batchSize: 32, validation: 0.2 })
 const { accuracy } = await trainer.evaluate(await rows(test))
 console.log(`${train.texts.length} reviews, ${vectorizer.vocabulary.size} words: test accuracy ${accuracy.toFixed(3)}`)
 
 const opinions = ['A wonderful film, I loved every minute of it.', 'Boring and awful. What a waste of time.']
-const chances = await (await trainer.predict({ ...await vectorizer.encode(opinions) })).data()   // the sigmoid's [N, 1]
+const chances = await (await trainer.predict(opinions)).data()   // the sigmoid's [N, 1]
 opinions.forEach((text, i) => console.log(`${chances[i].toFixed(2)}  ${text}`))
 const [target, enough] = train.texts.length >= 20_000 ? [0.83, 'all of IMDB'] : train.texts.length > 400 ? [0.6, 'a part of IMDB'] : [0.9, 'the made-up reviews']
 assert(accuracy >= target, `accuracy ${accuracy} on ${enough} is below ${target}`)

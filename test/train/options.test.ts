@@ -10,7 +10,7 @@ test('every option of fit and Trainer is known by name', () => {
     checkpointKeep: true, resume: true, metadata: true, classWeights: true, compile: true, verbose: true, stream: true,
   }
   const trainer: Record<keyof train.TrainerOptions, true> = {
-    optimizer: true, lr: true, loss: true, lossOptions: true, fromLogits: true, task: true, metrics: true, autocast: true,
+    optimizer: true, lr: true, loss: true, lossOptions: true, fromLogits: true, task: true, metrics: true, autocast: true, vectorizer: true,
   }
   expect([...fitOptionNames].sort()).toEqual(Object.keys(fit).sort())
   expect([...trainerOptionNames].sort()).toEqual(Object.keys(trainer).sort())

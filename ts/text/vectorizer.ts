@@ -1,4 +1,4 @@
-import { type Tensor, tensor, ValueError } from '../index.js'
+import { type Tensor, tensor, train, ValueError } from '../index.js'
 import { answer, type EncodedTexts, native, settle, type TextPipeline } from '../internal.js'
 import { inChunks, packed, type Texts } from './chunks.js'
 import { type CleanOptions, pipeline } from './clean.js'
@@ -136,6 +136,19 @@ export class TextVectorizer {
     return new TextVectorizer({ ...json.options, vocabulary: json.words })
   }
 
+  /**
+   * The vectorizer beside the weights in a file: of a checkpoint that a `Trainer` with a vectorizer wrote, or of what
+   * `model.save(path, { metadata: { vectorizer: JSON.stringify(vectorizer) } })` wrote.
+   * @throws FileError for a file that cannot be read, ValueError for one without a vectorizer
+   */
+  static async load(path: string): Promise<TextVectorizer> {
+    const { metadata } = await train.inspectSafetensors(path)
+    const json = fromMetadata(metadata)
+    if (json === null)
+      throw new ValueError(`TextVectorizer.load: there is no vectorizer in ${path}.\n  Save it with model.save(path, { metadata: { vectorizer: JSON.stringify(vectorizer) } }), or give the Trainer { vectorizer } for its checkpoints.`, { op: 'TextVectorizer.load' })
+    return TextVectorizer.fromJSON(json)
+  }
+
   async #read(op: string, texts: Texts, length: number | undefined): Promise<EncodedTexts[]> {
     const { truncation } = this.#options
     void this.vocabulary
@@ -152,6 +165,16 @@ export class TextVectorizer {
   #reader(): TextPipeline {
     const { standardize, split } = this.#options
     return pipeline('TextVectorizer', typeof standardize === 'function' ? NO_STEPS : standardize, split)
+  }
+}
+
+/** What a file says of a vectorizer; null for nothing. */
+function fromMetadata({ vectorizer, checkpoint }: Readonly<Record<string, string>>): VectorizerJSON | null {
+  try {
+    if (vectorizer !== undefined) return JSON.parse(vectorizer) as VectorizerJSON
+    return (JSON.parse(checkpoint ?? '{}') as { model?: { vectorizer?: VectorizerJSON } }).model?.vectorizer ?? null
+  } catch {
+    return null
   }
 }
 

@@ -6,6 +6,7 @@ import type { ClassWeights, LossOption } from './loss.js'
 import type { Metric, Task } from './metrics/index.js'
 import type { ProgressStream, Verbose } from './progress.js'
 import type { TrainingData } from './source.js'
+import type { TextData, Vectorizer } from './texts.js'
 
 /** An optimizer by name, ready made, or made from the model's parameters. */
 export type OptimizerOption =
@@ -40,6 +41,8 @@ export interface TrainerOptions {
    * model is.
    */
   autocast?: 'bfloat16'
+  /** Makes ids of texts, so that `fit`, `evaluate` and `predict` take them; checkpoints hold it. A `TextVectorizer` that was adapted or loaded. */
+  vectorizer?: Vectorizer
 }
 
 /** Options of `fit`. */
@@ -52,7 +55,7 @@ export interface FitOptions {
    */
   batchSize?: number
   /** A share of the data to hold out (stratified), or data of its own. */
-  validation?: number | TrainingData
+  validation?: number | TrainingData | TextData
   /** Batch size of validation. Default 256; of an (async) iterable as `batchSize`. */
   validationBatchSize?: number
   /** Draws the samples in another order each epoch. Default true; iterables come in their own order, and refuse true. */
@@ -257,6 +260,7 @@ export const trainerOptionNames: readonly (keyof TrainerOptions)[] = [
   'task',
   'metrics',
   'autocast',
+  'vectorizer',
 ]
 /** @see trainerOptionNames */
 export const fitOptionNames: readonly (keyof FitOptions)[] = [

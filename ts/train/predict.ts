@@ -7,9 +7,9 @@ import { inference, inPrecision, type Precision, readable } from './step.js'
 
 /**
  * What can be predicted: a tensor of samples, a record of them, an array of single samples (tensors, or rows of numbers as in
- * `[[1, 2], [3, 4]]`), or a data set, whose labels are not looked at.
+ * `[[1, 2], [3, 4]]`), or a data set, whose labels are not looked at. With a vectorizer, texts.
  */
-export type PredictInputs = Inputs | readonly Tensor[] | readonly data.Nested[] | data.Source | data.DataLoader
+export type PredictInputs = readonly string[] | Inputs | readonly Tensor[] | readonly data.Nested[] | data.Source | data.DataLoader
 
 /** Options of `predict` and its kin. */
 export interface PredictOptions {

@@ -23,6 +23,7 @@ import {
 import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
 import { holdOut, peek, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
+import { checkVectorizer, encoded, encodedData, isText, isTextData, type TextData } from './texts.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
@@ -65,6 +66,7 @@ export class Trainer {
     this.model = model
     this.#options = normaliseOptions(options, trainerOptionNames, 'Trainer')
     this.#metrics = toMetrics('Trainer', this.#options.metrics)
+    checkVectorizer(this.#options.vectorizer)
     // Mistakes in names show here rather than at the first fit.
     if (this.#options.optimizer !== undefined) checkOptimizer(this.#options.optimizer, this.#options.lr)
     if (this.#options.loss !== undefined) resolveLoss(this.#lossSettings())
@@ -118,23 +120,31 @@ export class Trainer {
    * @throws CancelledError when `signal` aborts, CheckpointError for a checkpoint that does not fit, ValueError for a second `fit` of the
    * same model meanwhile
    */
-  async fit(source: TrainingData, options: FitOptions = {}): Promise<History> {
+  async fit(source: TrainingData | TextData, options: FitOptions = {}): Promise<History> {
     refuseMissing('fit', source)
     refuseSecondSource('fit', options)
     const chosen = normaliseOptions(options, fitOptionNames, 'fit')
     checkValues(chosen)
     if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
     busy.add(this.model)
+    const texts: { dispose(): void }[] = []
+    const read = async (owner: string, data: TextData): Promise<TrainingData> => {
+      const { given, dispose } = await encodedData(owner, data, this.#options.vectorizer)
+      texts.push({ dispose })
+      return given
+    }
     try {
-      return await this.#fit(source, chosen)
+      const held = isTextData(chosen.validation) ? { validation: await read('fit: validation', chosen.validation) } : {}
+      return await this.#fit(isTextData(source) ? await read('fit', source) : (source as TrainingData), { ...chosen, ...held })
     } finally {
+      for (const encoded of texts) encoded.dispose()
       busy.delete(this.model)
     }
   }
 
   async #fit(source: TrainingData, options: FitOptions): Promise<History> {
     const { epochs = 1, seed = 0, shuffle, accumulate = 1, batchSize } = options
-    const { training: given, validation } = await holdOut(numberedAnew(source, this.#classes), options.validation, seed)
+    const { training: given, validation } = await holdOut(numberedAnew(source, this.#classes), options.validation as number | TrainingData | undefined, seed)
     const training = await materialise(this.model, given, batchSize)
     this.#followModel()
     // A function is called by the run itself, on its own stream of random numbers.
@@ -144,7 +154,7 @@ export class Trainer {
     const held = validation === null ? null : numberedAs('fit: validation', validation, batches.classes ?? null)
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
-    const metadata = { ...describe(training), ...options.metadata }
+    const metadata = { ...describe(training), ...this.#words(), ...options.metadata }
     const schedule = beginSchedule(options.schedule, this.optimizer, plan)
     try {
       const run = new FitRun({
@@ -175,13 +185,14 @@ export class Trainer {
 
   /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. Labels that are names have the numbers that `fit` gave them. */
   async evaluate(
-    source: TrainingData,
+    source: TrainingData | TextData,
     options: EvaluateOptions = {},
   ): Promise<Record<string, MetricValue> & { loss: number }> {
     refuseMissing('evaluate', source)
     refuseSecondSource('evaluate', options)
     const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
-    const batches = toBatches(numberedAs('evaluate', source, this.#classes), { owner: 'evaluate', batchSize, usual: usualInference })
+    const texts = isTextData(source) ? await encodedData('evaluate', source, this.#options.vectorizer) : null
+    const batches = toBatches(numberedAs('evaluate', texts?.given ?? (source as TrainingData), this.#classes), { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
     const own = toMetrics('evaluate', metrics ?? this.#options.metrics)
     const stream = new Stream()
@@ -190,6 +201,7 @@ export class Trainer {
         loss: number
       }
     } finally {
+      texts?.dispose()
       stream.close()
     }
   }
@@ -198,24 +210,40 @@ export class Trainer {
    * The raw outputs of all inputs, batch by batch, joined; the `logits` of a model that gives a record. The caller owns them.
    */
   predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
-    return predictAll(this.model, inputs, options, this.#options.autocast, (output) => output)
+    return this.#predict(inputs, options, (output) => output)
   }
 
   /** Probabilities by the loss's task: softmax of [N, K] logits, sigmoid of yes-or-no logits. */
   predictProbabilities(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     const { task } = this.#loss()
-    return predictAll(this.model, inputs, options, this.#options.autocast, (output) => probabilitiesOf(output, task))
+    return this.#predict(inputs, options, (output) => probabilitiesOf(output, task))
   }
 
   /** Class numbers by the loss's task: the largest output, or 0 and 1 by threshold. */
   async predictClasses(inputs: PredictInputs, options: PredictOptions = {}): Promise<number[]> {
     const { task } = this.#loss()
-    const classes = await predictAll(this.model, inputs, options, this.#options.autocast, (output) => classesOf(output, task))
+    const classes = await this.#predict(inputs, options, (output) => classesOf(output, task))
     try {
       return Array.from((await classes.data()) as Int32Array)
     } finally {
       classes.dispose()
     }
+  }
+
+  async #predict(inputs: PredictInputs, options: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
+    if (!isText(inputs)) return predictAll(this.model, inputs, options, this.#options.autocast, read)
+    const { given, dispose } = await encoded<Exclude<PredictInputs, readonly string[]>>('predict', inputs, this.#options.vectorizer)
+    try {
+      return await predictAll(this.model, given, options, this.#options.autocast, read)
+    } finally {
+      dispose()
+    }
+  }
+
+  /** The vectorizer as plain data, where it can be written down. */
+  #words(): Record<string, unknown> {
+    const { vectorizer } = this.#options
+    return vectorizer?.toJSON === undefined ? {} : { vectorizer: vectorizer.toJSON() }
   }
 
   #loss(classWeights?: ClassWeights): ResolvedLoss {
