@@ -43,8 +43,9 @@ export interface Addon {
   takeProfile(): { op: string; dtype?: string; shape: number[]; calls: number; ms: number; bytes: number }[]
   machine(): MachineInfo
   TextPipeline: new (steps: TextSteps) => TextPipeline
-  /** Rows of `columns` ids, padded on one side, as an int32 tensor that `tensor()` answers with; each length is at most `columns`. */
-  textRows(parts: EncodedTexts[], columns: number, padLeft: boolean): Promise<{ tensor(): void }>
+  TextRows: new (count: number, columns: number) => TextRows
+  /** Rows of `columns` ids, padded on one side; each length is at most `columns`. */
+  textRows(parts: EncodedTexts[], columns: number, padLeft: boolean): Promise<TextRows>
 }
 
 /** What `TextPipeline` does to a text before it looks words up. */
@@ -71,6 +72,18 @@ export interface TextPipeline {
   setWords(words: PackedTexts): void
   /** At most `most` ids of each text. */
   encode(texts: PackedTexts, most: number | undefined, cutLeft: boolean): Promise<EncodedTexts>
+  /** Into the next rows; gives the lengths. */
+  encodeRows(texts: PackedTexts, rows: TextRows, padLeft: boolean, cutLeft: boolean): Promise<Int32Array>
+}
+
+/** An int32 tensor in the making, a row a text. */
+export interface TextRows {
+  /** Answers with an error where there is no memory for them. */
+  check(): void
+  /** Answers with the tensor, once. */
+  tensor(): void
+  /** Gives the memory back where no tensor was made of it. */
+  close(): void
 }
 
 /** Ids one text after the other, and how many each has. */

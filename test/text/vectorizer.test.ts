@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { IndexError, ValueError } from '../../ts/index.js'
-import { cleanText, TextVectorizer, type VectorizerOptions, Vocabulary } from '../../ts/text/index.js'
+import { cleanText, TextVectorizer, type Texts, type VectorizerOptions, Vocabulary } from '../../ts/text/index.js'
 
 interface Golden {
   texts: string[]
@@ -23,7 +23,7 @@ function fromKeras(options: Record<string, unknown>): VectorizerOptions {
   return ours
 }
 
-async function plain(vectorizer: TextVectorizer, texts: string[]): Promise<{ ids: number[][]; lengths: number[] }> {
+async function plain(vectorizer: TextVectorizer, texts: Texts): Promise<{ ids: number[][]; lengths: number[] }> {
   const { ids, lengths } = await vectorizer.encode(texts)
   const [N, T] = ids.shape as [number, number]
   const flat = [...await ids.data()]
@@ -66,6 +66,14 @@ describe('rows', () => {
     const all = await whole.encodeRagged(many)
     expect(all.length).toBe(many.length)
     for (const i of [0, 4095, 4096, 8192, 9999]) expect([all[i]]).toEqual(await streamed.encodeRagged([many[i]!]))
+    // Arrays are written where they stay, streams when all is read.
+    for (const sides of [{}, { padding: 'left' }, { truncation: 'left' }] as const) {
+      const fixed = new TextVectorizer({ outputSequenceLength: 2, vocabulary: whole.vocabulary, ...sides })
+      const [fromArray, fromStream] = [await plain(fixed, many), await plain(fixed, stream())]
+      expect(fromArray).toEqual(fromStream)
+      const kept = (row: Int32Array): number[] => [...('truncation' in sides ? row.slice(-2) : row.slice(0, 2))]
+      expect(fromArray.ids).toEqual(all.map(kept))
+    }
   })
 
   it('of texts of a megabyte, one word or many, ASCII or not, among short ones', async () => {
@@ -171,6 +179,8 @@ describe('refused', () => {
       await expect(take(stream() as never)).rejects.toThrow(`${op}: row 9000 must be a string, got 3.`)
       for (const wrong of [null, undefined, 3, 'a text', {}]) await expect(take(wrong as never)).rejects.toThrow(`${op}: takes an array or another iterable of strings`)
     }
+    const fixed = new TextVectorizer({ vocabulary: ['some'], outputSequenceLength: 3 })
+    await expect(fixed.encode([...many, null] as never)).rejects.toThrow('TextVectorizer.encode: row 9000 must be a string, got null.')
     const broken = async function* () { yield 'a'; throw new RangeError('the stream broke') }
     await expect(vectorizer.encode(broken())).rejects.toThrow('the stream broke')
     expect((await vectorizer.encodeRagged(['some']))[0]).toEqual(Int32Array.of(2))

@@ -1,5 +1,5 @@
 import { type Tensor, tensor, train, ValueError } from '../index.js'
-import { answer, type EncodedTexts, native, settle, type TextPipeline } from '../internal.js'
+import { answer, check, type EncodedTexts, native, type PackedTexts, settle, type TextPipeline, type TextRows } from '../internal.js'
 import { inChunks, packed, type Texts } from './chunks.js'
 import { type CleanOptions, pipeline } from './clean.js'
 import { counted, Vocabulary } from './vocabulary.js'
@@ -100,13 +100,11 @@ export class TextVectorizer {
    * @throws ValueError naming the row that is no string, or before `adapt`
    */
   async encode(texts: Texts): Promise<Encoded> {
-    const { outputSequenceLength: length, padding } = this.#options
-    const parts = await this.#read('TextVectorizer.encode', texts, length)
-    const lengths = joined(parts.map((part) => part.lengths))
-    const columns = length ?? lengths.reduce((most, count) => Math.max(most, count), 0)
+    const { outputSequenceLength: length } = this.#options
+    void this.vocabulary
     // What was disposed of since the last op makes room.
     native.flush()
-    const rows = await native.textRows(parts, columns, padding === 'left')
+    const { rows, lengths } = length !== undefined && Array.isArray(texts) ? await this.#intoRows(texts as string[], length) : await this.#thenRows(texts)
     rows.tensor()
     return { ids: answer() as Tensor<'int32'>, lengths: tensor(lengths, { transfer: true }) as Tensor<'int32'> }
   }
@@ -147,6 +145,31 @@ export class TextVectorizer {
     if (json === null)
       throw new ValueError(`TextVectorizer.load: there is no vectorizer in ${path}.\n  Save it with model.save(path, { metadata: { vectorizer: JSON.stringify(vectorizer) } }), or give the Trainer { vectorizer } for its checkpoints.`, { op: 'TextVectorizer.load' })
     return TextVectorizer.fromJSON(json)
+  }
+
+  /** Where number and length of the rows are known, the ids are written where they stay. */
+  async #intoRows(texts: readonly string[], length: number): Promise<{ rows: TextRows; lengths: Int32Array }> {
+    const { padding, truncation } = this.#options
+    const fixed = [...texts]
+    const [reader, rows] = [this.#pipeline, new native.TextRows(fixed.length, length)]
+    try {
+      rows.check()
+      check()
+      const write = (chunk: PackedTexts): Promise<Int32Array> => reader.encodeRows(chunk, rows, padding === 'left', truncation === 'left')
+      return { rows, lengths: joined(await inChunks('TextVectorizer.encode', fixed, write, this.#standardize)) }
+    } catch (error) {
+      rows.close()
+      throw error
+    }
+  }
+
+  /** Else all texts are read before there are rows. */
+  async #thenRows(texts: Texts): Promise<{ rows: TextRows; lengths: Int32Array }> {
+    const { outputSequenceLength: length, padding } = this.#options
+    const parts = await this.#read('TextVectorizer.encode', texts, length)
+    const lengths = joined(parts.map((part) => part.lengths))
+    const columns = length ?? lengths.reduce((most, count) => Math.max(most, count), 0)
+    return { rows: await native.textRows(parts, columns, padding === 'left'), lengths }
   }
 
   async #read(op: string, texts: Texts, length: number | undefined): Promise<EncodedTexts[]> {

@@ -4,6 +4,7 @@ mod command;
 mod dispatch;
 mod driver;
 mod failure;
+mod filling;
 mod fence;
 #[cfg(all(test, unix))]
 mod guard_pages;
@@ -24,6 +25,7 @@ pub use allocator::{MemoryStats, memory_stats, set_memory_limit, trim};
 pub use command::{Command, Tensors};
 pub use dispatch::Op;
 pub use failure::{Failure, has_unseen, take_unseen};
+pub use filling::{Filling, Part};
 pub use limits::Limits;
 pub use pool::Pool;
 pub use profile::{ProfileRow, start_profile, take_profile};

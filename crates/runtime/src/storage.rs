@@ -360,11 +360,3 @@ pub struct Parcel {
     /// The command that wrote it.
     pub writer: Mark,
 }
-
-impl Parcel {
-    /// A contiguous tensor that `fill` writes, on whatever thread this is.
-    pub fn filled(meta: Meta, fill: impl FnOnce(&mut [u8])) -> Result<Parcel> {
-        let bytes = meta.numel() * meta.dtype.size();
-        Ok(Parcel { meta, buffer: Buffer::filled(bytes, fill)?, bytes, writer: Mark::default() })
-    }
-}

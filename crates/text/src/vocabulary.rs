@@ -49,23 +49,48 @@ impl Vocabulary {
     pub fn encode<T: AsRef<str>>(&self, reader: &mut Reader, texts: impl IntoIterator<Item = T>, cut: Cut) -> (Vec<i32>, Vec<i32>) {
         let (mut ids, mut lengths) = (Vec::new(), Vec::new());
         for text in texts {
-            let from = ids.len();
-            // A text that loses its end is not read to it.
-            let end = if let Some((most, Side::Right)) = cut { from + most } else { usize::MAX };
-            reader.each(text.as_ref(), |word| {
-                if ids.len() == end {
-                    return ControlFlow::Break(());
-                }
-                ids.push(self.id(word));
-                ControlFlow::Continue(())
-            });
-            if let Some((most, Side::Left)) = cut {
-                let surplus = (ids.len() - from).saturating_sub(most);
-                ids.drain(from..from + surplus);
-            }
-            lengths.push((ids.len() - from) as i32);
+            lengths.push(self.encode_one(reader, text.as_ref(), cut, &mut ids));
         }
         (ids, lengths)
+    }
+
+    /// As `encode`, into `rows` of `columns` ids (at least 1), which the texts fill, padded on the given side and cut on the other given side.
+    pub fn encode_rows<T: AsRef<str>>(
+        &self,
+        reader: &mut Reader,
+        texts: impl IntoIterator<Item = T>,
+        columns: usize,
+        padding: Side,
+        truncation: Side,
+        rows: &mut [u8],
+    ) -> Vec<i32> {
+        let mut ids = Vec::new();
+        let one = |(text, row): (T, &mut [u8])| {
+            ids.clear();
+            let length = self.encode_one(reader, text.as_ref(), Some((columns, truncation)), &mut ids);
+            write_row(&ids, padding, row);
+            length
+        };
+        texts.into_iter().zip(rows.chunks_exact_mut(ID * columns.max(1))).map(one).collect()
+    }
+
+    /// Appends a text's ids and tells how many they are.
+    fn encode_one(&self, reader: &mut Reader, text: &str, cut: Cut, ids: &mut Vec<i32>) -> i32 {
+        let from = ids.len();
+        // A text that loses its end is not read to it.
+        let end = if let Some((most, Side::Right)) = cut { from + most } else { usize::MAX };
+        reader.each(text, |word| {
+            if ids.len() == end {
+                return ControlFlow::Break(());
+            }
+            ids.push(self.id(word));
+            ControlFlow::Continue(())
+        });
+        if let Some((most, Side::Left)) = cut {
+            let surplus = (ids.len() - from).saturating_sub(most);
+            ids.drain(from..from + surplus);
+        }
+        (ids.len() - from) as i32
     }
 }
 
@@ -77,17 +102,25 @@ pub fn write_rows<P: AsRef<[i32]>>(parts: &[(P, P)], columns: usize, padding: Si
         let mut ids = ids.as_ref();
         for (&length, row) in lengths.as_ref().iter().zip(&mut rows) {
             let (text, more) = ids.split_at(length as usize);
-            let end = ID * if padding == Side::Left { columns - text.len() } else { text.len() };
-            let (left, right) = row.split_at_mut(end);
-            let (room, pads) = if padding == Side::Left { (right, left) } else { (left, right) };
-            for (place, id) in room.chunks_exact_mut(ID).zip(text) {
-                place.copy_from_slice(&id.to_ne_bytes());
-            }
-            for place in pads.chunks_exact_mut(ID) {
-                place.copy_from_slice(&PAD.to_ne_bytes());
-            }
+            write_row(text, padding, row);
             ids = more;
         }
+    }
+}
+
+fn write_row(ids: &[i32], padding: Side, row: &mut [u8]) {
+    let (room, pads) = match padding {
+        Side::Right => row.split_at_mut(ID * ids.len()),
+        Side::Left => {
+            let (pads, room) = row.split_at_mut(row.len() - ID * ids.len());
+            (room, pads)
+        }
+    };
+    for (place, id) in room.chunks_exact_mut(ID).zip(ids) {
+        place.copy_from_slice(&id.to_ne_bytes());
+    }
+    for place in pads.chunks_exact_mut(ID) {
+        place.copy_from_slice(&PAD.to_ne_bytes());
     }
 }
 
@@ -111,14 +144,25 @@ mod tests {
             assert_eq!(encode(Some((0, side))), (vec![], vec![0, 0, 0]));
         }
         let parts = [all, left];
+        let ids = |bytes: &[u8]| bytes.chunks(ID).map(|id| i32::from_ne_bytes(id.try_into().expect("four bytes"))).collect::<Vec<_>>();
         let rows = |parts: &[_], columns, padding, count| {
             let mut rows = vec![0xff; ID * columns * count];
             write_rows(parts, columns, padding, &mut rows);
-            rows.chunks(ID).map(|id| i32::from_ne_bytes(id.try_into().expect("four bytes"))).collect::<Vec<_>>()
+            ids(&rows)
         };
         assert_eq!(rows(&parts, 3, Side::Right, 6), [2, 3, 4, 0, 0, 0, 4, 1, 0, 3, 4, 0, 0, 0, 0, 4, 1, 0]);
         assert_eq!(rows(&parts, 3, Side::Left, 6), [2, 3, 4, 0, 0, 0, 0, 4, 1, 0, 3, 4, 0, 0, 0, 0, 4, 1]);
         assert!(rows(&parts[..0], 3, Side::Left, 0).is_empty());
         assert!(rows(&[(vec![], vec![0, 0])], 0, Side::Left, 2).is_empty());
+        let cases = [
+            (Side::Right, Side::Right, [2, 3, 0, 0, 4, 1]),
+            (Side::Left, Side::Left, [3, 4, 0, 0, 4, 1]),
+            (Side::Left, Side::Right, [2, 3, 0, 0, 4, 1]),
+        ];
+        for (padding, truncation, expected) in cases {
+            let mut row = vec![0xff; ID * 2 * 3];
+            assert_eq!(vocabulary.encode_rows(&mut reader, texts, 2, padding, truncation, &mut row), [2, 0, 2]);
+            assert_eq!(ids(&row), expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Texts: each call is handed to a thread of its own and answers with a promise, so that JavaScript's thread only copies strings.
 //! How many calls run side by side is the caller's choice (`ts/text/chunks.ts`).
 use super::guarded;
-use ferrograd_runtime::Parcel;
+use ferrograd_runtime::{Filling, Part};
 use ferrograd_tensor::{self as tensor, DType, Meta};
 use ferrograd_text::{Clean, Counts, Cut, Form, Reader, Side, Split, Vocabulary, write_rows};
 use napi::bindgen_prelude::{Int32Array, Object, ToNapiValue, Uint8Array};
@@ -185,23 +185,74 @@ impl TextPipeline {
             |(ids, lengths)| EncodedTexts { ids: ids.into(), lengths: lengths.into() },
         )
     }
+
+    /// As `encode`, into the next of the rows, as many as there are texts; gives the lengths.
+    #[napi(catch_unwind)]
+    pub fn encode_rows<'env>(
+        &self,
+        env: &'env Env,
+        texts: PackedTexts,
+        rows: &mut TextRows,
+        pad_left: bool,
+        cut_left: bool,
+    ) -> Result<Object<'env>> {
+        let (mut reader, vocabulary) = (Reader::new(self.clean, self.split), lock(&self.state.vocabulary).clone());
+        let texts = texts.checked()?;
+        let (columns, part) = rows.take(texts.ends.len()).ok_or_else(|| Error::from_reason("there are more texts than rows"))?;
+        let work =
+            move || part.fill(|rows| vocabulary.encode_rows(&mut reader, texts.iter(), columns, side(pad_left), side(cut_left), rows));
+        promise(env, work, Int32Array::from)
+    }
 }
 
-/// A tensor that waits to be fetched by JavaScript's thread, or why there is none.
+/// Rows of ids on their way to becoming a tensor, or why there are none.
 #[napi]
-pub struct TextRows(Option<tensor::Result<Parcel>>);
+pub struct TextRows(Option<tensor::Result<Filling>>);
+
+impl TextRows {
+    fn sized(count: usize, columns: usize) -> tensor::Result<Filling> {
+        Filling::new(Meta::new(DType::I32, &[count, columns])?)
+    }
+
+    /// How many ids a row has, and room for as many rows as asked for.
+    fn take(&mut self, count: usize) -> Option<(usize, Part)> {
+        let filling = self.0.as_mut()?.as_mut().ok()?;
+        let columns = filling.meta().dims()[1];
+        Some((columns, filling.take(count * columns * size_of::<i32>())?))
+    }
+}
 
 #[napi]
 impl TextRows {
+    #[napi(constructor)]
+    pub fn new(count: u32, columns: u32) -> TextRows {
+        TextRows(Some(TextRows::sized(count as usize, columns as usize)))
+    }
+
+    /// Answers with an error where there is no memory for the rows.
+    #[napi(catch_unwind)]
+    pub fn check(&self) -> Result<()> {
+        guarded("TextVectorizer.encode", |e| match &self.0 {
+            Some(Err(error)) => Err(error.clone()),
+            _ => e.answer([].into_iter()),
+        })
+    }
+
     /// Answers with the tensor, once.
     #[napi(catch_unwind)]
     pub fn tensor(&mut self) -> Result<()> {
         let rows = self.0.take();
         guarded("TextVectorizer.encode", |e| {
-            let parcel = rows.unwrap_or_else(|| Err(tensor::Error::internal("the rows were fetched before")))?;
-            let tensor = e.session.unpack(&parcel);
+            let filling = rows.unwrap_or_else(|| Err(tensor::Error::internal("the rows were fetched before")))?;
+            let tensor = e.session.unpack(&filling.finish()?);
             e.answer([tensor].into_iter())
         })
+    }
+
+    /// Gives the memory back where no tensor was made of it.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -218,8 +269,11 @@ pub fn text_rows<'env>(env: &'env Env, parts: Vec<EncodedTexts>, columns: u32, p
     let work = move || {
         let parts: Vec<_> = parts.iter().map(|part| (&part.ids[..], &part.lengths[..])).collect();
         let count = parts.iter().map(|(_, lengths)| lengths.len()).sum();
-        let meta = Meta::new(DType::I32, &[count, columns as usize])?;
-        Parcel::filled(meta, |rows| write_rows(&parts, columns as usize, side(pad_left), rows))
+        let mut rows = TextRows(Some(TextRows::sized(count, columns as usize)));
+        if let Some((columns, part)) = rows.take(count) {
+            part.fill(|rows| write_rows(&parts, columns, side(pad_left), rows));
+        }
+        rows
     };
-    promise(env, work, |rows| TextRows(Some(rows)))
+    promise(env, work, |rows| rows)
 }

@@ -2,7 +2,7 @@
 use super::Session;
 use super::capture::refusal;
 use crate::failure::Failure;
-use crate::storage::{Device, Mark, Parcel, Tensor};
+use crate::storage::{Buffer, Device, Mark, Parcel, Tensor};
 use crate::stream::{Event, Job, Notice};
 use ferrograd_tensor::{Error, ErrorKind, Meta, Result};
 use std::rc::Rc;
@@ -11,7 +11,9 @@ use std::sync::Arc;
 impl Session {
     /// A tensor from bytes already at hand.
     pub fn upload(&mut self, meta: Meta, fill: impl FnOnce(&mut [u8])) -> Result<Rc<Tensor>> {
-        Ok(self.unpack(&Parcel::filled(meta, fill)?))
+        let bytes = meta.numel() * meta.dtype.size();
+        let buffer = Buffer::filled(bytes, fill)?;
+        Ok(Tensor::new(meta, Device::Cpu, buffer, bytes, &self.bin))
     }
 
     /// What another thread needs to know of a tensor.
