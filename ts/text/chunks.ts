@@ -52,6 +52,10 @@ class Chunk {
   }
 }
 
+let threads: number | undefined
+/** Chunks for the next calls, at most one for each thread and two more. */
+const spare: Chunk[] = []
+
 /** All of `texts` in one chunk. */
 export function packed(texts: readonly string[]): PackedTexts {
   const chunk = new Chunk(texts.reduce((sum, text) => sum + mostBytes(text), 0), texts.length)
@@ -67,10 +71,13 @@ export function packed(texts: readonly string[]): PackedTexts {
 export async function inChunks<T>(op: string, texts: Texts, work: (texts: PackedTexts) => Promise<T>, standardize?: (text: string) => string): Promise<T[]> {
   const results: Promise<T>[] = []
   const running = new Set<Promise<unknown>>()
-  const most = native.machine().threads + 1
-  const free: Chunk[] = []
+  // Asked once: the answer takes a millisecond.
+  const most = (threads ??= native.machine().threads) + 1
   const chunkFor = (text: string): Chunk =>
-    mostBytes(text) > CHUNK_BYTES ? new Chunk(mostBytes(text), CHUNK_TEXTS) : free.pop() ?? new Chunk(CHUNK_BYTES, CHUNK_TEXTS)
+    mostBytes(text) > CHUNK_BYTES ? new Chunk(mostBytes(text), CHUNK_TEXTS) : spare.pop() ?? new Chunk(CHUNK_BYTES, CHUNK_TEXTS)
+  const giveBack = (chunk: Chunk): void => {
+    if (chunk.size === CHUNK_BYTES && spare.length <= most) spare.push(chunk.clear())
+  }
   let chunk = chunkFor(''), row = 0
 
   const send = async (): Promise<void> => {
@@ -79,7 +86,7 @@ export async function inChunks<T>(op: string, texts: Texts, work: (texts: Packed
     results.push(result)
     const settled: Promise<unknown> = result.catch(() => {}).finally(() => {
       running.delete(settled)
-      if (sent.size === CHUNK_BYTES) free.push(sent.clear())
+      giveBack(sent)
     })
     running.add(settled)
     if (running.size >= most) await Promise.race(running)
@@ -106,7 +113,8 @@ export async function inChunks<T>(op: string, texts: Texts, work: (texts: Packed
         if (turn !== undefined) await turn
       }
     }
-    if (!chunk.empty) await send()
+    if (chunk.empty) giveBack(chunk)
+    else await send()
     return await Promise.all(results)
   } finally {
     // After an error nothing of this call is left running.

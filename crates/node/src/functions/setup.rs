@@ -62,10 +62,15 @@ pub fn take_error() -> napi::Result<Option<NativeError>> {
     expect(|e| e.error.take().map(|c| NativeError { code: c.error.kind.code().into(), op: c.op.into(), message: c.error.message }))
 }
 
-/// Hands over the handles listed as free.
+/// Hands over the handles listed as free, and their memory where nothing runs.
 #[napi(catch_unwind)]
 pub fn flush() -> napi::Result<()> {
-    expect(|e| e.drain_frees())?.map_err(|e| napi::Error::from_reason(e.message))
+    expect(|e| {
+        e.drain_frees()?;
+        e.session.release_at_rest();
+        Ok(())
+    })?
+    .map_err(|e: ferrograd_tensor::Error| napi::Error::from_reason(e.message))
 }
 
 /// Late errors in results that are gone and that nobody read; at the end, also those that a `sync` could still have told.

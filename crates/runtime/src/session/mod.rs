@@ -365,6 +365,14 @@ impl Session {
         }
     }
 
+    /// As `flush_releases`, where nothing runs; else what is gone goes with the next command. For what brings memory in without a command, which would
+    /// wait for one that may never come.
+    pub fn release_at_rest(&mut self) {
+        if self.streams.get(self.current).is_none_or(|stream| stream.is_idle()) {
+            self.flush_releases();
+        }
+    }
+
     /// Lets go of the buffers of storages that are gone: at once where nothing runs, else behind what does.
     pub fn flush_releases(&mut self) {
         self.empty_bin();

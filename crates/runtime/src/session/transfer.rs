@@ -11,6 +11,7 @@ use std::sync::Arc;
 impl Session {
     /// A tensor from bytes already at hand.
     pub fn upload(&mut self, meta: Meta, fill: impl FnOnce(&mut [u8])) -> Result<Rc<Tensor>> {
+        self.release_at_rest();
         let bytes = meta.numel() * meta.dtype.size();
         let buffer = Buffer::filled(bytes, fill)?;
         Ok(Tensor::new(meta, Device::Cpu, buffer, bytes, &self.bin))
