@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { data, manualSeed, models, optim, tensor, Trainer } from 'ferrograd'
+import { data, manualSeed, models, optim, Trainer } from 'ferrograd'
 
 const [WINDOW, HORIZON, SEASON] = [24, 12, 12]
 const { values } = parseArgs({ options: { csv: { type: 'string' } } })
@@ -12,22 +12,17 @@ const series = values.csv === undefined
   ? Array.from({ length: 144 }, (_, t) => (100 + 2 * t) * (1 + 0.25 * Math.sin((2 * Math.PI * t) / SEASON) + 0.1 * Math.cos((4 * Math.PI * t) / SEASON)))
   : readFileSync(values.csv, 'utf8').trim().split('\n').slice(1).map((line) => Number(line.split(',')[1]))
 
-// The last two years are told, from every month of which a whole year follows; nothing of them is seen before.
-const past = series.length - 2 * SEASON
-const column = (from, length) => series.slice(from, from + length).map((value) => [value])
-const windows = (from, to) => {
-  const starts = Array.from({ length: to - from - WINDOW - HORIZON + 1 }, (_, i) => from + i)
-  return { inputs: tensor(starts.map((start) => column(start, WINDOW))), labels: tensor(starts.map((start) => column(start + WINDOW, HORIZON))), starts }
-}
-const [learn, check] = [windows(0, past), windows(past - WINDOW, series.length)]
+// The last two years are told, from every month of which a whole year follows; nothing of them is seen before. The model scales each window itself.
+const { train, test } = data.windows(series, { length: WINDOW, horizon: HORIZON, test: (2 * SEASON) / series.length, scale: 'none' })
 
 manualSeed(0)
 const model = models.forecaster({ horizon: HORIZON })
-const trainer = new Trainer(model, { optimizer: new optim.Adam(model.parameters(), { lr: 0.01 }), loss: 'l1' })
-await trainer.fit(data.dataset({ inputs: learn.inputs, labels: learn.labels }), { epochs: 150, batchSize: 16, schedule: optim.cosineWarmup(0.1), verbose: false })
+const trainer = new Trainer(model, { optimizer: new optim.Adam(model.parameters(), { lr: 0.01 }), loss: 'l1', metrics: ['mse'] })
+await trainer.fit(train, { epochs: 150, batchSize: 16, schedule: optim.cosineWarmup(0.1), verbose: false })
 
-const rmse = async (told) => Math.sqrt(await told.sub(check.labels).square().mean().item())
-const ours = await rmse(await trainer.predict(check.inputs))
-const naive = await rmse(tensor(check.starts.map((start) => column(start + WINDOW - SEASON, HORIZON))))
+const ours = Math.sqrt((await trainer.evaluate(test)).mse)
+let naive
+for await (const { inputs, labels } of new data.DataLoader(test, { batchSize: test.length }))
+  naive = Math.sqrt(await inputs.slice(1, WINDOW - SEASON, WINDOW).sub(labels).square().mean().item())
 console.log(`root mean square error of the last two years' forecasts: ${ours.toFixed(1)}; as a year ago: ${naive.toFixed(1)}`)
 assert(ours < 0.7 * naive)

@@ -1,16 +1,14 @@
-// Sentences to classes by convolutions over words (Kim 2014). The sentences are made up; with --data they are read from tab-separated files.
+// Sentences to classes by convolutions over words (Kim 2014). The sentences are made up; with --set they are those of a known set.
 //   node examples/textcnn.mjs
-//   node examples/textcnn.mjs --data $FERROGRAD_DATA/sentences/mr        (mr-train.tsv.gz and mr-test.tsv.gz; lines of label, tab, text)
+//   node examples/textcnn.mjs --set mr        (mr-train.tsv.gz and mr-test.tsv.gz in $FERROGRAD_DATA/sentences)
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { gunzipSync } from 'node:zlib'
 import { data, manualSeed, models, optim, tensor, Trainer } from 'ferrograd'
 import { TextVectorizer } from 'ferrograd/text'
 import { EarlyStopping } from 'ferrograd/train'
 
-const { values } = parseArgs({ options: { data: { type: 'string' }, epochs: { type: 'string', default: '6' } } })
-const { train, test } = values.data === undefined ? { train: madeUp(0, 600), test: madeUp(600, 200) } : { train: read('train'), test: read('test') }
+const { values } = parseArgs({ options: { set: { type: 'string' }, epochs: { type: 'string', default: '6' } } })
+const { train, test } = values.set === undefined ? { train: madeUp(0, 600), test: madeUp(600, 200) } : await data.sentences(values.set)
 
 manualSeed(0)
 // Words that came once are read as unknown, so that the unknown has a vector, too, when a new text has one.
@@ -25,7 +23,7 @@ await trainer.fit(await set(train), { epochs: Number(values.epochs), batchSize: 
 
 const { accuracy } = await trainer.evaluate(await set(test))
 console.log(`${(100 * accuracy).toFixed(1)} % of ${test.texts.length} test sentences`)
-assert(accuracy > (values.data === undefined ? 0.95 : 0.7))
+assert(accuracy > (values.set === undefined ? 0.95 : 0.7))
 
 /** Praise and blame, of which "not" makes the other: a matter of words side by side, and nowhere else. */
 function madeUp(from, count) {
@@ -39,10 +37,4 @@ function madeUp(from, count) {
     return { text, label: praise ^ not }
   })
   return { texts: rows.map(({ text }) => text), labels: rows.map(({ label }) => label) }
-}
-
-function read(part) {
-  const lines = gunzipSync(readFileSync(`${values.data}-${part}.tsv.gz`)).toString().split('\n').filter((line) => line !== '')
-  const rows = lines.map((line) => line.split('\t'))
-  return { texts: rows.map(([, text]) => text), labels: rows.map(([label]) => Number(label)) }
 }

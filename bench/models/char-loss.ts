@@ -1,8 +1,6 @@
 // What models.charRnn learns of Shakespeare's plays in $FERROGRAD_DATA/tinyshakespeare: the loss on the last tenth, beside PyTorch's on the same batches, of the
 // same size, after as many steps (bench/peers/char_loss.py).
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { compile, manualSeed, models, nn, noGrad, optim, scope, tensor, type Tensor } from 'ferrograd'
+import { compile, data, manualSeed, models, nn, noGrad, optim, scope, tensor, type Tensor } from 'ferrograd'
 import type { Bench } from '../report.js'
 
 const [STEPS, BATCH, LENGTH, SEEDS] = [500, 32, 64, 3]
@@ -52,7 +50,8 @@ export const charLoss: Bench = {
   name: 'char loss',
   long: true,
   async run({ report }) {
-    const text = readFileSync(join(process.env['FERROGRAD_DATA'] ?? '.', 'tinyshakespeare', 'input.txt'), 'latin1')
+    const { train, validation } = await data.tinyShakespeare()
+    const text = train + validation
     const letters = [...new Set(text)].sort()
     const places = new Map(letters.map((letter, i) => [letter, i]))
     const ids = Int32Array.from(text, (letter) => places.get(letter)!)

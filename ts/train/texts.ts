@@ -21,8 +21,6 @@ export interface TextData {
   classes?: readonly string[]
 }
 
-const areTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && typeof value[0] === 'string'
-
 /** Throws for what makes no ids of texts. */
 export function checkVectorizer(vectorizer: unknown): void {
   if (vectorizer !== undefined && typeof (vectorizer as Partial<Vectorizer> | null)?.encode !== 'function')
@@ -30,7 +28,7 @@ export function checkVectorizer(vectorizer: unknown): void {
 }
 
 /** Whether inputs are texts. */
-export const isText = (inputs: unknown): inputs is readonly string[] => areTexts(inputs)
+export const areTexts = (inputs: unknown): inputs is readonly string[] => Array.isArray(inputs) && typeof inputs[0] === 'string'
 /** Whether data's inputs are texts. */
 export const isTextData = (source: unknown): source is TextData => areTexts((source as Partial<TextData> | null | undefined)?.inputs)
 

@@ -23,7 +23,7 @@ import {
 import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
 import { holdOut, peek, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
-import { checkVectorizer, encoded, encodedData, isText, isTextData, type TextData } from './texts.js'
+import { areTexts, checkVectorizer, encoded, encodedData, isTextData, type TextData } from './texts.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
@@ -231,7 +231,7 @@ export class Trainer {
   }
 
   async #predict(inputs: PredictInputs, options: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
-    if (!isText(inputs)) return predictAll(this.model, inputs, options, this.#options.autocast, read)
+    if (!areTexts(inputs)) return predictAll(this.model, inputs, options, this.#options.autocast, read)
     const { given, dispose } = await encoded<Exclude<PredictInputs, readonly string[]>>('predict', inputs, this.#options.vectorizer)
     try {
       return await predictAll(this.model, given, options, this.#options.autocast, read)

@@ -1,6 +1,7 @@
 //! The gradient: all steps of a sequence, backward.
-use super::forward::{Inputs, Sizes, add_to, stored_operand, weights_scratch};
+use super::forward::{Inputs, Sizes, weights_scratch};
 use super::math::{Elementwise, Math, Real};
+use super::operand::{add_to, stored_operand};
 use super::products::{Dots, Plain, Products, Side, Tiled, Way};
 use super::room::{Room, bytes};
 use super::stored::{Place, Stored};
@@ -183,10 +184,7 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
             for piece in begin..begin + own {
                 let (first, count) = even_cut(rows, pieces, piece);
                 let stretch = s.stretch(count);
-                let read = |v: &Option<Stored<P::Acc>>, at: usize, to: *mut P::Acc, len: usize| match v {
-                    Some(v) => v.read(at, to, len),
-                    None => std::slice::from_raw_parts_mut(to, len).fill(P::Acc::default()),
-                };
+                let read = Stored::<P::Acc>::read_or_zeros;
                 read(&dhidden, first * hidden, dh, count * hidden);
                 read(&dcell, first * hidden, dc, count * hidden);
                 read(&recurrent_mask, first * hidden, factor, count * hidden);

@@ -1,13 +1,13 @@
 //! All steps of a sequence, forward.
 use super::math::Real;
+use super::operand::{add_to, operand, stored_operand};
 use super::products::{Dots, Plain, Products, Tiled, Way};
 use super::room::{Room, bytes};
 use super::stored::{Place, Stored};
 use super::walk::{At, Walk};
-use super::{Cell, Forward, MOST_ROWS, Masked, STRETCH, Step, piece};
-use crate::copy::convert_run;
+use super::{Cell, Forward, MOST_ROWS, STRETCH, Step, piece};
 use crate::gemm::even_cut;
-use ferrograd_tensor::{Cx, DType, Element, Meta, Result, View};
+use ferrograd_tensor::{Cx, DType, Meta, Result, View};
 
 /// What every recurrent kernel reads.
 pub(super) struct Inputs<'a> {
@@ -84,60 +84,6 @@ pub fn recurrent_local(x: &Meta, weight_hh: &Meta) -> usize {
     bytes(&[most * g, rows * g, most * s.input, states, states, states, states, rows * s.input, s.input.max(h), g, g, rows * 4 * h, states])
 }
 
-/// A row of an operand as products read it: where it lies, if that will do, or in `room`. `wide` is room for the factors' products.
-///
-/// # Safety
-/// `len` elements can be read of the row and the factors, and written to the rooms.
-pub(super) unsafe fn operand<P: Products>(
-    row: *const P::Acc,
-    factor: Option<*const P::Acc>,
-    wide: *mut P::Acc,
-    room: *mut P::Row,
-    len: usize,
-) -> *const P::Row {
-    let same = P::Row::DTYPE == P::Acc::DTYPE;
-    if same && factor.is_none() {
-        return row.cast();
-    }
-    let to = if same { room.cast() } else { wide };
-    let from = if factor.is_some() {
-        P::Acc::each(Masked { a: row, b: factor, more: None, to, len });
-        to.cast_const()
-    } else {
-        row
-    };
-    if !same {
-        // SAFETY: by the caller's promise.
-        unsafe { convert_run(from, room, len) };
-    }
-    room
-}
-
-/// As [`operand`], of a row that is stored.
-///
-/// # Safety
-/// As for [`operand`].
-pub(super) unsafe fn stored_operand<P: Products>(
-    from: &Stored<P::Acc>,
-    at: usize,
-    factor: Option<*const P::Acc>,
-    wide: *mut P::Acc,
-    room: *mut P::Row,
-    len: usize,
-) -> *const P::Row {
-    if let (Some(row), None) = (from.direct::<P::Row>(at), factor) {
-        return row;
-    }
-    let to = if P::Row::DTYPE == P::Acc::DTYPE { room.cast() } else { wide };
-    // SAFETY: by the caller's promise.
-    unsafe { operand::<P>(from.here(at, len, to), factor, wide, room, len) }
-}
-
-/// y += x, over `len` elements.
-pub(super) fn add_to<A: Real>(x: *const A, y: *mut A, len: usize) {
-    A::each(Masked { a: x, b: None, more: Some(y.cast_const()), to: y, len });
-}
-
 /// The kernel of x's dtype.
 pub(super) fn forward<C: Cell>(cx: &mut Cx, cell: C, x: &Inputs, y: Outputs) -> Result {
     match (x.x.dtype(), Dots::new()) {
@@ -175,10 +121,7 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, y: O
         // SAFETY: everything below stays inside the room, whose parts are apart, and inside operands and outputs of the shapes that the rule
         // gave them; the rows are this task's alone.
         unsafe {
-            let read = |v: &Option<Stored<P::Acc>>, at: usize, to: *mut P::Acc, len: usize| match v {
-                Some(v) => v.read(at, to, len),
-                None => std::slice::from_raw_parts_mut(to, len).fill(P::Acc::default()),
-            };
+            let read = Stored::<P::Acc>::read_or_zeros;
             read(&h0, first * hidden, h, count * hidden);
             read(&c0, first * hidden, c, count * hidden);
             read(&recurrent_mask, first * hidden, factor, count * hidden);

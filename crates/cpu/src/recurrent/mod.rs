@@ -9,6 +9,7 @@ mod forward;
 mod gru;
 mod lstm;
 mod math;
+mod operand;
 mod products;
 mod rnn;
 mod room;

@@ -85,6 +85,19 @@ impl<A: Element> Stored<A> {
         // SAFETY: by the caller's promise.
         unsafe { (self.read)(self.pointer(at), to, len) }
     }
+    /// As [`Stored::read`]; of what is not there, zeros.
+    ///
+    /// # Safety
+    /// As for [`Stored::read`].
+    pub unsafe fn read_or_zeros(from: &Option<Stored<A>>, at: usize, to: *mut A, len: usize) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match from {
+                Some(from) => from.read(at, to, len),
+                None => std::slice::from_raw_parts_mut(to, len).fill(A::default()),
+            }
+        }
+    }
     /// # Safety
     /// As for [`Stored::read`], the other way round; nobody else touches them.
     pub unsafe fn write(&self, from: *const A, at: usize, len: usize) {
