@@ -62,13 +62,17 @@ export function tensor<D extends DType = DType>(data: Source | Nested | NestedNu
 
 /** Copies the values over, and brings them to their dtype and device. */
 function placed(values: Source, shape: readonly number[], from: DType, to: DType, device: string): Tensor {
-  const scope = new Scope()
-  try {
+  const upload = (): Tensor => {
     commands[0] = dtypeCode(from)
     commands[1] = shape.length
     commands.set(shape, 2)
     native.upload(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    const made = answer()
+    return answer()
+  }
+  if (from === to && device === 'cpu') return upload()
+  const scope = new Scope()
+  try {
+    const made = upload()
     const cast = from === to ? made : run.cast(made, dtypeCode(to))
     return scope.keep(device === 'cpu' ? cast : cast.to(device))
   } finally {

@@ -179,11 +179,12 @@ native.init(commands, floats, frees, (id: number, code?: string, op?: string, me
   else waiting?.reject(fromNative(code, op!, message!, { module: modulePathOf(module!), sequence: sequence!, callSite: callStackOf(module!) }))
 })
 
-/** Resolves when the completion that the last call announced arrives. */
+/** Resolves when the completion that the last call announced arrives; 0 announces what is over. */
 export function completion(): Promise<void> {
   check()
   const id = commands[1]!
   if (commands[2] !== 0) warnOfUnseen()
+  if (id === 0) return Promise.resolve()
   return new Promise((resolve, reject) => pending.set(id, { resolve, reject }))
 }
 

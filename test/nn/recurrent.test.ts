@@ -84,6 +84,14 @@ describe.each(kinds)('%s', (kind) => {
     })
   })
 
+  test('a row alone comes out as in a batch, also where whole panels of weights are read side by side', () => {
+    scope(() => {
+      const layer = new nn[kind](I, 64) as nn.LSTM
+      const x = rand([N, T, I])
+      expect(bits(layer.forward(x.slice(0, 1, 2)).output)).toEqual(bits(layer.forward(x).output.slice(0, 1, 2)))
+    })
+  })
+
   test('the cell is the layer\'s step', () => {
     scope(() => {
       const layer = make(kind)

@@ -47,6 +47,7 @@ export const large = (g: number): Case<Args>[] => [
   of(g, [19, 7, 24, 37], { given: all, dropped: true, lengths: Array.from({ length: 19 }, (_, i) => (i * 5) % 8) }),
   of(g, [33, 3, 40, 64], { given: ['biasIh', 'biasHh'], reverse: true }),
   of(g, [18, 2, 8, 200], { given: ['biasIh', 'h0', 'c0'] }),
+  of(g, [1, 3, 40, 64], { given: ['biasIh', 'biasHh'] }),
 ]
 
 const factor = (row: number, unit: number): number => ((row * 7 + unit * 3) % 5 === 0 ? 0 : 1.25)

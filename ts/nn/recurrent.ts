@@ -192,7 +192,7 @@ export abstract class Recurrent extends Module {
     }
     const last = ends.slice(this.bidirectional ? -2 : -1)
     const joined = (parts: Tensor[]): Tensor => (parts.length === 1 ? parts[0]! : concat(parts, -1))
-    const stacked = (parts: Tensor[]): Tensor => concat(parts.map((part) => part.unsqueeze(0)), 0)
+    const stacked = (parts: Tensor[]): Tensor => (parts.length === 1 ? parts[0]!.unsqueeze(0) : concat(parts.map((part) => part.unsqueeze(0)), 0))
     const cells = ends.flatMap(({ cell }) => (cell ? [cell] : []))
     return {
       output: this.batchFirst ? x : x.transpose(0, 1),

@@ -86,15 +86,24 @@ impl Completions {
         Some(Completions { mailbox, env, function, pending: 0, next: 0 })
     }
 
-    /// A number for something awaited; the process stays alive until it is delivered.
-    pub fn expect(&mut self) -> u32 {
+    /// A number for something awaited, never 0.
+    pub fn number(&mut self) -> u32 {
+        self.next = self.next.checked_add(1).unwrap_or(1);
+        self.next
+    }
+
+    /// Whether nothing is awaited.
+    pub fn is_idle(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// Something numbered will be delivered; the process stays alive until then.
+    pub fn expect(&mut self) {
         if self.pending == 0 {
             // SAFETY: the environment is alive: we are on its thread.
             unsafe { sys::napi_ref_threadsafe_function(self.env, self.function) };
         }
         self.pending += 1;
-        self.next = self.next.wrapping_add(1);
-        self.next
     }
 
     pub fn delivered(&mut self, count: u32) {

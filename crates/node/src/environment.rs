@@ -1,6 +1,7 @@
 //! What one JavaScript environment (the main thread or a worker) owns: its session, handles, programs and shared buffers.
 use crate::completion::Completions;
 use crate::handles::Handles;
+use crate::linger::Linger;
 use ferrograd_runtime::{Captured, Event, Session, Tensor};
 use ferrograd_tensor::{Error, MAX_RANK, Result};
 use napi::sys;
@@ -68,6 +69,7 @@ pub struct Environment {
     pub floats: SharedArray<f64>,
     pub frees: SharedArray<i32>,
     pub completions: Completions,
+    pub linger: Linger,
     pub error: Option<CallError>,
     pub programs: HashMap<u32, Rc<Captured>>,
     pub gates: HashMap<u32, Arc<Event>>,
@@ -125,6 +127,7 @@ impl Environment {
             floats,
             frees,
             completions,
+            linger: Linger::new(),
             error: None,
             programs: HashMap::new(),
             gates: HashMap::new(),
@@ -137,6 +140,7 @@ impl Environment {
 
     pub fn delivered(&mut self, count: u32) {
         self.completions.delivered(count);
+        self.linger.turned();
     }
     pub fn fresh_id(&mut self) -> u32 {
         self.next_id = self.next_id.wrapping_add(1);
@@ -187,8 +191,11 @@ impl Environment {
         self.commands.set_all(at, &words[..5 + rank])?;
         Ok(5 + rank)
     }
-    /// Answers with the number of a completion to come, and whether unread failures wait for `unseenFailures`.
+    /// Answers with the number of a completion to come, 0 for what is over, and whether unread failures wait for `unseenFailures`.
     pub fn announce(&mut self, id: u32) -> Result<()> {
+        if id != 0 {
+            self.completions.expect();
+        }
         self.commands.set(0, 1)?;
         self.commands.set(1, id as i32)?;
         self.commands.set(2, ferrograd_runtime::has_unseen() as i32)

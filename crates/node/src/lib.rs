@@ -3,4 +3,5 @@ mod completion;
 mod environment;
 mod functions;
 mod handles;
+mod linger;
 mod protocol;

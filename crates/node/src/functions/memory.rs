@@ -1,6 +1,7 @@
 //! Values in and out, and the memory they take.
 use super::guarded;
 use crate::environment::{Environment, expect};
+use crate::linger::Hand;
 use ferrograd_runtime::{Failure, Tensor, memory_stats, set_memory_limit, trim};
 use ferrograd_tensor::{DType, Error, Meta, Result};
 use napi::bindgen_prelude::*;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 /// A tensor from the bytes of a typed array; the command buffer holds dtype, rank, sizes.
 #[napi(catch_unwind)]
-pub fn upload(bytes: Uint8Array) -> napi::Result<()> {
+pub fn upload(bytes: &[u8]) -> napi::Result<()> {
     guarded("tensor", |e| {
         let dtype = DType::from_code(e.commands.get(0)? as i64)?;
         let rank = e.commands.get(1)? as usize;
@@ -25,7 +26,7 @@ pub fn upload(bytes: Uint8Array) -> napi::Result<()> {
                 meta.numel() * dtype.size()
             )));
         }
-        let tensor = e.session.upload(meta, |target| target.copy_from_slice(&bytes))?;
+        let tensor = e.session.upload(meta, |target| target.copy_from_slice(bytes))?;
         e.answer([tensor].into_iter())
     })
 }
@@ -51,26 +52,37 @@ fn contiguous_read(e: &mut Environment, slot: i32, generation: i32) -> Result<Rc
     if tensor.meta.layout.is_contiguous() || e.session.is_recording() { Ok(tensor) } else { e.session.contiguous(&tensor) }
 }
 
-/// Copies a tensor's bytes into `target` in stream order; answers with the number that the completion will carry.
+/// Copies a tensor's bytes into `target` in stream order; answers with the number that the completion will carry, or 0 where they are there already.
 #[napi(catch_unwind)]
-pub fn read(slot: i32, generation: i32, mut target: Uint8Array) -> napi::Result<()> {
+pub fn read(slot: i32, generation: i32, mut target: Uint8ArraySlice) -> napi::Result<()> {
     // SAFETY: only the driver writes here until the completion.
     let target = unsafe { target.as_mut() };
     let destination = Destination { ptr: target.as_mut_ptr(), len: target.len() };
     guarded("data", move |e| {
         let tensor = contiguous_read(e, slot, generation)?;
         let mailbox = e.completions.mailbox.clone();
-        let id = e.completions.expect();
-        let queued = e.session.read(&tensor, move |result| {
+        let id = e.completions.number();
+        let hand = Arc::new(Hand::default());
+        let theirs = hand.clone();
+        e.session.read(&tensor, move |result| {
             // The whole wrapper moves in, so that the closure may go to the driver.
             let destination = destination;
             let failure = result.map(|bytes| destination.fill(bytes)).err();
-            Some(Box::new(move || mailbox.post(id, failure)))
-        });
-        if let Err(error) = queued {
-            e.completions.delivered(1);
-            return Err(error);
+            Some(Box::new(move || {
+                if theirs.give(failure.is_some()) {
+                    mailbox.post(id, failure);
+                }
+            }))
+        })?;
+        // Answers keep their order: none overtakes what waits for the event loop.
+        let alone = e.completions.is_idle();
+        if !(if alone { e.linger.wait(&hand) } else { hand.leave() }) {
+            return e.announce(id);
         }
+        if alone && e.linger.may_answer() {
+            return e.announce(0);
+        }
+        e.completions.mailbox.post(id, None);
         e.announce(id)
     })
 }

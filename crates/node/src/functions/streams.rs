@@ -9,11 +9,8 @@ use std::sync::Arc;
 pub fn sync() -> napi::Result<()> {
     guarded("sync", |e| {
         let mailbox = e.completions.mailbox.clone();
-        let id = e.completions.expect();
-        if let Err(error) = e.session.host(move |failure| Some(Box::new(move || mailbox.post(id, failure)))) {
-            e.completions.delivered(1);
-            return Err(error);
-        }
+        let id = e.completions.number();
+        e.session.host(move |failure| Some(Box::new(move || mailbox.post(id, failure))))?;
         e.announce(id)
     })
 }

@@ -1,7 +1,7 @@
 //! Products of float32, by the register tiles of large products; half types are widened to it.
 use super::{Products, Side, Way, Weights};
 use crate::gemm::{Ahead, Gemm, Job, Mat, Rows, Tiles, even_cut};
-use ferrograd_simd::{isa, prefetch};
+use ferrograd_simd::{Kernel, Simd, isa, prefetch, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, PackKey, SyncPtr, View, bf16, f16};
 
 #[derive(Clone, Copy)]
@@ -54,6 +54,12 @@ impl Products for Tiled {
     unsafe fn product(self, w: &Weights, a: &[*const f32], c: *mut f32, add: bool) {
         let tiles = self.0;
         let (nr, parts, b) = (tiles.nr(), a.len().div_ceil(tiles.mr()), w.b.get().cast::<f32>());
+        if let [row] = *a
+            && nr == PANEL * tiles.width
+            && w.n % nr == 0
+        {
+            return vectorize(OneRow { k: w.k, n: w.n, a: row, b, c, add });
+        }
         for first in (0..w.n).step_by(nr) {
             let cols = nr.min(w.n - first);
             // Weights larger than the second-level cache come from further away: the next panel is asked for meanwhile.
@@ -117,6 +123,70 @@ impl Products for Tiled {
                         ahead: Ahead::NONE,
                     };
                     tiles.cols(height, left.cast::<f32>().add(row * rows), height as isize, &job);
+                }
+            }
+        }
+    }
+}
+
+/// Vectors in a row of a panel that [`OneRow`] knows.
+const PANEL: usize = 2;
+/// Panels that it reads side by side.
+const BESIDE: usize = 4;
+
+/// The product of one row, as in streaming. A tile of one row waits for its own few sums at every step; here several panels' go on at once, each
+/// summed in the order of k as in a tile, so that the bits are the same.
+struct OneRow {
+    k: usize,
+    n: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    add: bool,
+}
+
+impl Kernel for OneRow {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (width, mut first) = (PANEL * S::LANES, 0);
+        while first + BESIDE * width <= self.n {
+            self.panels::<S, BESIDE>(s, first);
+            first += BESIDE * width;
+        }
+        while first < self.n {
+            self.panels::<S, 1>(s, first);
+            first += width;
+        }
+    }
+}
+
+impl OneRow {
+    #[inline(always)]
+    fn panels<S: Simd, const P: usize>(&self, s: S, first: usize) {
+        let width = PANEL * S::LANES;
+        // SAFETY: P panels of k rows from column `first` on, k elements of A, and the columns' sums, by the promise of `product`.
+        unsafe {
+            let mut sums = [[s.zero(); PANEL]; P];
+            if self.add {
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = s.load(self.c.add(first + p * width + v * S::LANES));
+                    }
+                }
+            }
+            let b = self.b.add(first * self.k);
+            for k in 0..self.k {
+                let a = s.splat(*self.a.add(k));
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = s.fma(a, s.load(b.add((p * self.k + k) * width + v * S::LANES)), *sum);
+                    }
+                }
+            }
+            for (p, sums) in sums.iter().enumerate() {
+                for (v, &sum) in sums.iter().enumerate() {
+                    s.store(self.c.add(first + p * width + v * S::LANES), sum);
                 }
             }
         }
