@@ -55,10 +55,10 @@ impl Products for Tiled {
         let tiles = self.0;
         let (nr, parts, b) = (tiles.nr(), a.len().div_ceil(tiles.mr()), w.b.get().cast::<f32>());
         if let [row] = *a
-            && nr == PANEL * tiles.width
             && w.n % nr == 0
+            && vectorize(OneRow { k: w.k, n: w.n, nr, a: row, b, c, add })
         {
-            return vectorize(OneRow { k: w.k, n: w.n, a: row, b, c, add });
+            return;
         }
         for first in (0..w.n).step_by(nr) {
             let cols = nr.min(w.n - first);
@@ -135,10 +135,11 @@ const PANEL: usize = 2;
 const BESIDE: usize = 4;
 
 /// The product of one row, as in streaming. A tile of one row waits for its own few sums at every step; here several panels' go on at once, each
-/// summed in the order of k as in a tile, so that the bits are the same.
+/// summed in the order of k as in a tile, so that the bits are the same. False, and nothing done, on paths whose panels have other widths.
 struct OneRow {
     k: usize,
     n: usize,
+    nr: usize,
     a: *const f32,
     b: *const f32,
     c: *mut f32,
@@ -146,10 +147,13 @@ struct OneRow {
 }
 
 impl Kernel for OneRow {
-    type Output = ();
+    type Output = bool;
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S) -> bool {
         let (width, mut first) = (PANEL * S::LANES, 0);
+        if self.nr != width {
+            return false;
+        }
         while first + BESIDE * width <= self.n {
             self.panels::<S, BESIDE>(s, first);
             first += BESIDE * width;
@@ -158,6 +162,7 @@ impl Kernel for OneRow {
             self.panels::<S, 1>(s, first);
             first += width;
         }
+        true
     }
 }
 
