@@ -4,7 +4,8 @@ import { time } from '../measure.js'
 import { flopsOf, networks } from '../networks/index.js'
 import type { Bench, Context } from '../report.js'
 
-interface Case { network: string; batch: number; repeat: number }
+/** `steps`: of sequences. */
+interface Case { network: string; batch: number; steps?: number; repeat: number }
 
 const cases: readonly Case[] = [
   { network: 'cnn', batch: 32, repeat: 20 },
@@ -12,6 +13,7 @@ const cases: readonly Case[] = [
   { network: 'mlp', batch: 64, repeat: 50 },
   { network: 'resnet18', batch: 64, repeat: 1 },
   { network: 'densenet', batch: 64, repeat: 1 },
+  ...['lstm', 'lstm-norec'].flatMap((network) => [80, 200].map((steps) => ({ network, batch: 32, steps, repeat: 5 }))),
 ]
 
 /** One bench a network: 'cnn step'. */
@@ -22,11 +24,12 @@ export const trainingSteps: Bench[] = [...new Set(cases.map(({ network }) => net
   },
 }))
 
-async function measure({ peak, report }: Context, { network, batch, repeat }: Case): Promise<void> {
-  const { build, input } = networks[network]!
-  const inputs = rand([batch, ...input])
+async function measure({ peak, report }: Context, { network, batch, steps, repeat }: Case): Promise<void> {
+  const { build, input, ids } = networks[network]!
+  const shape = steps === undefined ? input : [steps]
+  const inputs = ids === undefined ? rand([batch, ...shape]) : randint(0, ids, [batch, ...shape])
   const labels = randint(0, 10, [batch])
-  const bound = (batch * flopsOf(networks[network]!).step) / (peak.gflops * 1e9)
+  const bound = (batch * flopsOf({ build, input: shape, ids }).step) / (peak.gflops * 1e9)
   for (const kind of ['eager', 'compiled', 'compiled, autocast'] as const) {
     const model = build()
     const optimizer = new optim.Adam(model.parameters())
@@ -43,7 +46,7 @@ async function measure({ peak, report }: Context, { network, batch, repeat }: Ca
       for (let i = 0; i < repeat; i++) scope(() => { step(inputs, labels) })
       await device.sync()
     }
-    const name = `${network} step / batch ${batch} / ${kind}`
+    const name = `${network} step / batch ${batch}${steps === undefined ? '' : ` x ${steps}`} / ${kind}`
     const { median, best, spread } = await time(name, work, { repeat, seconds: 8 })
     report({ name, value: median * 1e3, unit: 'ms', spread, share: bound / median })
     report({ name: `${name} (best)`, value: best * 1e3, unit: 'ms', share: bound / best })

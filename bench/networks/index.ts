@@ -27,9 +27,12 @@ export const networks: Readonly<Record<string, Network>> = {
   bigru: { build: biGruReader, input: [100], ids: WORDS },
 }
 
-/** Flops of one example's forward pass in layers with weights, two a multiply-add, one a bias; and of a training step, where the inputs need no gradient. */
-export function flopsOf({ build, input }: Network): { forward: number; step: number } {
-  const products = nn.summary(build(), [1, ...input]).rows.filter(({ type }) => type === 'Conv2d' || type === 'Linear').map(({ flops }) => flops)
+const WITH_PRODUCTS = ['Conv2d', 'Linear', 'LSTM', 'GRU']
+
+/** Flops of one example's forward pass in layers with products, two a multiply-add, one a bias; and of a training step, where images need no gradient, but vectors of words do. */
+export function flopsOf({ build, input, ids }: Network): { forward: number; step: number } {
+  const { rows } = nn.summary(build(), [1, ...input], { dtype: ids === undefined ? 'float32' : 'int32' })
+  const products = rows.filter(({ type }) => WITH_PRODUCTS.includes(type)).map(({ flops }) => flops)
   const forward = products.reduce((a, b) => a + b, 0)
-  return { forward, step: 3 * forward - (products[0] ?? 0) }
+  return { forward, step: 3 * forward - (ids === undefined ? products[0] ?? 0 : 0) }
 }

@@ -4,7 +4,7 @@ import { nn, type Tensor } from 'ferrograd'
 export const WORDS = 20_000
 
 /** Words to vectors of 128, one recurrent layer of 128 or a stack of them, its last states to ten classes. */
-class Reader extends nn.Module {
+export class Reader extends nn.Module {
   embedding = new nn.Embedding(WORDS, 128)
   head: nn.Linear
 

@@ -1,6 +1,7 @@
 // Ferrograd's own side: a process like the peers', so that nothing is measured differently.
-import { compile, device, grad, nn, noGrad, optim, scope, tensor, Tensor } from 'ferrograd'
+import { autocast, compile, device, grad, keep, nn, noGrad, optim, scope, tensor, Tensor, zeros } from 'ferrograd'
 import { networks } from '../networks/index.js'
+import type { Reader } from '../networks/readers.js'
 import { type Encoded, TextVectorizer } from 'ferrograd/text'
 import { checksums, reviews } from './texts.js'
 import { type Kinds, type Ready, sample, serve } from './serve.js'
@@ -48,13 +49,14 @@ const kinds: Kinds = {
     return { call, wait, values: sampled }
   },
 
-  train({ work }, tensors): Ready {
+  train({ work, dtype }, tensors): Ready {
     const model = modelOf(work.network, tensors)
     const optimizer = new optim.Adam(model.parameters(), { lr: work.learningRate })
     const [inputs, labels] = [rotation(tensors, 'inputs'), rotation(tensors, 'labels')]
+    const lossOf = (x: Tensor, y: Tensor): Tensor => nn.crossEntropy(model.forward(x), y)
     // As `fit` runs a step.
     const step = compile((x: Tensor, y: Tensor): Tensor => {
-      const loss = nn.crossEntropy(model.forward(x), y)
+      const loss = dtype === 'float32' ? lossOf(x, y) : autocast(() => lossOf(x, y))
       loss.backward()
       optimizer.step()
       optimizer.zeroGrad()
@@ -68,6 +70,24 @@ const kinds: Kinds = {
     const model = modelOf(work.network, tensors).eval()
     const inputs = Object.entries(tensors).filter(([key]) => key.startsWith('inputs.')).map(([, values]) => values)
     const call = (i: number): Promise<Float32Array> => noGrad(() => scope(() => model.forward(load(at(inputs, i))).data())) as Promise<Float32Array>
+    return { call, wait: (result) => result, values: async (result) => result }
+  },
+
+  stream({ work }, tensors): Ready {
+    const { embedding, recurrent, head } = modelOf(work.network, tensors).eval() as Reader & { recurrent: nn.LSTM }
+    const ids = Object.entries(tensors).filter(([key]) => key.startsWith('inputs.')).map(([, values]) => values)
+    const step = compile((id: Tensor, h: Tensor, c: Tensor): { scores: Tensor; states: nn.LstmStates } => {
+      const { hidden, states } = recurrent.forward(embedding.forward(id), { states: { h, c } })
+      return { scores: head.forward(hidden), states }
+    })
+    let { h, c }: nn.LstmStates = { h: zeros([1, 1, recurrent.hiddenSize]), c: zeros([1, 1, recurrent.hiddenSize]) }
+    const call = (i: number): Promise<Float32Array> => noGrad(() => scope(() => {
+      const { scores, states } = step(load(at(ids, i)), h, c)
+      h.dispose()
+      c.dispose()
+      ;({ h, c } = keep(states))
+      return scores.data()
+    })) as Promise<Float32Array>
     return { call, wait: (result) => result, values: async (result) => result }
   },
 

@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 from serve import parameters, read
 
 
-def save(job, nodes, inputs, constants):
-    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+def save(job, nodes, inputs, constants, outputs=("y",), whole=()):
+    described = [helper.make_tensor_value_info(name, TensorProto.INT64 if name in whole else TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     graph = helper.make_graph(nodes, "work", described, outputs, [numpy_helper.from_array(np.ascontiguousarray(v), k) for k, v in constants.items()])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), job["onnx"])
 
@@ -58,5 +58,20 @@ def cnn(job, tensors):
     save(job, nodes, {"x": (n, c, h, w)}, constants)
 
 
+def stream(job, tensors):
+    p = parameters(tensors)
+    # Gates i, f, g, o -> i, o, f, c; both biases side by side; a leading dimension for the one direction.
+    order = lambda values: np.concatenate([np.split(values, 4)[i] for i in (0, 3, 1, 2)])
+    gates = {name: order(p[f"recurrent.{name}L0"]) for name in ("weightIh", "weightHh", "biasIh", "biasHh")}
+    constants = {"table": p["embedding.weight"], "w": gates["weightIh"][None], "r": gates["weightHh"][None],
+                 "b": np.concatenate([gates["biasIh"], gates["biasHh"]])[None], "head": p["head.weight"], "bias": p["head.bias"], "first": np.array([0])}
+    hidden = gates["weightHh"].shape[1]
+    nodes = [helper.make_node("Gather", ["table", "id"], ["x"]),
+             helper.make_node("LSTM", ["x", "w", "r", "b", "", "h", "c"], ["", "h2", "c2"], hidden_size=hidden),
+             helper.make_node("Squeeze", ["h2", "first"], ["last"]),
+             helper.make_node("Gemm", ["last", "head", "bias"], ["y"], transB=1)]
+    save(job, nodes, {"id": (1, 1), "h": (1, 1, hidden), "c": (1, 1, hidden)}, constants, ("y", "h2", "c2"), {"id"})
+
+
 job = json.load(open(sys.argv[1]))
-{"gemm": gemm, "cnn": cnn}[job["work"].get("network", job["kind"])](job, read(job["file"]))
+{"gemm": gemm, "infer": cnn, "stream": stream}[job["kind"]](job, read(job["file"]))

@@ -39,6 +39,19 @@ const kinds: Kinds = {
     const call = async (i: number): Promise<Float32Array> => (await session.run({ x: feed(batches[i % batches.length]!) })).y.data
     return { call, wait: (result) => result, values: async (result) => result }
   },
+
+  async stream(job, tensors): Promise<Ready> {
+    const session = await open(job)
+    const ids = rotation(tensors, 'inputs').map(({ data }) => BigInt64Array.from(data as ArrayLike<number> as number[], BigInt))
+    let [h, c] = ['h', 'c'].map(() => feed({ data: new Float32Array(128), shape: [1, 1, 128] }))
+    const call = async (i: number): Promise<Float32Array> => {
+      const { y, h2, c2 } = await session.run({ id: new ort.Tensor('int64', ids[i % ids.length]!, [1, 1]), h, c })
+      h = h2
+      c = c2
+      return y.data
+    }
+    return { call, wait: (result) => result, values: async (result) => result }
+  },
 }
 
 serve(() => ({ versions: `onnxruntime-node ${versionOf('onnxruntime-node')}, Node ${process.versions.node}`, threads, note: 'cpu' }), kinds)

@@ -30,4 +30,15 @@ def infer(job, tensors):
     return Ready(lambda i: run(None, {"x": batches[i % len(batches)]})[0], lambda y: y)
 
 
-serve(about, {"gemm": gemm, "infer": infer})
+def stream(job, tensors):
+    run, ids = session(job).run, [values.astype(np.int64) for values in rotation(tensors, "inputs")]
+    h = c = np.zeros((1, 1, 128), np.float32)
+
+    def call(i):
+        nonlocal h, c
+        y, h, c = run(None, {"id": ids[i % len(ids)], "h": h, "c": c})
+        return y
+    return Ready(call, lambda y: y)
+
+
+serve(about, {"gemm": gemm, "infer": infer, "stream": stream})

@@ -33,20 +33,21 @@ const tunedMalloc = { MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '1717986918
 const imagesOnly = ({ kind, work }: Workload): string | null => (kind === 'conv' || (work.input as number[]).length === 3 ? null : 'no images')
 /** A loop over the steps of a sequence would be unrolled. */
 const noLoops = ({ work }: Workload): string | null => (work.network === 'lstm' ? 'a loop of steps takes it minutes to compile' : null)
-/** Stacks in both directions are compared with PyTorch alone. */
-const noStacks = ({ work }: Workload): string | null => (String(work.network).startsWith('bi') ? `${String(work.network)} is not written for it` : null)
+/** Stacks in both directions, and training under autocast, are compared with PyTorch alone. */
+const simple = ({ kind, dtype, work }: Workload): string | null =>
+  (String(work.network).startsWith('bi') ? `${String(work.network)} is not written for it` : kind === 'train' && dtype !== 'float32' ? `no training in ${dtype}` : null)
 /** For peers with few networks, and float32 alone. */
-const written = (...networks: string[]) => ({ dtype, work: { network } }: Workload): string | null =>
-  (dtype !== 'float32' ? `no ${dtype}` : network === undefined || networks.includes(network as string) ? null : `${network} is not written for it`)
+const written = (...networks: string[]) => ({ kind, dtype, work: { network } }: Workload): string | null =>
+  (kind === 'stream' ? null : dtype !== 'float32' ? `no ${dtype}` : network === undefined || networks.includes(network as string) ? null : `${network} is not written for it`)
 
 const ALL = ['gemm', 'conv', 'train', 'infer'] as const
 
-export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: [...ALL, 'text'], note: '' }
+export const ferrograd: Peer = { impl: 'ferrograd', script: 'ferrograd-peer.js', does: [...ALL, 'stream', 'text'], note: '' }
 
 const torch = (variant: string, row: Omit<Peer, 'impl' | 'script'>): Peer => ({ impl: `torch${variant}`, script: 'torch_peer.py', ...row })
 const keras = (variant: string, row: Omit<Peer, 'impl' | 'script'>): Peer => ({ impl: `keras${variant}`, script: 'keras_peer.py', ...row })
 const onnx = (impl: string, script: string): Peer =>
-  ({ impl, script, onnx: true, does: ['gemm', 'infer'], refuses: written('cnn'), note: 'channels first' })
+  ({ impl, script, onnx: true, does: ['gemm', 'infer', 'stream'], refuses: written('cnn'), note: 'channels first' })
 const tfjs = (backend: string, row: Omit<Peer, 'impl' | 'script' | 'does'>): Peer =>
   ({ impl: `tfjs-${backend}`, script: 'tfjs-peer.js', args: [backend], does: ['train', 'infer'], ...row })
 
@@ -55,7 +56,7 @@ const withoutFilterGradient = (workload: Workload): string | null =>
   written('cnn', 'mlp')(workload) ?? (workload.name.startsWith('cnn-b') ? 'its wasm backend has no Conv2DBackpropFilter' : null)
 
 export const peers: readonly Peer[] = [
-  torch('', { does: ALL, note: 'eager, contiguous' }),
+  torch('', { does: [...ALL, 'stream'], note: 'eager, contiguous' }),
   torch('-channels_last', { options: { channels_last: true }, does: ['conv', 'train', 'infer'], refuses: imagesOnly, note: 'eager, channels_last' }),
   torch('-fused', { options: { channels_last: true, fused: true }, does: ['train'], note: 'eager, channels_last, Adam(fused=True)' }),
   torch('-tuned', {
@@ -65,13 +66,13 @@ export const peers: readonly Peer[] = [
   torch('-compile', {
     options: { channels_last: true, compile: true }, does: ['train', 'infer'], compiler: true, refuses: noLoops, note: 'torch.compile, channels_last',
   }),
-  torch('-jit', { options: { jit: true }, does: ['infer'], note: 'frozen TorchScript, contiguous' }),
+  torch('-jit', { options: { jit: true }, does: ['infer', 'stream'], note: 'frozen TorchScript, contiguous' }),
   keras('', {
-    does: [...ALL, 'text'], refuses: noStacks, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager; texts by TextVectorization in a tf.data pipeline',
+    does: [...ALL, 'text'], refuses: simple, note: 'tf.function, channels last; operations are TensorFlow\'s own, eager; texts by TextVectorization in a tf.data pipeline',
   }),
-  keras('-xla', { options: { jit: true }, does: ['train', 'infer'], refuses: noStacks, note: 'tf.function(jit_compile=True), channels last' }),
+  keras('-xla', { options: { jit: true }, does: ['train', 'infer'], refuses: simple, note: 'tf.function(jit_compile=True), channels last' }),
   { impl: 'python', script: 'python_peer.py', does: ['text'], note: 'lower, re.sub, split, Counter, dict; a process a thread' },
-  { impl: 'jax', script: 'jax_peer.py', does: ALL, refuses: noStacks, note: 'jit, channels last' },
+  { impl: 'jax', script: 'jax_peer.py', does: ALL, refuses: simple, note: 'jit, channels last' },
   onnx('onnxruntime', 'onnxruntime_peer.py'),
   onnx('onnxruntime-node', 'onnxruntime-node-peer.js'),
   tfjs('wasm', { refuses: withoutFilterGradient, note: 'channels last' }),

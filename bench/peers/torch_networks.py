@@ -117,6 +117,18 @@ class Reader(nn.Module):
         return h
 
 
+class Step(nn.Module):
+    """One step of a reader; the states are the caller's."""
+
+    def __init__(self, reader):
+        super().__init__()
+        self.embedding, self.recurrent, self.head = reader.embedding, reader.recurrent, reader.head
+
+    def forward(self, ids, states: tuple[torch.Tensor, torch.Tensor]):
+        output, states = self.recurrent(self.embedding(ids), states)
+        return self.head(output[:, -1]), states
+
+
 def stack(kind):
     return kind(128, 256, num_layers=2, bidirectional=True, batch_first=True)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 from serve import Ready, parameters, rotation, serve
-from torch_networks import networks
+from torch_networks import Step, networks
 
 torch.set_num_threads(int(sys.argv[1]))
 
@@ -74,7 +74,9 @@ def train(job, tensors):
     x = [batch.long() if batch.dtype == torch.int32 else batch for batch in x]
     y = [torch.from_numpy(values.astype(np.int64)) for values in rotation(tensors, "labels")]
     optimizer = torch.optim.Adam(model.parameters(), lr=job["work"]["learningRate"], fused=options.get("fused"))
-    loss_of = lambda x, y: F.cross_entropy(model(x), y)
+    def loss_of(x, y):
+        with torch.autocast("cpu", torch.bfloat16, enabled=job["dtype"] == "bfloat16"):
+            return F.cross_entropy(model(x), y)
     if options.get("compile"):
         loss_of = torch.compile(loss_of)
 
@@ -103,4 +105,19 @@ def infer(job, tensors):
     return Ready(call, lambda values: values)
 
 
-serve(about, {"gemm": gemm, "conv": conv, "train": train, "infer": infer})
+def stream(job, tensors):
+    step = Step(network(job, tensors)).eval()
+    if job["options"].get("jit"):
+        step = torch.jit.freeze(torch.jit.script(step))
+    ids = [values.astype(np.int64) for values in rotation(tensors, "inputs")]
+    states = (torch.zeros(1, 1, 128), torch.zeros(1, 1, 128))
+
+    @torch.inference_mode()
+    def call(i):
+        nonlocal states
+        scores, states = step(torch.from_numpy(ids[i % len(ids)]), states)
+        return scores.numpy()
+    return Ready(call, lambda values: values)
+
+
+serve(about, {"gemm": gemm, "conv": conv, "train": train, "infer": infer, "stream": stream})

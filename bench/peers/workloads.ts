@@ -5,7 +5,7 @@ import { type Convolution, convolutions, outSide, type Product, products } from 
 import { initial, integers, type Tensors, uniform } from './tensors.js'
 
 /** What is asked of an implementation; each has one function a kind. */
-export type Kind = 'gemm' | 'conv' | 'train' | 'infer' | 'text'
+export type Kind = 'gemm' | 'conv' | 'train' | 'infer' | 'stream' | 'text'
 export type ComputeType = 'float32' | 'bfloat16'
 
 export interface Workload {
@@ -66,8 +66,8 @@ function modelTensors(name: string, batch: number, input: readonly number[]): Te
   return found
 }
 
-const model = (kind: 'train' | 'infer', name: string, network: string, batch: number, input = networks[network]!.input): Omit<Workload, 'checks' | 'tolerances'> => ({
-  name, kind, dtype: 'float32', group: name,
+const model = (kind: 'train' | 'infer' | 'stream', name: string, network: string, batch: number, input = networks[network]!.input): Omit<Workload, 'checks' | 'tolerances' | 'dtype'> => ({
+  name, kind, group: name,
   work: { network, batch, input, flattened: networks[network]!.flattened ?? {}, learningRate: 1e-3 },
   tensors: () => modelTensors(network, batch, input),
 })
@@ -75,12 +75,19 @@ const model = (kind: 'train' | 'infer', name: string, network: string, batch: nu
 // A first loss agrees to rounding. Later ones have been through Adam, whose first steps are signs of gradients: where a gradient is next to
 // nothing rounding decides, and in a deep network with normalisation that grows.
 const step = (name: string, network: string, batch: number): Workload =>
-  ({ ...model('train', name, network, batch), checks: 3, tolerances: [1e-4, 2e-2] })
-/** Over sequences of so many steps. What dropout leaves out is drawn by each implementation for itself, so that losses are only alike. */
-const reading = (name: string, network: string, batch: number, steps: number): Workload =>
-  ({ ...model('train', name, network, batch, [steps]), checks: 3, tolerances: network === 'lstm' ? [0.1] : [1e-4, 2e-2] })
+  ({ ...model('train', name, network, batch), dtype: 'float32', checks: 3, tolerances: [1e-4, 2e-2] })
+/**
+ * Over sequences of so many steps. What dropout leaves out is drawn by each implementation for itself, so that losses are only alike. In bfloat16 by
+ * each one's autocast: parameters stay float32.
+ */
+const reading = (name: string, network: string, batch: number, steps: number, dtype: ComputeType = 'float32'): Workload => ({
+  ...model('train', dtype === 'float32' ? name : `${name}-bf16`, network, batch, [steps]), dtype,
+  checks: 3, tolerances: network === 'lstm' ? [0.1] : dtype === 'float32' ? [1e-4, 2e-2] : [1e-2, 5e-2],
+})
 const prediction = (name: string, network: string, batch: number): Workload =>
-  ({ ...model('infer', name, network, batch), checks: 2, tolerances: [1e-4] })
+  ({ ...model('infer', name, network, batch), dtype: 'float32', checks: 2, tolerances: [1e-4] })
+/** One word after the other, from its number in the language to scores in the language; the states go from call to call. */
+const stream = (name: string, network: string): Workload => ({ ...model('stream', name, network, 1, [1]), dtype: 'float32', checks: 8, tolerances: [1e-4] })
 
 /**
  * IMDB's 25,000 training reviews: a vocabulary of 20,000 words learned from them, or their ids in rows of 200. Lower case, without punctuation, cut at whitespace;
@@ -100,13 +107,14 @@ export const workloads: readonly Workload[] = [
   step('mlp-b64', 'mlp', 64),
   step('resnet18-b64', 'resnet18', 64),
   step('densenet-b64', 'densenet', 64),
-  reading('lstm-s80', 'lstm', 32, 80),
-  reading('lstm-s80-norec', 'lstm-norec', 32, 80),
-  reading('lstm-s200', 'lstm', 32, 200),
-  reading('lstm-s200-norec', 'lstm-norec', 32, 200),
+  ...(['float32', 'bfloat16'] as const).flatMap((dtype) => [80, 200].flatMap((steps) => [
+    reading(`lstm-s${steps}`, 'lstm', 32, steps, dtype),
+    reading(`lstm-s${steps}-norec`, 'lstm-norec', 32, steps, dtype),
+  ])),
   reading('bilstm-s100', 'bilstm', 64, 100),
   reading('bigru-s100', 'bigru', 64, 100),
   prediction('cnn-infer-b1', 'cnn', 1),
+  stream('lstm-stream', 'lstm-norec'),
   text('adapt'),
   text('encode'),
 ]

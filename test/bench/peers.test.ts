@@ -122,7 +122,7 @@ describe('the table of workloads', () => {
   })
 
   it('has the names that figures are published under', () => {
-    for (const name of ['cnn-b32', 'cnn-b128', 'mlp-b64', 'resnet18-b64', 'densenet-b64', 'cnn-infer-b1', 'gemm-1024-nt-bf16', 'conv-32x32x64-weights']) {
+    for (const name of ['cnn-b32', 'cnn-b128', 'mlp-b64', 'resnet18-b64', 'densenet-b64', 'cnn-infer-b1', 'lstm-s80', 'lstm-s200-norec', 'lstm-s200-bf16', 'lstm-stream', 'gemm-1024-nt-bf16', 'conv-32x32x64-weights']) {
       expect(names).toContain(name)
     }
   })

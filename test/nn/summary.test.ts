@@ -91,3 +91,10 @@ test('layers of one\'s own numbers count them', () => {
   ])
   expect(parameters).toBe(4)
 })
+
+test('a recurrent layer counts its products, and shows its output', () => {
+  const { rows, flops } = nn.summary(new nn.LSTM(12, 16, { numLayers: 2 }), [3, 5, 12])
+  const weights = 64 * (12 + 16) + 64 * (16 + 16)
+  expect(rows.map(({ type, outputShape }) => [type, outputShape])).toEqual([['LSTM', [3, 5, 16]]])
+  expect(flops).toBe(2 * 15 * weights)
+})

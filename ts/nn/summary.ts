@@ -16,7 +16,7 @@ export interface SummaryRow {
   path: string
   /** The class's name. */
   type: string
-  /** The output's shape, or null where it is no single tensor. */
+  /** The output's shape, of several tensors the first's (a recurrent layer's `output`); null where there is none. */
   outputShape: readonly number[] | null
   /** Numbers in this module's own parameters, those of modules inside it not counted. */
   parameters: number
@@ -125,12 +125,19 @@ function trace(path: string, module: Module, rows: Traced[]): () => void {
   })
   const leave = module.registerForwardHook((_, inputs, output) => {
     const row = open.pop() as Traced
-    if (!(output instanceof Tensor)) return
-    row.outputShape = output.shape
-    row.flops = module.flops(inputs.filter((input) => input instanceof Tensor), output)
-    row.bytes = output.size * byteSize(output.dtype)
+    const first = firstTensor(output)
+    if (first === undefined) return
+    row.outputShape = first.shape
+    row.flops = module.flops(inputs.filter((input) => input instanceof Tensor), first)
+    row.bytes = first.size * byteSize(first.dtype)
   })
   return () => { enter(); leave() }
+}
+
+/** What a layer gives: a tensor, or the first of several, as the `output` of a recurrent layer. */
+function firstTensor(output: unknown): Tensor | undefined {
+  if (output instanceof Tensor) return output
+  return typeof output === 'object' && output !== null ? Object.values(output).find((value): value is Tensor => value instanceof Tensor) : undefined
 }
 
 function draw(summary: Omit<Summary, 'toString'>): string {
