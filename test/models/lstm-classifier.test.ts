@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { models, scope, tensor, ValueError } from '../../ts/index.js'
+import { models, scope, stack, type Tensor, tensor, ValueError } from '../../ts/index.js'
 
 it('has as many parameters as its layers', () => {
   const count = (model: models.LstmClassifier): number => model.parameters().reduce((sum, { size }) => sum + size, 0)
@@ -8,9 +8,9 @@ it('has as many parameters as its layers', () => {
   expect(count(wide)).toBe(50 * 8 + 2 * 4 * 16 * (8 + 16 + 2) + 2 * 4 * 16 * (32 + 16 + 2) + 32 * 5 + 5)
 })
 
-it('reads a text up to its length, and no further', () => {
+it.each(['last', 'mean', 'max'] as const)('reads a text up to its length, and no further: %s', (pool) => {
   scope(() => {
-    const model = models.lstmClassifier({ vocabulary: 20, embedding: 4, hidden: 6, outputs: 3 }).eval()
+    const model = models.lstmClassifier({ vocabulary: 20, embedding: 4, hidden: 6, pool, outputs: 3 }).eval()
     const of = (ids: number[][], lengths: number[]) => model.forward({ ids: tensor(ids, { dtype: 'int32' }), lengths: tensor(Int32Array.from(lengths)) })
     const [padded, other, short] = [of([[5, 7, 0, 0]], [2]), of([[5, 7, 9, 9]], [2]), of([[5, 7]], [2])]
     expect(padded.shape).toEqual([1, 3])
@@ -19,7 +19,20 @@ it('reads a text up to its length, and no further', () => {
   })
 })
 
+it('pools the states of a text\'s words, from which nothing of an empty text is left', () => {
+  scope(() => {
+    const [ids, lengths] = [tensor([[5, 7, 9], [6, 0, 0], [0, 0, 0]], { dtype: 'int32' }), tensor(Int32Array.from([3, 1, 0]))]
+    for (const [pool, of] of [['last', (s: Tensor) => s.select(0, -1)], ['mean', (s: Tensor) => s.mean([0])], ['max', (s: Tensor) => s.amax([0])]] as const) {
+      const model = models.lstmClassifier({ vocabulary: 10, embedding: 4, hidden: 6, pool, outputs: 2 }).eval()
+      const { output } = model.lstm.forward(model.embedding.forward(ids), { lengths })
+      const wanted = [of(output.select(0, 0)), of(output.select(0, 1).slice(0, 0, 1)), output.select(0, 2).select(0, 0).mul(0)]
+      expect(model.forward({ ids, lengths }).dataSync()).toEqual(model.head.forward(stack(wanted, 0)).dataSync())
+    }
+  })
+})
+
 it('refuses sizes that make no sense', () => {
   expect(() => models.lstmClassifier({ hidden: 0 })).toThrow(ValueError)
   expect(() => models.lstmClassifier({ inputDropout: 2 })).toThrow(ValueError)
+  expect(() => models.lstmClassifier({ pool: 'first' as 'last' })).toThrow("lstmClassifier: pool is 'last', 'mean' or 'max', got 'first'.")
 })

@@ -10,9 +10,10 @@ import { where } from '../ops/index.js'
 import { settle, type Settled } from '../options.js'
 import { Tensor } from '../tensor.js'
 import { startOpen } from './lstm-start.js'
+import { checkPool, poolSteps, STEP_POOLS, type StepPool } from './pool-steps.js'
 
-/** What becomes of the steps: each keeps its own labels ('none'), or a sequence has one, by its 'mean' or by the 'last' states of both directions. */
-export type Pool = 'none' | 'mean' | 'last'
+/** What becomes of the steps: each keeps its own labels ('none'), or a sequence has one, by the 'last' states of both directions, its 'mean' or its 'max'. */
+export type Pool = 'none' | StepPool
 
 /** Options of `biLstmTagger`. */
 export interface BiLstmTaggerOptions {
@@ -73,9 +74,7 @@ export class BiLstmTagger extends Module {
     const { inputs, hidden, numLayers, outputs, pool, blank, dropout, inputDropout, recurrentDropout } = config
     positive('biLstmTagger', { inputs, hidden, numLayers, outputs })
     numbers('biLstmTagger', { dropout, inputDropout, recurrentDropout }, 0, 1)
-    if (!['none', 'mean', 'last'].includes(pool)) {
-      throw new ValueError(`biLstmTagger: pool is 'none', 'mean' or 'last', got '${String(pool)}'.`, { op: 'biLstmTagger' })
-    }
+    checkPool('biLstmTagger', pool, ['none', ...STEP_POOLS])
     if (blank !== undefined && !(Number.isInteger(blank) && blank >= 0 && blank < outputs)) {
       throw new ValueError(`biLstmTagger: blank is one of the ${outputs} classes, 0 to ${outputs - 1}, got ${String(blank)}.`, { op: 'biLstmTagger' })
     }
@@ -91,8 +90,9 @@ export class BiLstmTagger extends Module {
 
   forward(inputs: SequenceInputs | Tensor): Tensor {
     const { features, lengths = null } = inputs instanceof Tensor ? { features: inputs } : inputs
+    const { pool } = this.config
     const { output, hidden } = this.lstm.forward(features, { lengths })
-    const logits = this.head.forward(this.dropout.forward(this.#pooled(output, hidden, lengths)))
+    const logits = this.head.forward(this.dropout.forward(pool === 'none' ? output : poolSteps(pool, output, hidden, lengths)))
     return this.config.blank === undefined ? logits : this.#logProbs(logits, lengths, this.config.blank)
   }
 
@@ -103,14 +103,6 @@ export class BiLstmTagger extends Module {
     const inside = arange(steps).lt(lengths.unsqueeze(1)).unsqueeze(-1)
     const certain = where(arange(classes).eq(blank), zeros([], { dtype: logProbs.dtype as 'float32' }), -Infinity)
     return where(inside, logProbs, certain)
-  }
-
-  #pooled(output: Tensor, hidden: Tensor, lengths: Tensor | null): Tensor {
-    if (this.config.pool === 'none') return output
-    if (this.config.pool === 'last') return hidden
-    if (lengths === null) return output.mean([1])
-    // Outputs behind a row's steps are 0.
-    return output.sum([1]).div(lengths.clamp(1).cast(output.dtype).unsqueeze(1))
   }
 }
 

@@ -6,6 +6,7 @@ export { Forecaster, forecaster, type ForecasterOptions } from './forecaster.js'
 export { LeNet, lenet, type LeNetOptions } from './lenet.js'
 export { LstmClassifier, lstmClassifier, type LstmClassifierOptions, type TextInputs } from './lstm-classifier.js'
 export { Mlp, mlp, type MlpOptions } from './mlp.js'
+export type { StepPool } from './pool-steps.js'
 export {
   BasicBlock, Bottleneck, ResNet, resnet18, resnet20, resnet34, resnet50, resnet56, type ResNetDepth, type ResNetOptions,
 } from './resnet.js'
