@@ -1,4 +1,5 @@
 //! contiguous, cast, assign, fill: elements from one layout into another.
+use crate::short_rows::{are_short, copy_short_rows};
 use crate::strided::{GRAIN, Nest, ReadPtr, bytes, bytes_mut, streams};
 use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Error, Result, SyncPtr, View, ViewMut, rules, with_element};
@@ -119,6 +120,10 @@ unsafe fn copy_typed<T: Copy + Send + Sync>(cx: &Cx, nest: Nest<2>, from: *const
     {
         // SAFETY: by the caller's promise.
         return unsafe { transpose(cx, nest, i, from, to) };
+    }
+    if are_short::<T>(&nest) {
+        // SAFETY: by the caller's promise.
+        return unsafe { copy_short_rows(cx, nest, from.get(), to.get()) };
     }
     for_pieces(cx, &nest, &|[a, b], len| {
         // SAFETY: offsets of the two layouts; pieces write distinct elements.

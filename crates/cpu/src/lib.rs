@@ -34,6 +34,7 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod scatter;
+mod short_rows;
 mod sort;
 mod strided;
 mod tril;
