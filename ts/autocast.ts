@@ -160,7 +160,7 @@ function targetOf(policy: Policy, operands: readonly Tensor[]): FloatDType | nul
 }
 
 /** Options that are operands. Others stay: running statistics are written in place. */
-const OPERANDS = ['weight', 'bias', 'residual', 'biasIh', 'biasHh', 'h0', 'c0', 'inputMask', 'recurrentMask']
+const OPERANDS = ['weight', 'bias', 'residual', 'biasIh', 'biasHh', 'h0', 'c0', 'inputMask', 'recurrentMask', 'weightHr', 'peephole', 'normIh', 'normHh', 'normC', 'biasC']
 
 function operandsIn(value: unknown): Tensor[] {
   if (value instanceof Tensor) return [value]

@@ -97,6 +97,16 @@ test('the same seed gives the same bits on 1, 2, 3 and 7 threads, and in two run
       optimizer.step(); optimizer.zeroGrad()
     }
     for (const p of model.parameters()) await take(p)
+    for (const Layer of [nn.LSTM, nn.GRU, nn.RNN]) for (const mixed of [false, true]) {
+      const layer = new Layer(24, 40, { numLayers: 2, bidirectional: true, dropout: 0.1, inputDropout: 0.2, recurrentDropout: 0.2 })
+      const x = randn([37, 19, 24]), lengths = ferrograd.randint(0, 20, [37])
+      const read = () => layer.forward(x, { lengths }).output.square().mean()
+      scope(() => { (mixed ? ferrograd.autocast(read) : read()).backward() })
+      for (const p of layer.parameters()) await take(p.grad)
+    }
+    const tagger = models.biLstmTagger({ inputs: 40, outputs: 5, dropout: 0.2 })
+    scope(() => { tagger.forward(randn([9, 30, 40])).square().mean().backward() })
+    for (const p of tagger.parameters()) await take(p.grad)
     console.log(hash.digest('hex'))`
   const hashes = ['1', '2', '3', '7', '2'].map((threads) => inProcess(code, { FERROGRAD_NUM_THREADS: threads }).trim())
   expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/)

@@ -62,6 +62,7 @@ describe('generate', () => {
     expect(new Set(two)).toEqual(new Set([0, 1]))
     expect(Math.abs(share(two, 0) - 5 / 7)).toBeLessThan(0.06)
     expect(share(await draw({ seed: 1, length: 1000, temperature: 0.5 }), 0)).toBeGreaterThan(0.7)
+    expect(new Set(await draw({ seed: 1, length: 20, temperature: 1e-40 }))).toEqual(new Set(await draw({ seed: 1, length: 20, temperature: 0 })))
   })
 
   it('streams, and stops where its reader does', async () => {
@@ -76,6 +77,7 @@ describe('generate', () => {
     const model = models.charRnn({ vocabulary: 5 })
     await expect(model.generate([])).rejects.toThrow(/generate: the prompt is empty/)
     await expect(model.generate([5])).rejects.toThrow(IndexError)
+    await expect(model.generate(3 as never)).rejects.toThrow('generate: the prompt is a list of ids, got 3')
     await expect(model.generate(prompt, { temperature: -1 })).rejects.toThrow(ValueError)
     await expect(model.generate(prompt, { topK: 0 })).rejects.toThrow(/topK must be a positive integer/)
     await expect(model.generate(prompt, { maxLength: 3 } as object)).rejects.toThrow(/no option 'maxLength'/)

@@ -37,6 +37,16 @@ it.each([['gru', 'general'], ['lstm', 'dot'], ['gru', 'additive']] as const)('le
   expect(await model.decode(source.slice(0, 0, 1), { lengths: lengths.slice(0, 0, 1) })).toEqual(decoded.slice(0, 1))
 }, 60_000)
 
+it('a source without tokens changes nothing for the others', async () => {
+  const model = models.seq2seq({ sourceVocabulary: 9, targetVocabulary: 9, embedding: 4, hidden: 4 })
+  const lengths = tensor(Int32Array.of(0, 2))
+  const logits = (await model.forward({ source: ids([[0, 0], [3, 4]]), lengths, target: ids([[1], [1]]) }).data()) as Float32Array
+  expect([...logits].every(Number.isFinite)).toBe(true)
+  const alone = (await model.forward({ source: ids([[3, 4]]), target: ids([[1]]) }).data()) as Float32Array
+  alone.forEach((v, i) => expect(logits[9 + i]).toBeCloseTo(v, 6))
+  await expect(model.decode([[3, 4]] as never)).rejects.toThrow(/^decode: source must be a tensor/)
+})
+
 it('ends at maxLength where no end comes', async () => {
   const model = models.seq2seq({ sourceVocabulary: 9, targetVocabulary: 9, embedding: 4, hidden: 4 })
   noGrad(() => model.head.bias!.assign_(tensor([0, 0, -100, 100, 0, 0, 0, 0, 0])))

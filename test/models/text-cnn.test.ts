@@ -24,6 +24,14 @@ it('reads a text up to its length, and no further: the batch does not matter', (
   })
 })
 
+it('refuses lengths that are none of its texts', async () => {
+  const model = models.textCnn(small).eval()
+  const two = ids([[1, 2, 3], [4, 5, 0]])
+  expect(() => model.forward({ ids: two, lengths: int32(3) })).toThrow(/^textCnn: lengths must be int32 \[N\] = \[2\], got int32 \[1\]/)
+  expect(() => model.forward({ ids: two, lengths: tensor([3, 2]) })).toThrow(/got float32 \[2\]/)
+  for (const bad of [-1, 4]) await expect(model.forward({ ids: two, lengths: int32(3, bad) }).data()).rejects.toThrow(`length ${bad} of row 1 does not fit`)
+})
+
 describe('vectors', () => {
   const given = (): Tensor => randn([20, 4])
   const trained = (model: models.TextCnn): models.TextCnn => {

@@ -94,6 +94,12 @@ describe.each(kinds)('%s', (kind) => {
 
   test('the cell is the layer\'s step', () => {
     scope(() => {
+      if (kind === 'GRU') {
+        const [layer, cell] = [new nn.GRU(I, H, { resetAfter: false }), new nn.GRUCell(I, H, { resetAfter: false })]
+        cell.loadStateDict(Object.fromEntries(Object.entries(layer.stateDict()).map(([key, value]) => [key.replace('L0', ''), value])))
+        const x = rand([N, 1, I])
+        expect(bits(cell.forward(x.select(1, 0)))).toEqual(bits(layer.forward(x).hidden))
+      }
       const layer = make(kind)
       const cell = new nn[`${kind}Cell`](I, H) as nn.LSTMCell
       cell.loadStateDict(Object.fromEntries(Object.entries(layer.stateDict()).map(([key, value]) => [key.replace('L0', ''), value])))
@@ -223,6 +229,39 @@ describe('LSTM, variants', () => {
     })
   })
 
+  test('runs under autocast, near float32', () => {
+    scope(() => {
+      for (const options of [{ projSize: 2 }, { peephole: true }, { layerNorm: true }, variants]) {
+        const layer = new nn.LSTM(I, H, options)
+        const x = rand([N, T, I])
+        const [mixed, full] = [autocast(() => layer.forward(x).output), layer.forward(x).output]
+        expect(mixed.dtype).toBe('bfloat16')
+        const b = bits(full)
+        ;(bits(mixed.to('float32')) as Float32Array).forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThan(0.1))
+      }
+    })
+  })
+
+  test('what lies behind lengths, or is masked, reaches nothing, be it NaN', () => {
+    scope(() => {
+      const layers = [new nn.LSTM(I, H, variants), new nn.GRU(I, H, { resetAfter: false }), new nn.LSTM(I, H), new nn.GRU(I, H), new nn.RNN(I, H)]
+      for (const layer of layers as nn.LSTM[]) {
+        const clean = rand([2, 3, I])
+        const dirty = clean.clone()
+        dirty.slice(0, 1, 2).slice(1, 1).fill_(NaN)
+        const gradients = [clean, dirty].map((x) => {
+          layer.zeroGrad()
+          const byLengths = layer.forward(x, { lengths: int32([3, 1]) })
+          const byMask = layer.forward(x, { mask: tensor([[true, true, true], [true, false, false]]) })
+          byLengths.output.sum().add(byMask.hidden.sum()).backward()
+          return layer.parameters().map(({ grad }) => [...(bits(grad!) as Float32Array)])
+        })
+        expect(gradients[1]).toEqual(gradients[0])
+        expect(gradients[1]!.flat().every(Number.isFinite)).toBe(true)
+      }
+    })
+  })
+
   test('refuses what makes no sense', () => {
     expect(() => new nn.LSTM(I, H, { projSize: 3 })).toThrow('LSTM: projSize 3 is to be below hiddenSize 3.')
     expect(() => new nn.LSTM(I, H, { projSize: 0.5 })).toThrow(ValueError)
@@ -277,6 +316,14 @@ test('messages', () => {
       Pass on the states that the layer gave for as many rows.]
   `)
   expect(() => new nn.LSTM(4, 3).forward(zeros([2, 5, 4]), { length: zeros([2]) } as never)).toThrow(ValueError)
+  const state = zeros([1, 2, 3])
+  const message = 'LSTM: states must be { h, c }, each a tensor, got '
+  for (const [states, got] of [[{ h: state, cell: state }, '{ h, cell }'], [{ h: state }, '{ h }'], [[state, state], 'array'], [state, 'Tensor [1, 2, 3]']] as const) {
+    expect(() => new nn.LSTM(4, 3).forward(zeros([2, 5, 4]), { states: states as never })).toThrow(message + got)
+  }
+  expect(() => new nn.GRU(4, 3).forward(zeros([2, 5, 4]), { states: { h: state, c: state } as never })).toThrow('GRU: states must be { h }, each a tensor, got { h, c }')
+  expect(() => new nn.LSTMCell(4, 3).forward(zeros([2, 4]), [state, state] as never)).toThrow('LSTMCell: the state must be { h, c }')
+  expect(() => new nn.GRUCell(4, 3).forward(zeros([2, 4]), { h: state } as never)).toThrow(/^GRUCell: h must be a tensor/)
   expect(() => new nn.LSTMCell(4, 3).forward(zeros([2, 5, 4]))).toThrowErrorMatchingInlineSnapshot(`
     [ShapeError: LSTMCell: the input is [2, 5, 4], expected one step [N, 4].
       Whole sequences go through LSTM.]
@@ -287,5 +334,10 @@ test('messages', () => {
   `)
   expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), [zeros([4, 12])])).toThrow(ShapeError)
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3), { merge: 'max' as 'sum' })).toThrow(ValueError)
+  expect(() => new nn.Bidirectional(new nn.RNN(4, 3), undefined as never)).toThrow('Bidirectional: back is an LSTM, GRU or RNN, got undefined.')
+  expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(5, 3))).toThrow("Bidirectional: the layers' inputSize must be alike, got 4 and 5.")
+  expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 1), { merge: 'sum' })).toThrow("the layers' features of an output must be alike for merge 'sum', got 3 and 1.")
+  expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3, { batchFirst: false }))).toThrow("the layers' batchFirst must be alike")
+  expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3)).forward(zeros([2, 5, 4]), { states: { h: state } } as never)).toThrow(ValueError)
   expect(String(new nn.LSTM(4, 3, { numLayers: 2, bidirectional: true }))).toBe('LSTM(4, 3, numLayers=2, bidirectional=true)')
 })

@@ -157,6 +157,20 @@ checkOp<number>('oneHot', {
   ].map(([shape, args]) => ({ inputs: [{ shape: shape as number[], below: args as number }], args: args as number })),
 })
 
+checkOp<number>('sequenceMask', {
+  op: ([lengths], steps) => ops.sequenceMask(lengths!, steps),
+  reference: ([lengths], steps) => build([lengths!.shape[0]!, steps], ([row, t]) => Number(t! < get(lengths!, [row!]))),
+  gradient: false,
+  cases: [[4, 5], [1, 1], [3, 0], [0, 4], [2, 30], [5, 2], [7, 3], [300, 7]].map(([rows, steps]) => ({ inputs: [{ shape: [rows!], below: steps! + 1 }], args: steps! })),
+})
+
+test('lengths that do not fit are refused, their values late', async () => {
+  await expect(tensor(Int32Array.of(3, 4)).sequenceMask(3).data()).rejects.toThrow(/length 4 of row 1 does not fit/)
+  await expect(tensor(Int32Array.of(-1)).sequenceMask(3).data()).rejects.toMatchObject({ code: 'ERR_INDEX' })
+  expect(() => zeros([2]).sequenceMask(3)).toThrow(/^sequenceMask: lengths must be int32 \[N\]/)
+  expect(() => tensor([[1]], { dtype: 'int32' }).sequenceMask(3)).toThrow(/^sequenceMask: lengths must be int32 \[N\]/)
+})
+
 test('of repeated indices the last source stays', () => {
   const y = zeros([3]).scatter(0, tensor(Int32Array.of(1, 1, 1)), tensor([4, 5, 6]))
   expect(numbers(y)).toEqual([0, 6, 0])

@@ -43,4 +43,7 @@ test('resetAfter: false refuses lengths outside of the steps, and weights of oth
   await expect(output.data()).rejects.toThrow(IndexError)
   expect(() => gru(x, ones([8, 2]), weightHh, { resetAfter: false })).toThrow(ShapeError)
   expect(() => gru(x, weightIh, ones([6, 3]), { resetAfter: false })).toThrow(ShapeError)
+  for (const wrong of [{ mask: ones([2, 4], { dtype: 'bool' }) }, { lengths: tensor(Int32Array.of(1)) }, { h0: ones([2]) }, { biasHh: ones([1]) }, { inputMask: ones([2, 1]) }]) {
+    expect(() => gru(x, weightIh, weightHh, { resetAfter: false, ...wrong })).toThrow(`gru: ${Object.keys(wrong)[0]} must be`)
+  }
 })

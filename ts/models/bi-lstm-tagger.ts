@@ -9,6 +9,7 @@ import { logSoftmax } from '../nn/ops.js'
 import { where } from '../ops/index.js'
 import { settle, type Settled } from '../options.js'
 import { Tensor } from '../tensor.js'
+import { inside } from './inside.js'
 import { startOpen } from './lstm-start.js'
 import { checkPool, poolSteps, STEP_POOLS, type StepPool } from './pool-steps.js'
 
@@ -99,10 +100,9 @@ export class BiLstmTagger extends Module {
   #logProbs(logits: Tensor, lengths: Tensor | null, blank: number): Tensor {
     const logProbs = logSoftmax(logits, -1)
     if (lengths === null) return logProbs
-    const [, steps, classes] = logits.shape as [number, number, number]
-    const inside = arange(steps).lt(lengths.unsqueeze(1)).unsqueeze(-1)
-    const certain = where(arange(classes).eq(blank), zeros([], { dtype: logProbs.dtype as 'float32' }), -Infinity)
-    return where(inside, logProbs, certain)
+    const theirs = inside('biLstmTagger', lengths, logits).unsqueeze(-1)
+    const certain = where(arange(logits.shape[2]!).eq(blank), zeros([], { dtype: logProbs.dtype as 'float32' }), -Infinity)
+    return where(theirs, logProbs, certain)
   }
 }
 

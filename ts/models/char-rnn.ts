@@ -1,5 +1,6 @@
 import { rand, tensor } from '../create.js'
 import { IndexError, ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
 import { integers, numbers, positive } from '../nn/arguments.js'
 import { Dropout } from '../nn/dropout.js'
 import { Embedding } from '../nn/embedding.js'
@@ -105,7 +106,7 @@ export class CharRnn extends Module {
     integers('generate', { length }, 0)
     numbers('generate', { temperature }, 0)
     if (topK !== undefined) positive('generate', { topK })
-    let ids = this.#checked([...prompt])
+    let ids = this.#checked(prompt)
     const generator = new Generator(seed)
     let states: CharRnnStates | null = null
     try {
@@ -128,8 +129,12 @@ export class CharRnn extends Module {
     }
   }
 
-  #checked(ids: number[]): number[] {
+  #checked(prompt: Iterable<number>): number[] {
     const { vocabulary } = this.config
+    if (typeof (prompt as Partial<Iterable<number>> | null)?.[Symbol.iterator] !== 'function') {
+      throw new ValueError(`generate: the prompt is a list of ids, got ${kindOf(prompt)}.\n  Write [id].`, { op: 'generate' })
+    }
+    const ids = [...prompt]
     if (ids.length === 0) throw new ValueError('generate: the prompt is empty.\n  Begin with one character at least, a line break for example.', { op: 'generate' })
     const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary))
     if (wrong !== undefined) throw new IndexError(`generate: ${String(wrong)} in the prompt is no character; ids run from 0 to ${vocabulary - 1}.`, { op: 'generate' })
@@ -137,14 +142,14 @@ export class CharRnn extends Module {
   }
 }
 
-/** One class of logits [1, C], drawn by its probability: the largest of logits / temperature + Gumbel noise. */
+/** One class of logits [1, C], drawn by its probability: the largest of logits + temperature times Gumbel noise, which no small temperature overflows. */
 function draw(logits: Tensor, temperature: number, topK: number | undefined, generator: Generator): Tensor {
   if (temperature === 0) return argmax(logits, -1)
   const classes = logits.shape.at(-1)!
   const among = topK === undefined || topK >= classes ? logits : where(logits.ge(topk(logits, topK, -1).values.slice(-1, topK - 1, topK)), logits, -Infinity)
   // A draw of 0 would be noise of minus infinity.
   const noise = rand(logits.shape, { generator }).clamp(1e-30).log().neg().log().neg()
-  return argmax(among.div(temperature).add(noise), -1)
+  return argmax(among.add(noise.mul(temperature)), -1)
 }
 
 function dispose(states: CharRnnStates | null): void {

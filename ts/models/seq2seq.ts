@@ -1,5 +1,6 @@
-import { arange, full } from '../create.js'
+import { full } from '../create.js'
 import { IndexError, ValueError } from '../errors.js'
+import { noTensor } from '../explain.js'
 import { integers, numbers, positive } from '../nn/arguments.js'
 import { Dropout } from '../nn/dropout.js'
 import { Embedding } from '../nn/embedding.js'
@@ -11,8 +12,9 @@ import { softmax } from '../nn/ops.js'
 import { argmax, concat, matmul, where } from '../ops/index.js'
 import { settle, type Settled } from '../options.js'
 import { unscoped } from '../scope.js'
-import type { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor.js'
 import { inference } from '../train/step.js'
+import { inside } from './inside.js'
 
 /** How a decoder's state is compared with the source: Luong et al. 2015 ('dot' and 'general') or Bahdanau et al. 2015 ('additive'). */
 export type AttentionScore = 'dot' | 'general' | 'additive'
@@ -138,6 +140,7 @@ export class Seq2Seq extends Module {
   async decode(source: Tensor, options: { lengths?: Tensor | undefined; maxLength?: number } = {}): Promise<number[][]> {
     const { lengths, maxLength } = settle('decode', options, { lengths: undefined, maxLength: 50 })
     positive('decode', { maxLength })
+    if (!(source instanceof Tensor)) throw noTensor('decode', 'source', source)
     const { start, end } = this.config
     const modules = this.modules()
     const rows: number[][] = Array.from({ length: source.shape[0]! }, () => [])
@@ -178,7 +181,7 @@ export class Seq2Seq extends Module {
     const added = (state: Tensor): Tensor => state.reshape([numLayers, 2, rows, hidden]).sum([1])
     return {
       keys: output.reshape([rows, steps, 2, hidden]).sum([2]),
-      inside: lengths === null ? null : arange(steps).lt(lengths.unsqueeze(1)).unsqueeze(1),
+      inside: lengths === null ? null : inside('seq2seq', lengths, output).unsqueeze(1),
       states: Object.fromEntries(Object.entries(states).map(([name, state]) => [name, added(state as Tensor)])) as unknown as RecurrentStates,
     }
   }
@@ -187,7 +190,8 @@ export class Seq2Seq extends Module {
     // Each kind of layer is given the states of its own kind.
     const { output, states } = (this.decoder as GRU).forward(this.dropout.forward(this.targetEmbedding.forward(target)), { states: before as RecurrentStates })
     const scores = this.#scores(output, keys)
-    const weights = softmax(inside === null ? scores : where(inside, scores, -Infinity), -1)
+    // Not -Infinity: a source without tokens would weigh its steps, all of them 0, by NaN.
+    const weights = softmax(inside === null ? scores : where(inside, scores, -1e30), -1)
     const seen = this.combine.forward(concat([matmul(weights, keys), output], -1)).tanh()
     return { logits: this.head.forward(this.dropout.forward(seen)), states }
   }

@@ -1,4 +1,4 @@
-import { arange } from '../create.js'
+import { ones } from '../create.js'
 import { ShapeError, ValueError } from '../errors.js'
 import { numbers, positive } from '../nn/arguments.js'
 import { Conv1d } from '../nn/conv.js'
@@ -12,6 +12,7 @@ import { adaptiveMaxPool1d, concat, where } from '../ops/index.js'
 import { settle, type Settled } from '../options.js'
 import { noGrad, scope } from '../scope.js'
 import { Tensor } from '../tensor.js'
+import { inside } from './inside.js'
 import type { TextInputs } from './lstm-classifier.js'
 
 /** Which tables of word vectors a `textCnn` reads: one that training leaves alone, one that it changes, or the sum of both. */
@@ -104,10 +105,11 @@ export class TextCnn extends Module {
   forward(inputs: TextInputs | Tensor): Tensor {
     const { ids, lengths = null } = inputs instanceof Tensor ? { ids: inputs } : inputs
     const words = this.#vectors(ids)
+    const theirs = lengths === null ? null : inside('textCnn', lengths, words)
     const maxima = this.convs.map((conv) => {
       const windows = conv1d(words, conv.weight, conv.bias, { padding: conv.kernelSize - 1, activation: 'relu' })
       // No window is below 0: 0 changes no maximum.
-      const counted = lengths === null ? windows : windows.mul(inside(windows, lengths, conv.kernelSize).cast(windows.dtype))
+      const counted = theirs === null ? windows : windows.mul(windowsOf(theirs, conv.kernelSize).cast(windows.dtype))
       return adaptiveMaxPool1d(counted, 1).squeeze(1)
     })
     return this.#logits(this.dropout.forward(concat(maxima, 1)))
@@ -129,9 +131,9 @@ export class TextCnn extends Module {
   }
 }
 
-/** Which windows [N, T', 1] hold a word of their text: one of `width` begins up to width - 1 places before the text. */
-function inside(windows: Tensor, lengths: Tensor, width: number): Tensor {
-  return arange(windows.shape[1]!).lt(lengths.add(width - 1).unsqueeze(1)).unsqueeze(-1)
+/** Which windows [N, T + width - 1, 1] hold a word of their text, of those bool [N, T] that begin in it: the first width - 1 begin before it. */
+function windowsOf(theirs: Tensor, width: number): Tensor {
+  return concat([ones([theirs.shape[0]!, width - 1], { dtype: 'bool' }), theirs], 1).unsqueeze(-1)
 }
 
 function wordVectors(vocabulary: number, width: number, given: Tensor | undefined): Embedding {

@@ -1,12 +1,26 @@
 import { ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
 import { concat } from '../ops/concat.js'
-import { settle } from '../options.js'
+import { checkOptions, settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
 import type { GRU } from './gru.js'
 import type { LSTM } from './lstm.js'
 import { Module } from './module.js'
-import type { SequenceOptions } from './recurrent.js'
+import { Recurrent, type SequenceOptions } from './recurrent.js'
 import type { RNN } from './rnn.js'
+
+/** @throws ValueError for what is no recurrent layer, or for two that cannot read the same sequences side by side */
+function checkPair({ ahead, back }: { ahead: unknown; back: unknown }, merge: Merge): void {
+  for (const [name, layer] of Object.entries({ ahead, back })) {
+    if (!(layer instanceof Recurrent)) throw new ValueError(`Bidirectional: ${name} is an LSTM, GRU or RNN, got ${kindOf(layer)}.\n  Give one layer for each direction, or make one with bidirectional: true.`, { op: 'Bidirectional' })
+  }
+  const [a, b] = [ahead, back] as [Recurrent, Recurrent]
+  const width = ({ outputSize, bidirectional }: Recurrent): number => outputSize * (bidirectional ? 2 : 1)
+  const alike = { inputSize: [a.inputSize, b.inputSize], batchFirst: [a.batchFirst, b.batchFirst], ...(merge !== 'concat' && { 'features of an output': [width(a), width(b)] }) }
+  for (const [name, [one, other]] of Object.entries(alike)) {
+    if (one !== other) throw new ValueError(`Bidirectional: the layers' ${name} must be alike${name.startsWith('features') ? ` for merge '${merge}'` : ''}, got ${String(one)} and ${String(other)}.`, { op: 'Bidirectional' })
+  }
+}
 
 /** How the results of two directions come together. */
 export type Merge = 'concat' | 'sum' | 'mul' | 'ave'
@@ -56,9 +70,11 @@ export class Bidirectional extends Module {
       throw new ValueError(`Bidirectional: merge is ${Object.keys(MERGES).map((name) => `'${name}'`).join(', ')}; got '${String(merge)}'.`, { op: 'Bidirectional' })
     }
     this.merge = merge
+    checkPair(this, merge)
   }
 
   forward(x: Tensor, options: Pick<SequenceOptions<never>, 'lengths' | 'mask'> = {}): BidirectionalOutput {
+    checkOptions('Bidirectional', options, { lengths: 0, mask: 0 })
     const [a, b] = [this.ahead.forward(x, options), this.back.forward(x, { ...options, reverse: true })]
     const merge = MERGES[this.merge]
     return { output: merge(a.output, b.output), hidden: merge(a.hidden, b.hidden) }

@@ -69,7 +69,7 @@ export class LSTM extends Recurrent {
   }
 
   forward(x: Tensor, options: SequenceOptions<LstmStates> = {}): LstmOutput {
-    const { lengths, mask, reverse, states } = sequenceOptions(this.constructor.name, options)
+    const { lengths, mask, reverse, states } = sequenceOptions(this.constructor.name, options, ['h', 'c'])
     const { output, hidden, cell, states: [h, c] } = this.run(x, [states?.h ?? null, states?.c ?? null], lengths, mask, reverse)
     return { output, hidden, cell: cell!, states: { h: h!, c: c! } }
   }

@@ -1,11 +1,13 @@
 // One step of a recurrent layer, for loops by hand.
 import { ShapeError } from '../errors.js'
 import { settle } from '../options.js'
-import type { Parameter, Tensor } from '../tensor.js'
+import { noTensor } from '../explain.js'
+import { type Parameter, Tensor } from '../tensor.js'
 import { positive, sameDType, switches, wrong } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
 import { gru, lstm, rnn } from './ops.js'
+import { checkStates } from './recurrent.js'
 
 /** Options of the cells. */
 export interface RecurrentCellOptions {
@@ -56,6 +58,12 @@ abstract class RecurrentCell extends Module {
     return x.unsqueeze(1)
   }
 
+  /** h as the next step starts from it. */
+  protected state(h: unknown): Tensor | null {
+    if (h === null || h instanceof Tensor) return h
+    throw noTensor(this.constructor.name, 'h', h)
+  }
+
   protected get biases(): { biasIh: Tensor | null; biasHh: Tensor | null } {
     return { biasIh: this.biasIh, biasHh: this.biasHh }
   }
@@ -75,19 +83,30 @@ export class LSTMCell extends RecurrentCell {
   }
 
   forward(x: Tensor, state: { h: Tensor; c: Tensor } | null = null): { h: Tensor; c: Tensor } {
+    checkStates('LSTMCell', 'the state', state, ['h', 'c'])
     const { hidden, cell } = lstm(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: state?.h ?? null, c0: state?.c ?? null })
     return { h: hidden, c: cell }
   }
 }
 
-/** One step of a `GRU`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h. PyTorch: `nn.GRUCell`. */
+/** One step of a `GRU`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h. `resetAfter` as in `GRU`. PyTorch: `nn.GRUCell`. */
 export class GRUCell extends RecurrentCell {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentCellOptions = {}) {
-    super(inputSize, hiddenSize, 3, options)
+  /** Whether r multiplies what the recurrent weight gives. */
+  readonly resetAfter: boolean
+
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentCellOptions & { resetAfter?: boolean } = {}) {
+    super(inputSize, hiddenSize, 3, options, { resetAfter: true })
+    const { resetAfter = true } = options
+    switches('GRUCell', { resetAfter })
+    this.resetAfter = resetAfter
   }
 
   forward(x: Tensor, h: Tensor | null = null): Tensor {
-    return gru(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: h }).hidden
+    return gru(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: this.state(h), resetAfter: this.resetAfter }).hidden
+  }
+
+  override extraRepr(): string {
+    return super.extraRepr() + (this.resetAfter ? '' : ', resetAfter=false')
   }
 }
 
@@ -104,6 +123,6 @@ export class RNNCell extends RecurrentCell {
   }
 
   forward(x: Tensor, h: Tensor | null = null): Tensor {
-    return rnn(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: h, nonlinearity: this.nonlinearity }).hidden
+    return rnn(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: this.state(h), nonlinearity: this.nonlinearity }).hidden
   }
 }

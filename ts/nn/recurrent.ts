@@ -1,11 +1,12 @@
 // What LSTM, GRU and RNN share: parameters under PyTorch's names, layers on top of each other, both directions, dropout of three kinds.
 import { full } from '../create.js'
 import { ShapeError, ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
 import { dropout } from '../ops/dropout.js'
 import { concat } from '../ops/concat.js'
 import type { RecurrentOptions } from '../ops/index.js'
 import { checkOptions, settle } from '../options.js'
-import type { Parameter, Tensor } from '../tensor.js'
+import { type Parameter, Tensor } from '../tensor.js'
 import { numbers, positive, sameDType, switches } from './arguments.js'
 import { uniformParameter } from './init.js'
 import { Module } from './module.js'
@@ -220,10 +221,24 @@ export abstract class Recurrent extends Module {
   }
 }
 
-/** The options of a `forward`, checked. */
-export function sequenceOptions<States>(layer: string, options: SequenceOptions<States>): { lengths: Tensor | null; mask: Tensor | null; reverse: boolean; states: States | null } {
+/** The states that a layer was given, checked. @throws ValueError for what has other names or other things under them */
+export function checkStates(layer: string, option: string, states: unknown, names: readonly string[]): void {
+  if (states === null || states === undefined) return
+  const given = typeof states === 'object' && !(states instanceof Tensor) && !Array.isArray(states) ? Object.keys(states) : null
+  const whole = given !== null && given.length === names.length && names.every((name) => (states as Record<string, unknown>)[name] instanceof Tensor)
+  if (!whole) {
+    throw new ValueError(
+      `${layer}: ${option} must be { ${names.join(', ')} }, each a tensor, got ${given === null ? kindOf(states) : `{ ${given.join(', ')} }`}.\n  Pass on what an earlier call gave.`,
+      { op: layer },
+    )
+  }
+}
+
+/** The options of a `forward`, checked; `names` are those of the layer's states. */
+export function sequenceOptions<States>(layer: string, options: SequenceOptions<States>, names: readonly string[]): { lengths: Tensor | null; mask: Tensor | null; reverse: boolean; states: States | null } {
   checkOptions(layer, options, { lengths: 0, mask: 0, reverse: 0, states: 0 } satisfies Record<keyof SequenceOptions<States>, number>)
   const { lengths = null, mask = null, reverse = false, states = null } = options
   switches(layer, { reverse })
+  checkStates(layer, 'states', states, names)
   return { lengths, mask, reverse, states }
 }

@@ -28,7 +28,7 @@ export class RNN extends Recurrent {
   }
 
   forward(x: Tensor, options: SequenceOptions<RecurrentStates> = {}): SequenceResult<RecurrentStates> {
-    const { lengths, mask, reverse, states } = sequenceOptions(this.constructor.name, options)
+    const { lengths, mask, reverse, states } = sequenceOptions(this.constructor.name, options, ['h'])
     const { output, hidden, states: [h] } = this.run(x, [states?.h ?? null], lengths, mask, reverse)
     return { output, hidden, states: { h: h! } }
   }

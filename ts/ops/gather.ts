@@ -98,6 +98,16 @@ export function take(x: Tensor, index: Tensor): Tensor {
 }
 
 /**
+ * Which steps of padded sequences are theirs: lengths int32 [N] -> bool [N, steps], true at each row's first ones. TensorFlow: `tf.sequence_mask`. A length
+ * outside of 0..=steps is a late IndexError.
+ * @throws ShapeError where lengths are not int32 [N]
+ * @example x.maskedFill(sequenceMask(lengths, x.shape[1]).logicalNot(), 0)
+ */
+export function sequenceMask(lengths: Tensor, steps: number): Tensor<'bool'> {
+  return run.sequenceMask(lengths, steps) as Tensor<'bool'>
+}
+
+/**
  * A new last dimension of `classes`, 1 where the index points and 0 elsewhere. PyTorch: `F.one_hot`, which answers int64; here the default
  * is float32.
  */

@@ -3,7 +3,7 @@ import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { gruResetBefore } from './gru-reset-before.js'
-import { bothBiases, factored, present, project, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
+import { factored, present, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
 import { tracked } from './support.js'
 
 /** Options of {@link gru}. */
@@ -39,7 +39,7 @@ export function gru(
 ): RecurrentResult {
   refuseMaskGradient('gru', recurrentMask)
   return scope(() => {
-    if (!resetAfter) return gruResetBefore(project(x, weightIh, bothBiases(biasIh, biasHh), inputMask), weightHh, { h0, lengths, mask, recurrentMask, reverse })
+    if (!resetAfter) return gruResetBefore(x, weightIh, weightHh, { biasIh, biasHh, h0, lengths, mask, inputMask, recurrentMask, reverse })
     const { x: input, inputMask: factors } = factored(x, inputMask)
     const operands = present({ biasIh, biasHh, h0 })
     const inputs = [input, weightIh, weightHh, ...operands.tensors]

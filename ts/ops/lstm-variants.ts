@@ -1,12 +1,12 @@
 import { zeros } from '../create.js'
-import { ShapeError } from '../errors.js'
 import type { Tensor } from '../tensor.js'
 import { stack } from './concat.js'
 import { layerNorm } from './layer-norm.js'
 import { linear } from './linear.js'
 import type { LstmOptions, LstmResult } from './lstm.js'
 import { bothBiases, project } from './recurrent.js'
-import { bySteps } from './recurrent-steps.js'
+import { checkOperands } from './recurrent-shapes.js'
+import { bySteps, countedSteps } from './recurrent-steps.js'
 
 /** What makes an LSTM another than the one that has a kernel. */
 export interface LstmVariants {
@@ -29,14 +29,15 @@ type Settled = Required<LstmOptions>
 
 /** `lstm` with projections, peepholes or normalised sums. */
 export function lstmVariants(x: Tensor, weightIh: Tensor, weightHh: Tensor, options: Settled): LstmResult {
-  const { biasIh, biasHh, c0, h0, inputMask, recurrentMask, weightHr, peephole, normIh, normHh, normC, biasC } = options
+  const { biasIh, biasHh, c0, h0, lengths, mask, inputMask, recurrentMask, weightHr, peephole, normIh, normHh, normC, biasC } = options
   const h = Math.floor((weightIh.shape[0] ?? 0) / 4)
   const units = weightHr?.shape[0] ?? h
+  checkOperands('lstm', 4, x, units, h, { weightIh, weightHh, biasIh, biasHh, h0, c0, lengths, mask, inputMask, recurrentMask, weightHr, peephole, normIh, normHh, normC, biasC })
   const [n, t] = x.shape as [number, number]
-  checkShapes(x, h, units, { weightIh, weightHh, ...options })
   const normed = (sums: Tensor, weight: Tensor | null): Tensor => (weight === null ? sums : layerNorm(sums, 4 * h, { weight }))
   const bias = bothBiases(biasIh, biasHh)
-  const inputs = normIh === null ? project(x, weightIh, bias, inputMask) : plus(normed(project(x, weightIh, null, inputMask), normIh), bias)
+  const counted = countedSteps(x, options)
+  const inputs = normIh === null ? project(counted, weightIh, bias, inputMask) : plus(normed(project(counted, weightIh, null, inputMask), normIh), bias)
   const block = (of: Tensor, at: number): Tensor => of.slice(-1, at * h, (at + 1) * h)
   const peep = (sum: Tensor, at: number, c: Tensor): Tensor => (peephole === null ? sum : sum.add(c.mul(block(peephole, at))))
   const zero = (width: number): Tensor => zeros([n, width], { dtype: x.dtype as 'float32', device: x.device })
@@ -55,27 +56,4 @@ export function lstmVariants(x: Tensor, weightIh: Tensor, weightHh: Tensor, opti
 
 function plus(x: Tensor, bias: Tensor | null): Tensor {
   return bias === null ? x : x.add(bias)
-}
-
-/** The rules that the kernel's row has, and those of the operands it lacks. */
-function checkShapes(x: Tensor, h: number, units: number, given: Settled & { weightIh: Tensor; weightHh: Tensor }): void {
-  const [n, t, features] = x.shape
-  const letters = `N = ${n}, T = ${t}, I = ${features}, H = ${h}, P = ${units}`
-  const need = (name: keyof typeof given, said: string, shape: readonly (number | undefined)[]): void => {
-    const found = given[name] as Tensor | null
-    if (found === null || found.shape.join() === shape.join()) return
-    throw new ShapeError(`lstm: ${name} must be ${said} = [${shape.join(', ')}], got [${found.shape.join(', ')}].\n  x [${x.shape.join(', ')}], ${letters}`, { op: 'lstm', shapes: [x.shape, found.shape] })
-  }
-  if (x.ndim !== 3) throw new ShapeError(`lstm: x must be [N, T, I], got [${x.shape.join(', ')}].\n  Add the batch dimension with x.unsqueeze(0).`, { op: 'lstm', shapes: [x.shape] })
-  need('weightIh', '[4 H, I]', [4 * h, features])
-  need('weightHr', '[P, H]', [units, h])
-  need('weightHh', given.weightHr === null ? '[4 H, H]' : '[4 H, P]', [4 * h, units])
-  for (const name of ['biasIh', 'biasHh', 'normIh', 'normHh'] as const) need(name, '[4 H]', [4 * h])
-  for (const name of ['normC', 'biasC'] as const) need(name, '[H]', [h])
-  need('peephole', '[3 H]', [3 * h])
-  for (const name of ['h0', 'recurrentMask'] as const) need(name, given.weightHr === null ? '[N, H]' : '[N, P]', [n, units])
-  need('c0', '[N, H]', [n, h])
-  need('inputMask', '[N, I]', [n, features])
-  need('lengths', 'int32 [N]', [n])
-  need('mask', 'bool [N, T]', [n, t])
 }

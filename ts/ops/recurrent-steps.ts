@@ -1,6 +1,6 @@
 // Recurrences that no kernel computes as a whole: of single ops, step by step, so that gradients of any order follow.
-import { arange } from '../create.js'
 import type { Tensor } from '../tensor.js'
+import { sequenceMask } from './gather.js'
 import type { RecurrentOptions } from './recurrent.js'
 import { where } from './where.js'
 
@@ -14,8 +14,7 @@ export type StepOptions = Required<Pick<RecurrentOptions, 'lengths' | 'mask' | '
 export function bySteps<States extends readonly Tensor[]>(
   steps: number, start: States, { lengths, mask, reverse }: StepOptions, cell: (at: number, states: States) => States,
 ): { outputs: Tensor[]; states: States } {
-  // Looked up rather than taken as they are: a length outside of 0..=T is then an IndexError.
-  const ends = lengths === null ? null : arange(steps + 1).indexSelect(0, lengths).unsqueeze(1)
+  const theirs = lengths === null ? null : sequenceMask(lengths, steps)
   const outputs: Tensor[] = []
   let states = start
   for (let step = 0; step < steps; step++) {
@@ -24,9 +23,16 @@ export function bySteps<States extends readonly Tensor[]>(
     const unless = (counts: Tensor): void => { states = states.map((state, i) => where(counts, state, before[i]!)) as unknown as States }
     states = cell(at, before)
     if (mask !== null) unless(mask.slice(1, at, at + 1))
-    const inside = ends === null ? null : ends.gt(at)
+    const inside = theirs === null ? null : theirs.slice(1, at, at + 1)
     if (inside !== null) unless(inside)
     outputs[at] = inside === null ? states[0]! : where(inside, states[0]!, 0)
   }
   return { outputs, states }
+}
+
+/** x [N, T, I], with zeros for steps that do not count: what stands there, NaN even, then reaches neither results nor gradients. */
+export function countedSteps(x: Tensor, { lengths, mask }: Pick<StepOptions, 'lengths' | 'mask'>): Tensor {
+  const inside = lengths === null ? null : sequenceMask(lengths, x.shape[1]!)
+  const counts = inside === null ? mask : mask === null ? inside : inside.logicalAnd(mask)
+  return counts === null ? x : where(counts.unsqueeze(-1), x, 0)
 }

@@ -34,6 +34,7 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod scatter;
+mod sequence_mask;
 mod short_rows;
 mod sort;
 mod strided;
@@ -60,6 +61,7 @@ pub use recurrent::{
 pub use reduce::{all, amax, amin, any, mean, prod, reduce_scratch, sum};
 pub use resize::resize;
 pub use embedding_grad_rows::{embedding_grad_dense, embedding_grad_rows, embedding_grad_rows_scratch};
+pub use sequence_mask::sequence_mask;
 pub use scatter::{embedding_grad, embedding_grad_scratch, index_select_grad, index_select_grad_scratch, scatter, scatter_add};
 pub use sort::{sort, sort_scratch, topk, unique, unique_count, unique_scratch};
 pub use tril::{tril, triu};

@@ -71,6 +71,8 @@ macro_rules! op_table {
                 [fallible] scatter (x: In, index: In, source: In) { dim: i64 } -> (y: rules::scatter(x, index, source, dim)?);
                 [fallible] scatter_add (x: In, index: In, source: In) { dim: i64 } -> (y: rules::scatter(x, index, source, dim)?);
                 [fallible] one_hot (index: In) { classes: i64, dtype: i64 } -> (y: rules::one_hot(index, classes, dtype)?);
+                // true at each row's first steps; a length outside of 0..=steps is a late `Index` error
+                [fallible] sequence_mask (lengths: In) { steps: i64 } -> (y: rules::sequence_mask(lengths, steps)?);
                 [fallible] embedding (weight: In, ids: In) {} -> (y: rules::embedding(weight, ids)?);
                 [fallible] embedding_grad (dy: In, ids: In) { rows: i64, padding_idx: i64 } -> (dw: rules::embedding_grad(dy, ids, rows)?)
                     scratch(cpu::embedding_grad_scratch(dy, rows));

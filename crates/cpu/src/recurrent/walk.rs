@@ -1,5 +1,6 @@
 //! Which step of its sequence each row takes.
-use ferrograd_tensor::{B8, Error, Result, View};
+use crate::sequence_mask::check_lengths;
+use ferrograd_tensor::{B8, Result, View};
 
 /// What a row does at a step.
 pub(super) enum At {
@@ -21,11 +22,7 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub fn new(steps: usize, lengths: Option<&View<'a>>, mask: Option<&View<'a>>, reverse: bool) -> Result<Walk<'a>> {
         let lengths = lengths.map(|v| v.slice::<i32>());
-        if let Some((row, len)) = lengths.and_then(|all| all.iter().enumerate().find(|(_, l)| !(0..=steps as i32).contains(*l))) {
-            return Err(Error::index(format!(
-                "length {len} of row {row} does not fit.\n  The sequences have {steps} steps: lengths from 0 to {steps}.\n  Cut the row, or give its own length."
-            )));
-        }
+        check_lengths(lengths.unwrap_or_default(), steps)?;
         Ok(Walk { steps, lengths, mask: mask.map(|v| v.slice::<B8>()), reverse })
     }
     pub fn at(&self, row: usize, step: usize) -> At {

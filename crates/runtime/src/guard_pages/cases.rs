@@ -197,6 +197,7 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         scatter_add(x(&[5, n]), index(&[3, n], 5), x(&[3, n])) { 0 }
         scatter_add(x(&[3, n]), index(&[3, n], n), x(&[3, n])) { 1 }
         one_hot(index(&[3, n], 7)) { 7, code }
+        sequence_mask(index(&[n], 5)) { 5 }
         embedding(x(&[5, n]), index(&[2, 4], 5))
         embedding_grad(x(&[2, 4, n]), index(&[2, 4], 5)) { 5, 1 }
         embedding_grad_rows(x(&[2, 4, n]), index(&[2, 4], 5)) { 5, 1 }

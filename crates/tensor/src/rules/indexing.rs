@@ -105,6 +105,17 @@ pub fn one_hot(index: &Meta, classes: i64, dtype: i64) -> Result<Meta> {
     appended(index, size("classes", classes)?, DType::from_code(dtype)?)
 }
 
+/// Lengths int32 [N] -> bool [N, steps].
+pub fn sequence_mask(lengths: &Meta, steps: i64) -> Result<Meta> {
+    if lengths.rank() != 1 || lengths.dtype != DType::I32 {
+        return Err(Error::shape(format!(
+            "lengths must be int32 [N], a number a row.\n  {}\n  Make them with tensor(Int32Array.of(...)), or convert them: .to('int32').",
+            show("lengths", lengths)
+        )));
+    }
+    appended(lengths, size("steps", steps)?, DType::Bool)
+}
+
 fn appended(x: &Meta, last: usize, dtype: DType) -> Result<Meta> {
     if x.rank() == MAX_RANK {
         return Err(Error::shape(format!("a tensor has at most {MAX_RANK} dimensions.\n  {}\n  Flatten it first.", show("index", x))));
