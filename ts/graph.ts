@@ -91,11 +91,11 @@ export class GraphNode {
   }
 }
 
-/** Every node that gradients from `roots` would visit. */
-export function reachable(roots: Iterable<GraphNode>): Set<GraphNode> {
+/** Every node that gradients from `roots` would visit, as far as those made since the node `oldest`. */
+export function reachable(roots: Iterable<GraphNode>, oldest = 0): Set<GraphNode> {
   const seen = new Set<GraphNode>(roots)
   for (const node of seen) {
-    for (const next of node.next) if (next instanceof GraphNode) seen.add(next)
+    for (const next of node.next) if (next instanceof GraphNode && next.id >= oldest) seen.add(next)
   }
   return seen
 }

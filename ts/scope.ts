@@ -88,7 +88,8 @@ export class Scope {
     if (this.#nodes.length === 0) return
     // A result that is neither kept nor anyone else's any more is no way into the graph.
     const kept = this.#nodes.filter(({ output }) => !output.disposed && output._scope !== this)
-    const alive = reachable(kept)
+    // A node leads to older ones alone: what was there before this scope's first leads to none of them.
+    const alive = reachable(kept, this.#nodes.reduce((oldest, { id }) => Math.min(oldest, id), Infinity))
     for (const node of this.#nodes) {
       if (!alive.has(node)) node.release()
       else moveNode(node, this.#parent)

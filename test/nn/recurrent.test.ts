@@ -1,6 +1,6 @@
 // Recurrent layers against PyTorch and Keras (test/golden/make_recurrent.py), against themselves step by step, and their messages.
 import { describe, expect, test } from 'vitest'
-import { autocast, compile, type DType, manualSeed, nn, noGrad, ones, optim, rand, scope, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { autocast, compile, device, type DType, manualSeed, nn, noGrad, ones, optim, rand, scope, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 import { formula, readGolden } from './golden.js'
 
 interface GoldenCase {
@@ -185,6 +185,14 @@ describe.each(kinds)('%s', (kind) => {
       expect(mixed.dtype).toBe('bfloat16')
       const [a, b] = [mixed.to('float32').dataSync() as Float32Array, full.dataSync() as Float32Array]
       a.forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThan(0.03))
+      // A stream rounds its state to bfloat16 between two calls, a whole sequence does not.
+      let states: nn.LstmStates | null = null
+      for (let t = 0; t < T; t++) {
+        const step = autocast(() => layer.forward(x.slice(1, t, t + 1), { states }))
+        states = step.states
+        const [one, whole] = [bits(step.hidden.to('float32')), bits(mixed.select(1, t).to('float32'))] as [Float32Array, Float32Array]
+        one.forEach((value, i) => expect(Math.abs(value - whole[i]!)).toBeLessThan(0.01))
+      }
     })
   })
 })
@@ -242,6 +250,16 @@ describe('LSTM, variants', () => {
     })
   })
 
+  test('reads and writes in proportion to the steps', async () => {
+    for (const layer of [new nn.LSTM(I, H, variants), new nn.GRU(I, H, { resetAfter: false }) as unknown as nn.LSTM]) {
+      const bytes = async (steps: number): Promise<number> => {
+        const { rows } = await device.profile(() => scope(() => { layer.forward(rand([N, steps, I]), { lengths: int32([steps, 1, 2]) }).hidden.sum().backward() }))
+        return rows.reduce((sum, row) => sum + row.bytes, 0)
+      }
+      expect((await bytes(64)) / (await bytes(32))).toBeLessThan(2.2)
+    }
+  })
+
   test('what lies behind lengths, or is masked, reaches nothing, be it NaN', () => {
     scope(() => {
       const layers = [new nn.LSTM(I, H, variants), new nn.GRU(I, H, { resetAfter: false }), new nn.LSTM(I, H), new nn.GRU(I, H), new nn.RNN(I, H)]
@@ -280,6 +298,9 @@ test('Bidirectional is a bidirectional layer', () => {
     const [a, b] = [both.forward(x, { lengths: int32([5, 2, 0]) }), two.forward(x, { lengths: int32([5, 2, 0]) })]
     expect(bits(b.output)).toEqual(bits(a.output))
     expect(bits(b.hidden)).toEqual(bits(a.hidden))
+    const mask = tensor([[true, true, false, true, true], [false, true, true, true, true], [true, true, true, true, true]])
+    const masked = two.forward(x, { mask }).output
+    expect(bits(masked)).toEqual(bits(mask.unsqueeze(-1).where(both.forward(x, { mask }).output, 0)))
     const half = (from: number): Tensor => a.output.slice(-1, from, from + H)
     for (const [merge, want] of [['sum', half(0).add(half(H))], ['mul', half(0).mul(half(H))], ['ave', half(0).add(half(H)).mul(0.5)]] as const) {
       const merged = new nn.Bidirectional(two.ahead, two.back, { merge }).forward(x, { lengths: int32([5, 2, 0]) })
@@ -334,6 +355,8 @@ test('messages', () => {
   `)
   expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), [zeros([4, 12])])).toThrow(ShapeError)
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3), { merge: 'max' as 'sum' })).toThrow(ValueError)
+  expect(() => new nn.Sequential(new nn.LSTM(4, 3), new nn.Linear(3, 2)).forward(zeros([2, 5, 4]))).toThrow('Sequential: LSTM gives { output, hidden, cell, states }, and Linear behind it takes one of them.')
+  expect(() => new nn.TimeDistributed(new nn.RNN(4, 3)).forward(zeros([2, 5, 6, 4]))).toThrow('TimeDistributed: RNN gives Object, no tensor.')
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), undefined as never)).toThrow('Bidirectional: back is an LSTM, GRU or RNN, got undefined.')
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(5, 3))).toThrow("Bidirectional: the layers' inputSize must be alike, got 4 and 5.")
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 1), { merge: 'sum' })).toThrow("the layers' features of an output must be alike for merge 'sum', got 3 and 1.")

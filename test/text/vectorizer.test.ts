@@ -51,10 +51,11 @@ describe('rows', () => {
   it('are padded and cut on the sides asked for, in fixed and in longest length', async () => {
     const of = (options: VectorizerOptions) => plain(new TextVectorizer({ vocabulary: words, ...options }), texts)
     expect(await of({})).toEqual({ ids: [[2, 3, 4], [0, 0, 0], [4, 1, 0]], lengths: [3, 0, 2] })
-    expect(await of({ padding: 'left' })).toEqual({ ids: [[2, 3, 4], [0, 0, 0], [0, 4, 1]], lengths: [3, 0, 2] })
+    // Behind padding on the left, too, models find the words.
+    expect(await of({ padding: 'left' })).toEqual({ ids: [[2, 3, 4], [0, 0, 0], [0, 4, 1]], lengths: [3, 0, 3] })
     expect(await of({ outputSequenceLength: 2 })).toEqual({ ids: [[2, 3], [0, 0], [4, 1]], lengths: [2, 0, 2] })
     expect(await of({ outputSequenceLength: 2, truncation: 'left' })).toEqual({ ids: [[3, 4], [0, 0], [4, 1]], lengths: [2, 0, 2] })
-    expect(await of({ outputSequenceLength: 4, padding: 'left' })).toEqual({ ids: [[0, 2, 3, 4], [0, 0, 0, 0], [0, 0, 4, 1]], lengths: [3, 0, 2] })
+    expect(await of({ outputSequenceLength: 4, padding: 'left' })).toEqual({ ids: [[0, 2, 3, 4], [0, 0, 0, 0], [0, 0, 4, 1]], lengths: [4, 0, 4] })
     expect(await new TextVectorizer({ vocabulary: words }).encodeRagged(texts)).toEqual([[2, 3, 4], [], [4, 1]].map((row) => Int32Array.from(row)))
   })
 
@@ -133,6 +134,8 @@ it('saved and read again', async () => {
   const again = TextVectorizer.fromJSON(JSON.parse(JSON.stringify(vectorizer)))
   expect(await plain(again, golden.queries)).toEqual(await plain(vectorizer, golden.queries))
   expect(() => TextVectorizer.fromJSON({} as never)).toThrow(ValueError)
+  const named = new TextVectorizer({ vocabulary: new Vocabulary(['a'], { padToken: '<pad>', oovToken: '<unk>' }) })
+  expect(TextVectorizer.fromJSON(JSON.parse(JSON.stringify(named))).vocabulary.tokens).toEqual({ padToken: '<pad>', oovToken: '<unk>' })
 })
 
 it('cleanText', async () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { settle } from '../internal.js'
 import { candidates, checkFolder, namesIn, readBytes } from './files.js'
+import { turns } from './turn.js'
 
 /** Options of `imdb`. */
 export interface ImdbOptions {
@@ -16,6 +17,9 @@ export interface Texts {
   /** Class numbers. */
   labels: number[]
 }
+
+/** Bytes whose lines are read in one go. */
+const SOME = 1 << 18
 
 const patterns = { train: /^train.*\.jsonl(\.gz)?$/, test: /^test.*\.jsonl(\.gz)?$/ }
 
@@ -38,18 +42,28 @@ export async function imdb(options: ImdbOptions = {}): Promise<{ train: Texts; t
 /** Texts and labels of a file of JSON lines. Invalid UTF-8 becomes U+FFFD. @throws FileFormatError naming the line */
 async function jsonLines(path: string): Promise<Texts> {
   const found: Texts = { texts: [], labels: [] }
-  const lines = new TextDecoder().decode(await readBytes(path)).split('\n')
-  lines.forEach((line, i) => {
-    if (line.trim() === '') return
-    const wrong = (what: string, cause?: unknown): never => {
-      throw new FileFormatError(`imdb: line ${i + 1} of ${path} ${what}.\n  A line is a JSON object such as {"text": "A great film.", "label": 1}.`, { cause })
+  const bytes = await readBytes(path)
+  const turn = turns()
+  let number = 0
+  // Some lines at a time, so that nothing blocks the event loop for as long as all of them would.
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(10, start + SOME)
+    const end = newline < 0 ? bytes.length : newline
+    for (const line of new TextDecoder().decode(bytes.subarray(start, end)).split('\n')) {
+      number++
+      if (line.trim() === '') continue
+      const wrong = (what: string, cause?: unknown): never => {
+        throw new FileFormatError(`imdb: line ${number} of ${path} ${what}.\n  A line is a JSON object such as {"text": "A great film.", "label": 1}.`, { cause })
+      }
+      const row = parsed(line, wrong)
+      if (typeof row?.text !== 'string') return wrong('has no text')
+      if (!Number.isInteger(row.label)) return wrong('has no whole number as its label')
+      found.texts.push(row.text)
+      found.labels.push(row.label as number)
     }
-    const row = parsed(line, wrong)
-    if (typeof row?.text !== 'string') return wrong('has no text')
-    if (!Number.isInteger(row.label)) return wrong('has no whole number as its label')
-    found.texts.push(row.text)
-    found.labels.push(row.label as number)
-  })
+    start = end + 1
+    await turn()
+  }
   return found
 }
 

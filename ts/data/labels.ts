@@ -8,7 +8,10 @@ export function namedLabels(
   labels: ColumnSource | readonly string[],
   classes: readonly string[] | undefined,
 ): { values: ColumnSource; classes: readonly string[] | undefined } {
-  if (isTensor(labels) || !Array.isArray(labels) || typeof labels[0] !== 'string') return { values: labels as ColumnSource, classes }
+  if (isTensor(labels) || !Array.isArray(labels)) return { values: labels as ColumnSource, classes }
+  const missing = labels.findIndex((label) => label === undefined || label === null)
+  if (missing >= 0) throw new ValueError(`labels: sample ${missing} has no label (${String(labels[missing])}). Give it one, or leave the sample out.`)
+  if (typeof labels[0] !== 'string') return { values: labels as ColumnSource, classes }
   const names = labels as readonly string[]
   const known = classes ?? [...new Set(names)].sort()
   const numbers = new Map(known.map((name, i) => [name, i]))

@@ -67,15 +67,19 @@ export function windows(series: ArrayLike<number> | readonly (readonly number[])
   const testFrom = total - Math.round(test * total)
   const heldFrom = testFrom - Math.round(validation * total)
   const scaling = scale === 'none' ? { mean: Array<number>(channels).fill(0), std: Array<number>(channels).fill(1) } : measured(rows.slice(0, heldFrom), channels)
-  const scaled = rows.map((row) => row.map((value, c) => (value - scaling.mean[c]!) / scaling.std[c]!))
+  const scaled = new Float32Array(total * channels)
+  rows.forEach((row, i) => row.forEach((value, c) => { scaled[i * channels + c] = (value - scaling.mean[c]!) / scaling.std[c]! }))
   /** Windows whose labels lie from `from` to below `to`. */
   const part = (name: string, from: number, to: number): Dataset => {
     const starts: number[] = []
     for (let start = Math.max(0, from - length); start + length + horizon <= to; start += stride) starts.push(start)
     if (starts.length === 0)
       throw new ValueError(`windows: no window of ${length} + ${horizon} steps fits into the ${name} part, steps ${from} to ${to - 1} of ${total}.\n  Take a shorter length or horizon, or another share.`)
-    const cut = (offset: number, steps: number): Tensor =>
-      tensor(Float32Array.from(starts.flatMap((start) => scaled.slice(start + offset, start + offset + steps).flat())), { shape: [starts.length, steps, channels] })
+    const cut = (offset: number, steps: number): Tensor => {
+      const values = new Float32Array(starts.length * steps * channels)
+      starts.forEach((start, i) => values.set(scaled.subarray((start + offset) * channels, (start + offset + steps) * channels), i * steps * channels))
+      return tensor(values, { shape: [starts.length, steps, channels], transfer: true })
+    }
     return dataset({ inputs: cut(0, length), labels: cut(length, horizon) })
   }
   return {

@@ -5,7 +5,7 @@ import { Linear } from '../nn/linear.js'
 import { LSTM } from '../nn/lstm.js'
 import { Module } from '../nn/module.js'
 import { settle } from '../options.js'
-import type { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor.js'
 import { startOpen } from './lstm-start.js'
 import { checkPool, poolSteps, STEP_POOLS, type StepPool } from './pool-steps.js'
 
@@ -74,8 +74,8 @@ export class LstmClassifier extends Module {
     startOpen(this.lstm)
   }
 
-  forward({ ids, lengths: given }: TextInputs): Tensor {
-    const lengths = given ?? null
+  forward(inputs: TextInputs | Tensor): Tensor {
+    const { ids, lengths = null } = inputs instanceof Tensor ? { ids: inputs } : inputs
     const { output, hidden } = this.lstm.forward(this.embedding.forward(ids), { lengths })
     return this.head.forward(poolSteps(this.config.pool, output, hidden, lengths))
   }

@@ -1,6 +1,7 @@
 import { ValueError } from '../errors.js'
 import { kindOf } from '../explain.js'
 import { concat } from '../ops/concat.js'
+import { where } from '../ops/where.js'
 import { checkOptions, settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
 import type { GRU } from './gru.js'
@@ -40,7 +41,7 @@ export interface BidirectionalOptions {
 
 /** What {@link Bidirectional} gives. */
 export interface BidirectionalOutput {
-  /** Of every step, [N, T, 2 H] with 'concat', else [N, T, H]. */
+  /** Of every step, [N, T, 2 H] with 'concat', else [N, T, H]; 0 at masked steps, as in Keras. */
   output: Tensor
   /** After the last step of each direction, [N, 2 H] or [N, H]. */
   hidden: Tensor
@@ -77,7 +78,8 @@ export class Bidirectional extends Module {
     checkOptions('Bidirectional', options, { lengths: 0, mask: 0 })
     const [a, b] = [this.ahead.forward(x, options), this.back.forward(x, { ...options, reverse: true })]
     const merge = MERGES[this.merge]
-    return { output: merge(a.output, b.output), hidden: merge(a.hidden, b.hidden) }
+    const output = merge(a.output, b.output)
+    return { output: options.mask ? where(options.mask.unsqueeze(-1), output, 0) : output, hidden: merge(a.hidden, b.hidden) }
   }
 
   override extraRepr(): string {

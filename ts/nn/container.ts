@@ -43,6 +43,7 @@ export class Sequential extends Module {
     let y: unknown = x
     for (let i = 0; i < layers.length; i++) {
       const layer = layers[i] as Module
+      if (i > 0 && isResults(y)) throw severalResults(layers[i - 1] as Module, y, layer)
       if (layer instanceof Linear) checkFit(layers[i - 1], y as Tensor, layer)
       const input = y as Tensor
       const [fused, call] = fusion(layer, layers[i + 1], layers[i + 2])
@@ -51,6 +52,20 @@ export class Sequential extends Module {
     }
     return y
   }
+}
+
+/** A plain object of results, as recurrent layers give it. */
+function isResults(y: unknown): y is object {
+  return typeof y === 'object' && y !== null && Object.getPrototypeOf(y) === Object.prototype
+}
+
+function severalResults(before: Module, y: object, layer: Module): ValueError {
+  const names = Object.keys(y)
+  return new ValueError(
+    `Sequential: ${before.constructor.name} gives { ${names.join(', ')} }, and ${layer.constructor.name} behind it takes one of them.\n`
+      + `  Write a Module whose forward hands on the one that is meant, such as .${names[0]}.`,
+    { op: 'Sequential' },
+  )
 }
 
 /** How many of the layers behind `layer` go into one op with it, and that op. */

@@ -25,7 +25,7 @@ export interface RecurrentLayerOptions {
   bidirectional?: boolean
   /** In training, the share of each layer's input features that are 0 at all steps of a sequence: Keras' `dropout` (0). */
   inputDropout?: number
-  /** In training, the share of units that the product with the recurrent weight sees as 0 at all steps of a sequence: Keras' `recurrent_dropout` (0). */
+  /** In training, the share of units that the product with the recurrent weight sees as 0 at all steps of a sequence, alike for all gates: Keras' `recurrent_dropout` with `implementation=2` (0). */
   recurrentDropout?: number
 }
 
@@ -37,7 +37,7 @@ export interface SequenceOptions<States> {
   mask?: Tensor | null
   /** From each row's last step to its first (false); outputs keep their places. */
   reverse?: boolean
-  /** Where to start from: the `states` of an earlier call, as when a stream comes in pieces. Zeros if left out. */
+  /** Where to start from: the `states` of an earlier call, as when a stream comes in pieces. Zeros if left out. Outside of `noGrad` they bring their graph along: training goes on through it, or `detach()` them. */
   states?: States | null
 }
 

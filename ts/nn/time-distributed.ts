@@ -1,5 +1,6 @@
-import { ShapeError } from '../errors.js'
-import type { Tensor } from '../tensor.js'
+import { ShapeError, ValueError } from '../errors.js'
+import { kindOf } from '../explain.js'
+import { Tensor } from '../tensor.js'
 import { Module } from './module.js'
 
 /**
@@ -20,7 +21,10 @@ export class TimeDistributed extends Module {
     if (rows === undefined || steps === undefined) {
       throw new ShapeError(`TimeDistributed: the input is [${x.shape.join(', ')}], expected [N, T, ...].\n  Add the missing dimension with x.unsqueeze(0).`, { op: 'TimeDistributed', shapes: [x.shape] })
     }
-    const y: Tensor = this.module.forward(x.reshape([rows * steps, ...rest]))
+    const y: unknown = this.module.forward(x.reshape([rows * steps, ...rest]))
+    if (!(y instanceof Tensor)) {
+      throw new ValueError(`TimeDistributed: ${this.module.constructor.name} gives ${kindOf(y)}, no tensor.\n  Wrap it in a Module whose forward hands on the result that is meant.`, { op: 'TimeDistributed' })
+    }
     return y.reshape([rows, steps, ...y.shape.slice(1)])
   }
 }

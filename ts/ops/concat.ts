@@ -1,6 +1,8 @@
-import { record } from '../autograd.js'
+import { record, recordAll } from '../autograd.js'
+import { zeros } from '../create.js'
 import { ShapeError, ValueError } from '../errors.js'
 import { run } from '../native/run.js'
+import { noGrad } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { axis, tracked } from './support.js'
 
@@ -62,10 +64,16 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
     })
   }
   let start = 0
-  return wanted.map((part) => {
-    start += part
-    return x.narrow(d, start - part, part)
-  })
+  const parts = noGrad(() => wanted.map((part) => x.narrow(d, (start += part) - part, part)))
+  return recordParts('split', x, parts, (dys) => concat(dys, d))
+}
+
+/** Parts that make up x: their gradients come together into one as large, where each by itself would come with zeros for all the others. */
+function recordParts(op: string, x: Tensor, parts: Tensor[], join: (dys: Tensor[]) => Tensor): Tensor[] {
+  if (parts.length === 0) return parts
+  const missing = ({ shape, dtype, device }: Tensor): Tensor => zeros(shape, { dtype: dtype as 'float32', device })
+  recordAll(parts, { op, inputs: [x], saved: [], backward: (dys) => [() => join(parts.map((part, i) => dys[i] ?? missing(part)))] })
+  return parts
 }
 
 function evenly(n: number, size: number): number[] {
@@ -83,7 +91,8 @@ export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
 /** The entries of `dim`, one tensor each. PyTorch: `torch.unbind`. */
 export function unbind(x: Tensor, dim = 0): Tensor[] {
   const d = axis('unbind', dim, x)
-  return Array.from({ length: x.shape[d] ?? 0 }, (_, i) => x.select(d, i))
+  const parts = noGrad(() => Array.from({ length: x.shape[d] ?? 0 }, (_, i) => x.select(d, i)))
+  return recordParts('unbind', x, parts, (dys) => stack(dys, d))
 }
 
 /** Vectors spread over a grid of all their pairs, 'ij' indexed: one tensor an input. PyTorch: `torch.meshgrid(..., indexing='ij')`. */

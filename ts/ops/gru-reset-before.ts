@@ -1,6 +1,6 @@
 import { zeros } from '../create.js'
 import type { Tensor } from '../tensor.js'
-import { stack } from './concat.js'
+import { split, stack, unbind } from './concat.js'
 import type { RecurrentResult } from './gru.js'
 import { linear } from './linear.js'
 import { bothBiases, project, type RecurrentOptions } from './recurrent.js'
@@ -17,14 +17,15 @@ export function gruResetBefore(x: Tensor, weightIh: Tensor, weightHh: Tensor, op
   checkOperands('gru', 3, x, h, h, { weightIh, weightHh, biasIh, biasHh, h0, lengths, mask, inputMask, recurrentMask })
   const [n, t] = x.shape as [number, number]
   const projected = project(countedSteps(x, options), weightIh, bothBiases(biasIh, biasHh), inputMask)
-  const weights = [weightHh.slice(0, 0, 2 * h), weightHh.slice(0, 2 * h, 3 * h)] as const
+  const weights = split(weightHh, [2 * h, h]) as [Tensor, Tensor]
+  // All at once: a step's own gradient by itself would come with zeros for all other steps.
+  const steps = unbind(projected, 1)
   const start = h0 ?? zeros([n, h], { dtype: x.dtype as 'float32', device: x.device })
   const { outputs, states } = bySteps(t, [start] as const, options, (at, [state]) => {
-    const now = projected.select(1, at)
+    const [gates, candidate] = split(steps[at]!, [2 * h, h], 1) as [Tensor, Tensor]
     const entering = recurrentMask === null ? state : state.mul(recurrentMask)
-    const gated = now.slice(1, 0, 2 * h).add(linear(entering, weights[0])).sigmoid()
-    const [r, z] = [gated.slice(1, 0, h), gated.slice(1, h, 2 * h)]
-    const next = now.slice(1, 2 * h, 3 * h).add(linear(r.mul(entering), weights[1])).tanh()
+    const [r, z] = split(gates.add(linear(entering, weights[0])).sigmoid(), h, 1) as [Tensor, Tensor]
+    const next = candidate.add(linear(r.mul(entering), weights[1])).tanh()
     return [next.add(z.mul(state.sub(next)))] as const
   })
   return { output: t === 0 ? projected.slice(2, 0, h) : stack(outputs, 1), hidden: states[0] }

@@ -1,6 +1,6 @@
 import { zeros } from '../create.js'
 import type { Tensor } from '../tensor.js'
-import { stack } from './concat.js'
+import { split, stack, unbind } from './concat.js'
 import { layerNorm } from './layer-norm.js'
 import { linear } from './linear.js'
 import type { LstmOptions, LstmResult } from './lstm.js'
@@ -38,15 +38,17 @@ export function lstmVariants(x: Tensor, weightIh: Tensor, weightHh: Tensor, opti
   const bias = bothBiases(biasIh, biasHh)
   const counted = countedSteps(x, options)
   const inputs = normIh === null ? project(counted, weightIh, bias, inputMask) : plus(normed(project(counted, weightIh, null, inputMask), normIh), bias)
-  const block = (of: Tensor, at: number): Tensor => of.slice(-1, at * h, (at + 1) * h)
-  const peep = (sum: Tensor, at: number, c: Tensor): Tensor => (peephole === null ? sum : sum.add(c.mul(block(peephole, at))))
+  // All at once: a step's own gradient by itself would come with zeros for all other steps.
+  const now = unbind(inputs, 1)
+  const peepholes = peephole === null ? [] : split(peephole, h)
+  const peep = (sum: Tensor, at: number, c: Tensor): Tensor => (peephole === null ? sum : sum.add(c.mul(peepholes[at]!)))
   const zero = (width: number): Tensor => zeros([n, width], { dtype: x.dtype as 'float32', device: x.device })
   const { outputs, states: [hidden, cell] } = bySteps(t, [h0 ?? zero(units), c0 ?? zero(h)] as const, options, (at, [before, c]) => {
     const entering = recurrentMask === null ? before : before.mul(recurrentMask)
-    const sums = inputs.select(1, at).add(normed(linear(entering, weightHh), normHh))
-    const [i, f] = [peep(block(sums, 0), 0, c).sigmoid(), peep(block(sums, 1), 1, c).sigmoid()]
-    const next = f.mul(c).add(i.mul(block(sums, 2).tanh()))
-    const o = peep(block(sums, 3), 2, next).sigmoid()
+    const [sumI, sumF, sumG, sumO] = split(now[at]!.add(normed(linear(entering, weightHh), normHh)), h, -1) as [Tensor, Tensor, Tensor, Tensor]
+    const [i, f] = [peep(sumI, 0, c).sigmoid(), peep(sumF, 1, c).sigmoid()]
+    const next = f.mul(c).add(i.mul(sumG.tanh()))
+    const o = peep(sumO, 2, next).sigmoid()
     const seen = normC === null ? plus(next, biasC) : layerNorm(next, h, { weight: normC, bias: biasC })
     const out = o.mul(seen.tanh())
     return [weightHr === null ? out : linear(out, weightHr), next]

@@ -2,7 +2,7 @@ import { type Tensor, tensor, train, ValueError } from '../index.js'
 import { answer, check, type EncodedTexts, native, type PackedTexts, settle, type TextPipeline, type TextRows } from '../internal.js'
 import { inChunks, packed, type Texts } from './chunks.js'
 import { type CleanOptions, pipeline } from './clean.js'
-import { counted, Vocabulary } from './vocabulary.js'
+import { counted, Vocabulary, type VocabularyOptions } from './vocabulary.js'
 
 /** Options of {@link TextVectorizer}; the names are those of Keras' TextVectorization where it has them. */
 export interface VectorizerOptions {
@@ -28,7 +28,7 @@ export interface VectorizerOptions {
 export interface Encoded {
   /** int32 [N, T]. */
   ids: Tensor<'int32'>
-  /** int32 [N]: the ids of each row that are no padding. */
+  /** int32 [N]: how far each row reaches, behind its last word. Models read so many steps; padding on the left is among them, as for Keras without a mask. */
   lengths: Tensor<'int32'>
 }
 
@@ -38,6 +38,8 @@ export interface VectorizerJSON {
   options: Omit<VectorizerOptions, 'vocabulary'>
   /** The words from id 2 on. */
   words: string[]
+  /** How padding and the unknown are written, where a `Vocabulary` was given. */
+  tokens?: VocabularyOptions
 }
 
 const DEFAULTS = {
@@ -100,13 +102,15 @@ export class TextVectorizer {
    * @throws ValueError naming the row that is no string, or before `adapt`
    */
   async encode(texts: Texts): Promise<Encoded> {
-    const { outputSequenceLength: length } = this.#options
+    const { outputSequenceLength: length, padding } = this.#options
     void this.vocabulary
     // What was disposed of since the last op makes room.
     native.flush()
     const { rows, lengths } = length !== undefined && Array.isArray(texts) ? await this.#intoRows(texts as string[], length) : await this.#thenRows(texts)
     rows.tensor()
-    return { ids: answer() as Tensor<'int32'>, lengths: tensor(lengths, { transfer: true }) as Tensor<'int32'> }
+    const ids = answer() as Tensor<'int32'>
+    const ends = padding === 'left' ? lengths.map((count) => (count === 0 ? 0 : ids.shape[1]!)) : lengths
+    return { ids, lengths: tensor(ends, { transfer: true }) as Tensor<'int32'> }
   }
 
   /** The ids of each text, as many as it has: neither padded nor cut. @throws as `encode` */
@@ -124,14 +128,14 @@ export class TextVectorizer {
     if (typeof standardize === 'function')
       throw new ValueError('TextVectorizer: standardize is a function, which cannot be saved.\n  Use its steps, as in { standardize: { html: true } }, or save vectorizer.vocabulary.words.', { op: 'TextVectorizer' })
     const given = Object.entries({ ...options, standardize }).filter(([, value]) => value !== undefined)
-    return { options: Object.fromEntries(given) as VectorizerJSON['options'], words: [...this.vocabulary.words] }
+    return { options: Object.fromEntries(given) as VectorizerJSON['options'], words: [...this.vocabulary.words], tokens: this.vocabulary.tokens }
   }
 
   /** The vectorizer that `toJSON` described. @throws ValueError for anything else */
   static fromJSON(json: VectorizerJSON): TextVectorizer {
     if (typeof json !== 'object' || json === null || !Array.isArray(json.words))
       throw new ValueError("TextVectorizer.fromJSON: takes what toJSON() gave, an object with 'options' and 'words'.", { op: 'TextVectorizer.fromJSON' })
-    return new TextVectorizer({ ...json.options, vocabulary: json.words })
+    return new TextVectorizer({ ...json.options, vocabulary: new Vocabulary(json.words, json.tokens) })
   }
 
   /**

@@ -34,6 +34,11 @@ export class Vocabulary {
     if (!counted.has(words)) this.#ids = idsOf(words)
   }
 
+  /** How padding and words outside the vocabulary are written. */
+  get tokens(): Required<VocabularyOptions> {
+    return { padToken: this.#special[0], oovToken: this.#special[1] }
+  }
+
   /** Words, and the two ids of padding and the unknown: the rows that an embedding needs. */
   get size(): number {
     return this.words.length + 2
