@@ -1,3 +1,4 @@
+import { isAutocastEnabled } from '../autocast.js'
 import { checkpoint } from '../autograd.js'
 import { ReLU } from '../nn/activation.js'
 import { numbers, positive, switches, wrong } from '../nn/arguments.js'
@@ -6,11 +7,13 @@ import { Conv2d } from '../nn/conv.js'
 import { Dropout } from '../nn/dropout.js'
 import { kaimingNormal, zeros } from '../nn/init.js'
 import { Linear } from '../nn/linear.js'
-import { Module } from '../nn/module.js'
+import { Module, plain, running } from '../nn/module.js'
 import { BatchNorm2d } from '../nn/norm.js'
 import { normRelu } from '../nn/norm-relu.js'
 import { AvgPool2d, MaxPool2d } from '../nn/pool.js'
+import { run } from '../native/run.js'
 import { concat } from '../ops/concat.js'
+import { denseBlock, type DenseNorm, type DenseOperands } from '../ops/dense-block.js'
 import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
 
@@ -68,6 +71,31 @@ class DenseLayer extends Module {
   #bottleneck(features: readonly Tensor[]): Tensor {
     return this.conv1.forward(normRelu(this.norm1, joined(features)))
   }
+
+  /** What `denseBlock` takes; null where a layer is in evaluation or does anything of its own. */
+  operands(dtype: string): DenseOperands | null {
+    const { norm1, conv1, norm2, conv2 } = this
+    const [first, second] = [trainingNorm(norm1), trainingNorm(norm2)]
+    const alike = plain(this, DenseLayer) && this.dropout === null && squareConv(conv1, 1, dtype) && squareConv(conv2, 3, dtype)
+    return alike && first && second ? { norm1: first, conv1: conv1.weight, norm2: second, conv2: conv2.weight } : null
+  }
+}
+
+/** A convolution that keeps height and width, with nothing but a kernel of `side` x `side`. */
+function squareConv(conv: Conv2d, side: number, dtype: string): boolean {
+  const { kernelSize, stride, dilation, padding, groups, bias, weight } = conv
+  return plain(conv, Conv2d) && kernelSize.every((size) => size === side) && [...stride, ...dilation, groups].every((step) => step === 1)
+    && padding === (side - 1) / 2 && bias === null && weight.dtype === dtype
+}
+
+/** A normalisation by the batch, with parameters, and its running statistics' part. */
+function trainingNorm(norm: BatchNorm2d): DenseNorm | null {
+  const { weight, bias, eps, momentum, runningMean, runningVar, numBatchesTracked } = norm
+  if (!plain(norm, BatchNorm2d) || !norm.training || weight === null || bias === null) return null
+  const update = (mean: Tensor, variance: Tensor, samples: number): void => running(norm, () => {
+    if (runningMean && runningVar && numBatchesTracked) run.batchNormUpdate(mean, variance, runningMean, runningVar, numBatchesTracked, samples, momentum ?? -1)
+  })
+  return { weight, bias, eps, update }
 }
 
 const joined = (features: readonly Tensor[]): Tensor => (features.length === 1 ? (features[0] as Tensor) : concat(features, -1))
@@ -75,12 +103,11 @@ const joined = (features: readonly Tensor[]): Tensor => (features.length === 1 ?
 /**
  * Layers that each see what all before them gave: [N, H, W, c] -> [N, H, W, c + layers · growthRate].
  *
- * Plainly, each layer's input is the one before with the new channels appended, and all of them wait for the backward pass, with their
- * normalised and activated copies: memory grows with the square of the depth. Memory-efficient, only the channels that each layer adds wait; the
- * appended, normalised and activated tensors live while a layer runs, forward and again backward, in blocks that the allocator hands from
- * one layer to the next: the shared buffers of Pleiss et al., 2017, without a buffer of our own. One buffer into whose channels every layer
- * writes would save nothing here: channels lie innermost, so that a layer's share of them is no dense operand and would be copied all the same.
- * Both ways give the same bits.
+ * In training all layers run as one op, `denseBlock`, on one buffer: memory is linear in the depth, and memory-efficient alone leaves out what
+ * each layer has between its convolutions. Otherwise (in evaluation, with dropout, hooks or autocast) layers run one by one. Plainly, each one's
+ * input is then the one before with the new channels appended; what of it waits for a backward pass grows with the square of the depth.
+ * Memory-efficient, only the channels that each layer adds wait; the appended, normalised and activated tensors live while a layer runs, forward
+ * and again backward. Memory-efficient or not, the bits are the same.
  */
 class DenseBlock extends Module {
   [layer: `denselayer${number}`]: DenseLayer
@@ -91,12 +118,23 @@ class DenseBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    const operands = this.#operands(x)
+    if (operands !== null) return denseBlock(x, operands, !this.config.memoryEfficient)
     let features = [x]
     for (let i = 1; i <= this.layers; i++) {
       const added = (this[`denselayer${i}`] as DenseLayer).forward(features, this.config.memoryEfficient)
       features = this.config.memoryEfficient ? [...features, added] : [joined([...features, added])]
     }
     return joined(features)
+  }
+
+  /** The layers' operands where all of them can run as one op. */
+  #operands(x: Tensor): DenseOperands[] | null {
+    const { norm1 } = this.denselayer1 as DenseLayer
+    const fits = x.ndim === 4 && x.shape[3] === norm1.numFeatures && x.size / norm1.numFeatures > 1
+    if (!fits || isAutocastEnabled()) return null
+    const layers = Array.from({ length: this.layers }, (_, i) => (this[`denselayer${i + 1}`] as DenseLayer).operands(x.dtype))
+    return layers.includes(null) ? null : (layers as DenseOperands[])
   }
 }
 

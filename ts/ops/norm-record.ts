@@ -77,7 +77,8 @@ function recordTracked({ op, x, weight, bias, residual = null, activation = 'non
   })
 }
 
-function composed(
+/** dx, and dweight and dbias before they are summed, as public ops. */
+export function composed(
   dy: Tensor,
   x: Tensor,
   weight: Tensor | null,

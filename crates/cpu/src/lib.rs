@@ -7,6 +7,7 @@
 pub mod testing;
 
 mod affine;
+mod append_channels;
 mod argmax;
 mod augment;
 mod batch_norm;
@@ -26,6 +27,7 @@ mod layer_norm;
 mod linear;
 mod matmul;
 mod nonzero;
+mod norm_relu_conv;
 mod orthogonal;
 mod pad;
 mod pool2d;
@@ -41,6 +43,7 @@ mod strided;
 mod tril;
 mod where_;
 
+pub use append_channels::{append_channels, append_channels_grad, append_channels_scratch};
 pub use argmax::{argmax, argmin};
 pub use augment::augment;
 pub use batch_norm::{batch_norm, batch_norm_fixed, batch_norm_grad, batch_norm_scratch, batch_norm_update};
@@ -53,6 +56,9 @@ pub use group_norm::{group_norm, group_norm_grad, group_norm_grad_scratch, group
 pub use index::{embedding, gather, index_select, one_hot};
 pub use layer_norm::{layer_norm, layer_norm_grad, layer_norm_grad_scratch, layer_norm_scratch};
 pub use nonzero::{masked_select, nonzero, nonzero_count};
+pub use norm_relu_conv::{
+    norm_relu_conv, norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch, norm_relu_conv_local, norm_relu_conv_scratch,
+};
 pub use orthogonal::{orthogonal, orthogonal_scratch};
 pub use pad::pad;
 pub use recurrent::{

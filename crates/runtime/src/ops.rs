@@ -177,6 +177,20 @@ macro_rules! op_table {
                     scratch(cpu::batch_norm_scratch(x));
                 // running += momentum * (batch - running), with the unbiased variance; momentum < 0: cumulative average; count += 1
                 [] batch_norm_update (mean: In, variance: In, running_mean: Mut, running_variance: Mut, count: Mut) { samples: i64, momentum: f64 } -> ();
+                // -- features that grow by channels (a dense block): one buffer [N, ..., C], and statistics [C] of each channel, computed once.
+                //    `norm_relu_conv` reads the first channels, as many as its kernel [O, 1, 1, c] has. Its gradient adds to dx in place, and to
+                //    `correction` [2, C] what of dx is linear in x, which `append_channels_grad` applies
+                [] append_channels (buffer: Mut, mean: Mut, variance: Mut, x: In) { start: i64 } -> ()
+                    scratch(cpu::append_channels_scratch(x)) check(rules::append_channels(buffer, mean, variance, x, start)?);
+                [] append_channels_grad (dbuffer: In, buffer: In, mean: In, correction: In) { start: i64, size: i64 }
+                    -> (dx: rules::append_channels_grad(dbuffer, buffer, mean, correction, start, size)?);
+                [] norm_relu_conv (x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In) { eps: f64 }
+                    -> (y: rules::norm_relu_conv(x, mean, variance, weight, bias, kernel)?)
+                    scratch(cpu::norm_relu_conv_scratch(x, kernel)) local(cpu::norm_relu_conv_local(x, kernel));
+                [] norm_relu_conv_grad (dy: In, x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In, dx: Mut, correction: Mut) { eps: f64 }
+                    -> (dkernel: rules::norm_relu_conv_grad(dy, x, mean, variance, weight, bias, kernel, dx, correction)?,
+                        dweight: rules::kernel_stats(x, kernel), dbias: rules::kernel_stats(x, kernel))
+                    scratch(cpu::norm_relu_conv_grad_scratch(x, kernel)) local(cpu::norm_relu_conv_grad_local(x, kernel));
                 // over the last `dims` dimensions
                 [] layer_norm (x: In, weight: Opt, bias: Opt) { dims: i64, eps: f64 }
                     -> (y: rules::layer_norm(x, weight, bias, dims)?, mean: rules::layer_stats(x, dims)?, rstd: rules::layer_stats(x, dims)?)

@@ -254,6 +254,14 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         batch_norm_grad(x(&[5, n]), x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n])) { 1e-5, 1 }
         batch_norm_grad(x(&[2, 3, 4, n]), x(&[2, 3, 4, n]), stat(&[n]), stat(&[n]), (), ()) { 1e-5, 0 }
         batch_norm_update(stat(&[n]), stat(&[n]), stat(&[n]), stat(&[n]), step()) { 5, 0.1 }
+        append_channels(x(&[5, n + 3]), stat(&[n + 3]), stat(&[n + 3]), x(&[5, n])) { 3 }
+        append_channels(x(&[2, 3, n]), stat(&[n]), stat(&[n]), x(&[2, 3, n])) { 0 }
+        append_channels_grad(x(&[5, n + 3]), x(&[5, n + 3]), stat(&[n + 3]), stat(&[2, n + 3])) { 3, len }
+        append_channels_grad(x(&[2, 3, n]), x(&[2, 3, n]), stat(&[n]), stat(&[2, n])) { 0, 1 }
+        norm_relu_conv(x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n])) { 1e-5 }
+        norm_relu_conv(x(&[2, 3, 4, n + 2]), stat(&[n + 2]), stat(&[n + 2]), (), (), x(&[h, 1, 1, n])) { 1e-5 }
+        norm_relu_conv_grad(x(&[5, 3]), x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n]), x(&[5, n]), stat(&[2, n])) { 1e-5 }
+        norm_relu_conv_grad(x(&[2, 9, h]), x(&[2, 9, n + 2]), stat(&[n + 2]), stat(&[n + 2]), (), (), x(&[h, 1, 1, n]), x(&[2, 9, n + 2]), stat(&[2, n + 2])) { 1e-5 }
         layer_norm(x(&[5, n]), x(&[n]), x(&[n])) { 1, 1e-5 }
         layer_norm(x(&[2, 3, n]), (), ()) { 2, 1e-5 }
         layer_norm_grad(x(&[5, n]), x(&[5, n]), stat(&[5]), stat(&[5]), x(&[n])) { 1 }

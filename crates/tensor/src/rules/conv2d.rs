@@ -61,7 +61,7 @@ impl Conv {
     }
 }
 
-fn same_dtype(x_name: &str, x: &Meta, name: &str, other: &Meta) -> Result {
+pub(super) fn same_dtype(x_name: &str, x: &Meta, name: &str, other: &Meta) -> Result {
     if x.dtype == other.dtype {
         return Ok(());
     }

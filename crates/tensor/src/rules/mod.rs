@@ -4,6 +4,7 @@
 mod conv2d;
 mod creation;
 mod ctc;
+mod dense_block;
 mod images;
 mod indexing;
 mod matmul;
@@ -21,6 +22,7 @@ mod views;
 pub use conv2d::*;
 pub use creation::*;
 pub use ctc::*;
+pub use dense_block::*;
 // By name: other rules have an inner helper of the same name.
 pub use images::{images, resize};
 pub use indexing::*;

@@ -1,0 +1,229 @@
+//! The gradients of [`super::norm_relu_conv`], in one pass over x and its gradient.
+use super::product::{self, Product};
+use super::rows::Back;
+use super::{Norm, Shared, Sizes, wide};
+use crate::channels::{Param, set_stats};
+use crate::gemm::Mat;
+use ferrograd_simd::{Kernel, Scalar, vectorize};
+use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
+
+/// Blocks are shared out among as many chunks, two for each of sixteen nominal threads; a chunk's sums go on from block to block, and the chunks' are
+/// added in order.
+const CHUNKS: usize = 32;
+/// Rows whose sums stay in the numbers that x computes in, before they are added up in float64.
+const SUMMED: usize = 32;
+
+/// Blocks of a chunk, and how many chunks there are.
+fn chunks(s: &Sizes) -> (usize, usize) {
+    let together = s.blocks().div_ceil(CHUNKS).max(1);
+    (together, s.blocks().div_ceil(together))
+}
+
+/// Bytes that [`norm_relu_conv_grad`] wants.
+pub fn norm_relu_conv_grad_scratch(x: &Meta, kernel: &Meta) -> usize {
+    let (s, size) = (Sizes::new(x, kernel), wide(x.dtype));
+    let chunks = chunks(&s).1;
+    let bytes = |elements: usize, size: usize| (elements * size).next_multiple_of(64);
+    bytes(Shared::<f32>::len(&s), size) + bytes(chunks * s.out * s.channels, size) + bytes(chunks * 2 * s.channels, 8)
+}
+
+/// Bytes for each thread that [`norm_relu_conv_grad`] wants.
+pub fn norm_relu_conv_grad_local(x: &Meta, kernel: &Meta) -> usize {
+    wide(x.dtype) * room(&Sizes::new(x, kernel)).iter().sum::<usize>()
+}
+
+/// Elements of a task: what is normalised, its gradient, dy, a block's gradient of the kernel, some rows' sums, what the products want.
+fn room(s: &Sizes) -> [usize; 6] {
+    let (rows, c, o) = (s.block(), s.channels, s.out);
+    let products = s.heights().map(|m| {
+        let back = product::room(m, c, o, (o as isize, 1), (c as isize, 1));
+        back.max(product::room(o, c, m, (1, o as isize), (c as isize, 1)))
+    });
+    [rows * c, rows * c, rows * o, o * c, 2 * c, products[0].max(products[1])].map(|len| len.next_multiple_of(16))
+}
+
+/// With z = (x - mean) * rstd * weight + bias, g = dy kernel where z > 0, n rows, and s = weight * rstd, of which the gradient of x is
+/// s * (g - sum g / n - (x - mean) * rstd^2 * sum(g * (x - mean)) / n): dx += s * g, and the rest, which is a number a channel and another times
+/// x - mean, is added up in `correction` [2, C], for `append_channels_grad` to apply once. dkernel = dy^T max(0, z),
+/// dweight = rstd * sum(g * (x - mean)), dbias = sum g.
+pub fn norm_relu_conv_grad(
+    cx: &mut Cx,
+    dy: &View,
+    x: &View,
+    mean: &View,
+    variance: &View,
+    weight: Option<&View>,
+    bias: Option<&View>,
+    kernel: &View,
+    dx: &mut ViewMut,
+    correction: &mut ViewMut,
+    eps: f64,
+    dkernel: &mut ViewMut,
+    dweight: &mut ViewMut,
+    dbias: &mut ViewMut,
+) -> Result {
+    let sizes = Sizes::new(x.meta(), kernel.meta());
+    let channels = sizes.channels;
+    let norm = Norm { mean, variance, weight: Param::new(weight, 1.0), bias: Param::new(bias, 0.0), eps };
+    with_float!(x.dtype(), T => {
+        let (shared, mut cx) = Shared::<T>::new(cx, sizes, &norm, kernel.slice());
+        let count = chunks(&sizes).1;
+        let (dkernels, mut cx) = cx.split_scratch::<<T as Float>::Acc>(count * sizes.out * channels);
+        let (sums, mut cx) = cx.split_scratch::<f64>(count * 2 * channels);
+        pass(&mut cx, &shared, dy.slice(), x.slice(), dx.slice_mut(), dkernels, sums);
+        join(&cx, dkernels, dkernel.slice_mut::<T>());
+        let sum = |kind: usize, k: usize| sums.chunks_exact((2 * channels).max(1)).fold(0.0, |sum, part| sum + part[kind * channels + k]);
+        set_stats(dbias, |k| sum(0, k));
+        set_stats(dweight, |k| sum(1, k) * norm.rstd(k));
+        let n = sizes.rows as f64;
+        add(correction, channels, |k| [sum(0, k), sum(1, k) * norm.rstd(k) * norm.rstd(k)].map(|v| -norm.scale(k) * v / n));
+        Ok(())
+    })
+}
+
+/// Adds two numbers a channel to the first channels of `correction` [2, C].
+fn add(correction: &mut ViewMut, channels: usize, of: impl Fn(usize) -> [f64; 2]) {
+    fn typed<T: Element>(all: &mut [T], width: usize, k: usize, values: [f64; 2]) {
+        for (i, v) in values.into_iter().enumerate() {
+            let to = &mut all[i * width + k];
+            *to = T::from_f64(to.to_f64() + v);
+        }
+    }
+    let width = correction.dims()[1];
+    for k in 0..channels {
+        match correction.dtype() {
+            DType::F64 => typed(correction.slice_mut::<f64>(), width, k, of(k)),
+            _ => typed(correction.slice_mut::<f32>(), width, k, of(k)),
+        }
+    }
+}
+
+/// Everything that runs over rows: fills `dkernels` [chunk, out, channels] and `sums` [chunk, 2, channels].
+fn pass<T: Float>(cx: &mut Cx, shared: &Shared<T>, dy: &[T], x: &[T], dx: &mut [T], dkernels: &mut [T::Acc], sums: &mut [f64])
+where
+    T::Acc: Product,
+{
+    let s = shared.sizes;
+    let (together, count) = chunks(&s);
+    let room = room(&s);
+    let (dx_len, dx) = (dx.len(), SyncPtr(dx.as_mut_ptr()));
+    let (dkernels, sums) = (SyncPtr(dkernels.as_mut_ptr()), SyncPtr(sums.as_mut_ptr()));
+    cx.par_local::<T::Acc>(count, room.iter().sum(), |chunk, local| {
+        // SAFETY: each chunk has its own sums.
+        let (dkernel, sums) = unsafe {
+            let (area, pair) = (s.out * s.channels, 2 * s.channels);
+            (
+                std::slice::from_raw_parts_mut(dkernels.get().add(chunk * area), area),
+                std::slice::from_raw_parts_mut(sums.get().add(chunk * pair), pair),
+            )
+        };
+        sums.fill(0.0);
+        for block in chunk * together..s.blocks().min((chunk + 1) * together) {
+            let (first, rows) = s.rows_of(block);
+            // SAFETY: the rows of this block, which is this task's.
+            let dx = unsafe { std::slice::from_raw_parts_mut(dx.get().add(first * s.width), (rows * s.width).min(dx_len)) };
+            let task = Task { shared, dy: &dy[first * s.out..][..rows * s.out], x: &x[first * s.width..][..rows * s.width], rows };
+            task.run(local, &room, dx, dkernel, sums, block == chunk * together);
+        }
+    });
+}
+
+/// One block of rows.
+struct Task<'a, T: Float> {
+    shared: &'a Shared<'a, T>,
+    dy: &'a [T],
+    x: &'a [T],
+    rows: usize,
+}
+
+impl<T: Float> Task<'_, T>
+where
+    T::Acc: Product,
+{
+    fn run(&self, local: &mut [T::Acc], room: &[usize; 6], dx: &mut [T], dkernel: &mut [T::Acc], sums: &mut [f64], first: bool) {
+        let (s, rows) = (self.shared.sizes, self.rows);
+        let (active, local) = local.split_at_mut(room[0]);
+        let (dz, local) = local.split_at_mut(room[1]);
+        let (dy, local) = local.split_at_mut(room[2]);
+        let (part, local) = local.split_at_mut(room[3]);
+        let (some, local) = local.split_at_mut(room[4]);
+        let (active, dz) = (&mut active[..rows * s.channels], &mut dz[..rows * s.channels]);
+        self.shared.normalise(self.x, 0, active);
+        for (to, &from) in dy.iter_mut().zip(self.dy) {
+            *to = from.acc();
+        }
+        let row = |ptr: *const T::Acc, step: usize| Mat { ptr, rs: step as isize, cs: 1 };
+        // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` and `active` rows * channels.
+        unsafe {
+            product::run(
+                [rows, s.channels, s.out],
+                row(dy.as_ptr(), s.out),
+                row(self.shared.kernel.as_ptr(), s.channels),
+                dz.as_mut_ptr(),
+                local,
+            );
+            let turned = Mat { ptr: dy.as_ptr(), rs: 1, cs: s.out as isize };
+            let to = if first { dkernel.as_mut_ptr() } else { part.as_mut_ptr() };
+            product::run([s.out, s.channels, rows], turned, row(active.as_ptr(), s.channels), to, local);
+        }
+        if !first {
+            for (sum, &v) in dkernel.iter_mut().zip(&*part) {
+                *sum += v;
+            }
+        }
+        self.back(active, dz, dx, some, sums);
+    }
+
+    /// Through the ReLU and the normalisation, some rows at a time.
+    fn back(&self, active: &[T::Acc], dz: &[T::Acc], dx: &mut [T], some: &mut [T::Acc], sums: &mut [f64]) {
+        let Sizes { width, channels, .. } = self.shared.sizes;
+        let [c0, c1, _] = self.shared.c;
+        let (sum, product) = some[..2 * channels].split_at_mut(channels);
+        for from in (0..self.rows).step_by(SUMMED) {
+            let rows = SUMMED.min(self.rows - from);
+            sum.fill(T::default().acc());
+            product.fill(T::default().acc());
+            let inner = from * channels..(from + rows) * channels;
+            let run = Back {
+                x: &self.x[from * width..],
+                dx: &mut dx[from * width..],
+                width,
+                c: [c0, c1],
+                active: &active[inner.clone()],
+                dz: &dz[inner],
+                sums: [&mut *sum, &mut *product],
+            };
+            if T::DTYPE == DType::F32 {
+                vectorize(run)
+            } else {
+                run.run(Scalar)
+            }
+            for (to, from) in sums.iter_mut().zip(sum.iter().chain(&*product)) {
+                *to += from.to_f64();
+            }
+        }
+    }
+}
+
+/// The kernel's gradient: the chunks', added in order.
+fn join<T: Float>(cx: &Cx, dkernels: &mut [T::Acc], dkernel: &mut [T]) {
+    let area = dkernel.len();
+    let all = SyncPtr(dkernels.as_mut_ptr());
+    let chunks = dkernels.len() / area.max(1);
+    cx.par_chunks_mut(dkernel, 4096, |at, part| {
+        // SAFETY: places at..at + part.len() of every chunk are this task's.
+        let of = |chunk: usize| unsafe { std::slice::from_raw_parts_mut(all.get().add(chunk * area + at), part.len()) };
+        if chunks == 0 {
+            return part.fill(T::default());
+        }
+        let sum = of(0);
+        for chunk in 1..chunks {
+            for (sum, &v) in sum.iter_mut().zip(&*of(chunk)) {
+                *sum += v;
+            }
+        }
+        for (to, &sum) in part.iter_mut().zip(&*sum) {
+            *to = T::from_acc(sum);
+        }
+    });
+}

@@ -1,0 +1,183 @@
+//! y = relu((x - mean) / sqrt(variance + eps) * weight + bias) kernel^T over the first channels of x: the normalisation, ReLU and 1x1 convolution
+//! of a dense layer, which reads the channels that there are so far of a buffer with room for more.
+//!
+//! What is normalised lives in a block of rows that a second-level cache holds, and never reaches memory; the gradient computes it again.
+mod grad;
+mod product;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use grad::{norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch};
+
+use crate::channels::{Param, stat};
+use crate::gemm::Mat;
+use ferrograd_simd::{Kernel, Scalar, vectorize};
+use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
+use product::Product;
+use rows::Normalise;
+
+/// Elements normalised at a time: 256 KiB of float32. The gradient holds two such blocks in an L2 of 1 MiB.
+const BLOCK: usize = 1 << 16;
+
+/// x [rows, width], of which the first `channels` are read, and kernel [out, channels].
+#[derive(Clone, Copy)]
+struct Sizes {
+    rows: usize,
+    width: usize,
+    channels: usize,
+    out: usize,
+}
+
+impl Sizes {
+    fn new(x: &Meta, kernel: &Meta) -> Sizes {
+        let (width, lead) = x.dims().split_last().map_or((1, &[][..]), |(&last, lead)| (last, lead));
+        let sides = kernel.dims();
+        Sizes { rows: lead.iter().product(), width, channels: sides.last().copied().unwrap_or(0), out: sides.first().copied().unwrap_or(0) }
+    }
+    /// Rows of a block.
+    fn block(&self) -> usize {
+        (BLOCK / self.channels.max(1)).clamp(16, 512)
+    }
+    fn blocks(&self) -> usize {
+        self.rows.div_ceil(self.block())
+    }
+    /// First row and number of rows of block `i`.
+    fn rows_of(&self, i: usize) -> (usize, usize) {
+        (i * self.block(), self.block().min(self.rows - i * self.block()))
+    }
+    /// Rows of a whole block, and of the last one.
+    fn heights(&self) -> [usize; 2] {
+        [self.block().min(self.rows), self.rows % self.block()]
+    }
+}
+
+/// Bytes of a number in which `dtype` computes.
+fn wide(dtype: DType) -> usize {
+    if dtype == DType::F64 { 8 } else { 4 }
+}
+
+/// Bytes that [`norm_relu_conv`] wants.
+pub fn norm_relu_conv_scratch(x: &Meta, kernel: &Meta) -> usize {
+    (wide(x.dtype) * Shared::<f32>::len(&Sizes::new(x, kernel))).next_multiple_of(64)
+}
+
+/// Bytes for each thread that [`norm_relu_conv`] wants.
+pub fn norm_relu_conv_local(x: &Meta, kernel: &Meta) -> usize {
+    let sizes = Sizes::new(x, kernel);
+    wide(x.dtype) * forward_room(&sizes).iter().sum::<usize>()
+}
+
+/// Elements of a task: what is normalised, its product, what that product wants.
+fn forward_room(s: &Sizes) -> [usize; 3] {
+    let (rows, c) = (s.block(), s.channels);
+    let room = s.heights().map(|m| product::room(m, s.out, c, (c as isize, 1), (1, c as isize)));
+    [(rows * c).next_multiple_of(16), (rows * s.out).next_multiple_of(16), room[0].max(room[1])]
+}
+
+/// x [..., C], mean and variance of at least as many channels as kernel [O, 1, 1, c] has, weight and bias [c] -> y [..., O].
+pub fn norm_relu_conv(
+    cx: &mut Cx,
+    x: &View,
+    mean: &View,
+    variance: &View,
+    weight: Option<&View>,
+    bias: Option<&View>,
+    kernel: &View,
+    eps: f64,
+    y: &mut ViewMut,
+) -> Result {
+    let sizes = Sizes::new(x.meta(), kernel.meta());
+    if y.numel() == 0 {
+        return Ok(());
+    }
+    let norm = Norm { mean, variance, weight: Param::new(weight, 1.0), bias: Param::new(bias, 0.0), eps };
+    with_float!(x.dtype(), T => {
+        let (shared, mut cx) = Shared::<T>::new(cx, sizes, &norm, kernel.slice());
+        forward(&mut cx, &shared, x.slice(), y.slice_mut());
+        Ok(())
+    })
+}
+
+/// What a channel is normalised by.
+struct Norm<'a> {
+    mean: &'a View<'a>,
+    variance: &'a View<'a>,
+    weight: Param<'a>,
+    bias: Param<'a>,
+    eps: f64,
+}
+
+impl Norm<'_> {
+    fn rstd(&self, channel: usize) -> f64 {
+        1.0 / (stat(self.variance, channel) + self.eps).sqrt()
+    }
+    fn scale(&self, channel: usize) -> f64 {
+        self.weight.at(channel) * self.rstd(channel)
+    }
+}
+
+/// What all tasks read: x is normalised as (x - c0) * c1 + c2.
+struct Shared<'a, T: Float> {
+    sizes: Sizes,
+    c: [&'a [T::Acc]; 3],
+    /// [out, channels].
+    kernel: &'a [T::Acc],
+}
+
+impl<'a, T: Float> Shared<'a, T> {
+    fn len(sizes: &Sizes) -> usize {
+        (3 * sizes.channels).next_multiple_of(16) + sizes.out * sizes.channels
+    }
+    fn new(cx: &'a mut Cx, sizes: Sizes, norm: &Norm, kernel: &[T]) -> (Shared<'a, T>, Cx<'a>) {
+        let channels = sizes.channels;
+        let (all, cx) = cx.split_scratch::<T::Acc>(Self::len(&sizes));
+        let (coefficients, wide) = all.split_at_mut((3 * channels).next_multiple_of(16));
+        for k in 0..channels {
+            let values = [stat(norm.mean, k), norm.scale(k), norm.bias.at(k)];
+            for (i, v) in values.into_iter().enumerate() {
+                coefficients[i * channels + k] = T::Acc::from_f64(v);
+            }
+        }
+        for (to, &from) in wide.iter_mut().zip(kernel) {
+            *to = from.acc();
+        }
+        let c = std::array::from_fn(|i| &coefficients[i * channels..][..channels]);
+        (Shared { sizes, c, kernel: wide }, cx)
+    }
+    /// The rows from `first` on, normalised and cut off below 0, into `to` [rows, channels].
+    fn normalise(&self, x: &[T], first: usize, to: &mut [T::Acc]) {
+        let run = Normalise { x: &x[first * self.sizes.width..], width: self.sizes.width, c: self.c, to };
+        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
+    }
+}
+
+fn forward<T: Float>(cx: &mut Cx, shared: &Shared<T>, x: &[T], y: &mut [T])
+where
+    T::Acc: Product,
+{
+    let Sizes { channels, out, .. } = shared.sizes;
+    let [active_len, product_len, room] = forward_room(&shared.sizes);
+    let to = SyncPtr(y.as_mut_ptr());
+    cx.par_local::<T::Acc>(shared.sizes.blocks(), active_len + product_len + room, |i, local| {
+        let (first, rows) = shared.sizes.rows_of(i);
+        let (active, rest) = local.split_at_mut(active_len);
+        let (product, room) = rest.split_at_mut(product_len);
+        shared.normalise(x, first, &mut active[..rows * channels]);
+        // SAFETY: the rows of the block, in y as in the operands; each block is one task's.
+        unsafe {
+            let y = to.get().add(first * out);
+            // float32 and float64 are what they compute in.
+            let direct = T::DTYPE == T::Acc::DTYPE;
+            let c = if direct { y.cast() } else { product.as_mut_ptr() };
+            let a = Mat { ptr: active.as_ptr(), rs: channels as isize, cs: 1 };
+            let b = Mat { ptr: shared.kernel.as_ptr(), rs: 1, cs: channels as isize };
+            product::run([rows, out, channels], a, b, c, room);
+            if !direct {
+                for (i, &v) in product[..rows * out].iter().enumerate() {
+                    *y.add(i) = T::from_acc(v);
+                }
+            }
+        }
+    });
+}
