@@ -33,7 +33,7 @@ const groups: Record<string, string[]> = {
   train: onTheSurface,
   interpret: onTheSurface,
   serve: onTheSurface,
-  cli: ['models', 'train', 'data', 'optim', 'nn', ...onTheSurface],
+  cli: ['models', 'train', 'data', 'optim', 'nn', 'text', ...onTheSurface],
   internal: ['base', 'native', 'core', 'ops'],
   index: ['base', 'native', 'core', 'attach', 'ops', 'nn', 'optim', 'data', 'text', 'train', 'models'],
 }

@@ -51,11 +51,10 @@ describe('the command line', () => {
       [['train', 'cnn', '--data', 'digits', '--out', at('x'), '--epochs', 'ten'], /--epochs is a whole number of at least 1, not 'ten'/],
       [['train', 'cnn', '--data', 'digits', '--out', at('x'), '--optimizer', 'magic'], /--optimizer is adam/],
       [['train', 'cnn', '--speed', '9'], /Unknown option '--speed'/],
-      [['predict', at('x')], /which images is missing/],
       [['train', 'cnn', '--out', at('x'), '--lr', '-1'], /train: --lr is a number of at least 0, not '-1': a negative rate would climb the loss/],
       [['train', 'cnn', '--out', at('x'), '--lr=-1'], /train: --lr is a number of at least 0, not '-1'/],
       [['train', 'cnn', '--out', '--seed', '3'], /--out is followed by '--seed', which looks like an option\.\n {2}If it is the value, write --out=--seed/],
-      [['train', 'cnn', '--out', at('x'), '--validation', '2'], /--validation is a number of at least 0 and below 1, not '2': it is the share of the training images/],
+      [['train', 'cnn', '--out', at('x'), '--validation', '2'], /--validation is a number of at least 0 and below 1, not '2': it is the share of the training data/],
     ]
     for (const [args, message] of cases) {
       const { code, stdout, stderr } = await ferrograd(args)
@@ -148,6 +147,10 @@ describe('train, evaluate, predict', () => {
     const row = JSON.parse(json.stdout) as { class: string; probability: number; classes: { probability: number }[] }
     expect(row.class).toBe('blue')
     expect(row.classes.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 5)
+    const none = await ferrograd(['predict', at('run')])
+    expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/which images is missing/)])
+    const foreign = await ferrograd(['predict', at('run'), '--file', 'a.txt'])
+    expect([foreign.code, foreign.stderr]).toEqual([2, expect.stringMatching(/predict: --file has no meaning for images, which cnn reads/)])
     const broken = await ferrograd(['predict', at('run'), at('run', 'history.jsonl')])
     expect(broken.code).toBe(1)
     expect(broken.stderr).toMatch(/history\.jsonl: no image/)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodePng } from '../../ts/cli/png.js'
-import { renderReport, type ReportSample } from '../../ts/cli/report.js'
+import { confusionMatrix, imagePredictions, type ReportSample, textPredictions } from '../../ts/cli/panels.js'
+import { renderReport } from '../../ts/cli/report.js'
 import { chart, ticks } from '../../ts/cli/svg.js'
 
 const history = [
@@ -21,18 +22,16 @@ function wellFormed(svg: string): void {
   expect(svg.replaceAll(/<(\/?)([a-z]+)((?:\s+[\w:-]+="[^"<]*")*)\s*(\/?)>/gi, '')).not.toMatch(/[<>]|NaN|undefined/)
 }
 
+const charts = [{ title: 'Loss', figure: 'loss' }, { title: 'Accuracy', figure: 'accuracy', percent: true }]
+
 describe('renderReport', () => {
   it('draws curves, matrix and images as one well-formed SVG', () => {
-    const svg = renderReport({
-      history,
-      confusion: [
-        [3, 1],
-        [0, 2],
-      ],
-      classes: ['cat & <co>', 'a very long class name'],
-      samples: [sample, { ...sample, predicted: 0 }],
-      title: 'A "run"',
-    })
+    const counts = [
+      [3, 1],
+      [0, 2],
+    ]
+    const classes = ['cat & <co>', 'a very long class name']
+    const svg = renderReport({ history, charts, panels: [confusionMatrix(counts, classes), imagePredictions([sample, { ...sample, predicted: 0 }], classes)], title: 'A "run"' })
     wellFormed(svg)
     expect(svg).toContain('cat &amp; &lt;c')
     expect(svg).toContain('cat &amp; &lt;co&gt; taken for a very long class name: 1')
@@ -41,10 +40,23 @@ describe('renderReport', () => {
   })
 
   it('takes one epoch, no epoch, missing figures, many classes', () => {
-    wellFormed(renderReport({ history: history.slice(0, 1), confusion: [[1]], classes: [], samples: [] }))
-    wellFormed(renderReport({ history: [], confusion: [], classes: [], samples: [] }))
+    wellFormed(renderReport({ history: history.slice(0, 1), charts, panels: [confusionMatrix([[1]], []), imagePredictions([], [])] }))
+    wellFormed(renderReport({ history: [], charts: [], panels: [] }))
     const many = Array.from({ length: 40 }, (_, i) => Array.from({ length: 40 }, (_, j) => (i === j ? 5 : 0)))
-    wellFormed(renderReport({ history: [{ loss: NaN }], confusion: many, classes: [], samples: Array<ReportSample>(20).fill(sample) }))
+    wellFormed(renderReport({ history: [{ loss: NaN }], charts, panels: [confusionMatrix(many, []), imagePredictions(Array<ReportSample>(20).fill(sample), [])] }))
+  })
+
+  it('draws texts with their classes, shortened, and what they are where that is another', () => {
+    const texts = [
+      { text: 'A <br/> "film"\n\u0001', truth: 1, predicted: 1, probability: 0.9 },
+      { text: 'so '.repeat(200), truth: 0, predicted: 1, probability: 0.6 },
+    ]
+    const svg = renderReport({ history, charts, panels: [textPredictions(texts, ['bad', 'good'])] })
+    wellFormed(svg)
+    expect(svg).toContain('good · 90 %<')
+    expect(svg).toContain('good · 60 %, is bad<')
+    expect(svg).toContain('A &lt;br/&gt; &quot;film&quot;')
+    expect(svg).toContain('…')
   })
 })
 

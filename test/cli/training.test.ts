@@ -17,7 +17,7 @@ it('--validation 0 trains on all images, without validation', async () => {
   const run = async (validation: number): Promise<Record<string, unknown>> => {
     const out = join(folder, String(validation))
     const options = { model: 'mlp', data: 'digits', epochs: 1, batchSize: 30, lr: 0.01, optimizer: 'adam', validation, augment: false, size: 32, seed: 0 }
-    const { history } = await runTraining({ images, options, out, signal: new AbortController().signal })
+    const { history } = await runTraining({ data: images, options, out, signal: new AbortController().signal })
     expect(await readFile(join(out, 'report.svg'), 'utf8')).toContain('Accuracy by epoch')
     return history.last as Record<string, unknown>
   }
@@ -32,7 +32,7 @@ it('--autocast trains in mixed precision, and the run says so', async () => {
   const losses = await Promise.all([false, true].map(async (autocast) => {
     const out = join(folder, `autocast-${autocast}`)
     const options = { model: 'mlp', data: 'digits', epochs: 1, batchSize: 30, lr: 0.01, optimizer: 'adam', validation: 0, augment: false, autocast, size: 32, seed: 0 }
-    const { history, model } = await runTraining({ images, options, out, signal: new AbortController().signal })
+    const { history, model } = await runTraining({ data: images, options, out, signal: new AbortController().signal })
     expect(model.parameters().every(({ dtype }) => dtype === 'float32')).toBe(true)
     expect((await earlierRun(out))?.options.autocast).toBe(autocast)
     return history.last!.loss

@@ -33,6 +33,11 @@ describe('a mistake in the command line', () => {
       [['fly'], 2, /^ferrograd: there is no command 'fly'\. The commands are/],
       [['train', 'cnn', '--sed', '3'], 2, /^ferrograd: train: Unknown option '--sed'\. Did you mean '--seed'\?\n {2}See: ferrograd train --help/],
       [['train', 'cnm', '--out', out], 2, /there is no model 'cnm'\. Did you mean 'cnn'\? Write: ferrograd train cnn/],
+      [['train', 'lstm', '--data', 'imdb', '--augment', '--out', out], 2, /train: --augment has no meaning for texts, which lstm reads\./],
+      [['train', 'cnn', '--data', 'digits', '--vocabulary', '10', '--out', out], 2, /train: --vocabulary has no meaning for images, which cnn reads\./],
+      [['train', 'lstm', '--data', 'imdb', '--vocabulary', '2', '--out', out], 2, /--vocabulary is a whole number of at least 3, not '2'/],
+      [['train', 'lstm', '--data', 'imbd', '--out', out], 1, /no data set of this name\. Did you mean 'imdb'\?/],
+      [['train', 'lstm', '--out', out], 2, /--data is missing: imdb, mr/],
       [['train', 'cnn', '--out', out, '--data', 'digit'], 1, /no data set of this name\. Did you mean 'digits'\?/],
       [['evaluate', out, '--dta', 'digits'], 2, /Did you mean '--data'\?/],
     ]

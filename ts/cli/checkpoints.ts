@@ -5,10 +5,11 @@ import { CheckpointError, train } from '../index.js'
 import { withFileErrors } from '../internal.js'
 import { namesIn } from '../train/files.js'
 import type { Card } from './bundle.js'
+import { spelled } from './usage.js'
 
-/** The options that a run's weights follow from: a resumed run must have the same. */
+/** The options that a run's weights follow from: a resumed run must have the same. Those of one kind of data are missing in runs on others. */
 export interface RunOptions {
-  /** A name of `classifiers`. */
+  /** A name of the catalogue. */
   model: string
   data: string
   epochs: number
@@ -16,10 +17,14 @@ export interface RunOptions {
   lr: number
   optimizer: string
   validation: number
-  augment: boolean
   autocast?: boolean
-  size: number
   seed: number
+  /** Of images. */
+  augment?: boolean
+  size?: number
+  /** Of texts: words known, and words, or characters, or steps that a model reads at a time. */
+  vocabulary?: number
+  length?: number
 }
 
 /** A run found in a folder. */
@@ -59,11 +64,10 @@ export async function removeCheckpoints(folder: string): Promise<void> {
 
 /** Refuses to resume with options that would give other weights. `given` are those named on the command line. @throws CheckpointError */
 export function checkSame({ path, options }: EarlierRun, given: Partial<RunOptions>): void {
-  const spelled = (name: string): string => (name === 'model' ? 'model' : `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
   const different = Object.entries(given).filter(([name, value]) => name !== 'epochs' && options[name as keyof RunOptions] !== value)
   if (different.length === 0) return
   const lines = different.map(
-    ([name, value]) => `  ${spelled(name)} ${String(value)}, began with ${String(options[name as keyof RunOptions])}`,
+    ([name, value]) => `  ${name === 'model' ? name : spelled(name)} ${String(value)}, began with ${String(options[name as keyof RunOptions])}`,
   )
   throw new CheckpointError(
     `resume: ${path} belongs to a run with other options:\n${lines.join('\n')}\n  Leave them out: they are taken from the checkpoint.`,

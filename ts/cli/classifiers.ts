@@ -1,5 +1,7 @@
-// The models that the commands train, by name. A model's card holds the name and what `make` was given, so that it can be made again.
-import { models, type nn } from '../index.js'
+// The models for images that the commands train, by name.
+import { models } from '../index.js'
+import { images } from './tasks/images.js'
+import type { ModelRow } from './tasks/task.js'
 
 /** What the data says of a model: images [imageSize, imageSize, inChannels] in `classes` classes. */
 export interface ImageConfig {
@@ -8,19 +10,17 @@ export interface ImageConfig {
   imageSize: number
 }
 
-/** A model for images. */
-export interface Classifier {
-  /** In reports. */
-  title: string
-  /** The smallest images that it takes. */
+/** A model for images of at least `least` pixels a side. */
+interface Classifier extends ModelRow {
   least: number
-  make(config: ImageConfig): nn.Module
+  make(config: ImageConfig): ReturnType<ModelRow['make']>
 }
 
 /** Images of up to 64 pixels are too small for a stem that leaves a quarter of the size. */
 const stemFor = (imageSize: number): 'cifar' | 'imagenet' => (imageSize > 64 ? 'imagenet' : 'cifar')
 
 const resnet = (depth: models.ResNetDepth): Classifier => ({
+  task: images,
   title: `ResNet-${depth}`,
   least: 1,
   make: ({ inChannels, classes, imageSize }) => new models.ResNet(depth, { inChannels, classes, stem: stemFor(imageSize) }),
@@ -28,6 +28,7 @@ const resnet = (depth: models.ResNetDepth): Classifier => ({
 
 /** Of `layers` layers in each of three blocks: two convolutions a layer, and the stem, two transitions and the Linear. */
 const densenet = (layers: number): Classifier => ({
+  task: images,
   title: `DenseNet-BC-${3 * 2 * layers + 4}`,
   least: 4,
   make: ({ inChannels, classes, imageSize }) =>
@@ -35,14 +36,15 @@ const densenet = (layers: number): Classifier => ({
 })
 
 export const classifiers: Readonly<Record<string, Classifier>> = {
-  cnn: { title: 'CNN', least: 18, make: models.cnn },
+  cnn: { task: images, title: 'CNN', least: 18, make: models.cnn },
   mlp: {
+    task: images,
     title: 'MLP',
     least: 1,
     make: ({ inChannels, classes, imageSize }) => models.mlp({ inFeatures: imageSize * imageSize * inChannels, classes }),
   },
-  lenet: { title: 'LeNet-5', least: 16, make: models.lenet },
-  vgg: { title: 'VGG-small', least: 8, make: models.vggSmall },
+  lenet: { task: images, title: 'LeNet-5', least: 16, make: models.lenet },
+  vgg: { task: images, title: 'VGG-small', least: 8, make: models.vggSmall },
   resnet18: resnet(18),
   resnet20: resnet(20),
   resnet34: resnet(34),
@@ -50,12 +52,4 @@ export const classifiers: Readonly<Record<string, Classifier>> = {
   resnet56: resnet(56),
   densenet40: densenet(6),
   densenet100: densenet(16),
-}
-
-/** Their names, as a message lists them. */
-export const classifierNames: string = Object.keys(classifiers).join(', ')
-
-/** The classifier of that name, or undefined; only own names count. */
-export function classifierNamed(name: string | undefined): Classifier | undefined {
-  return name !== undefined && Object.hasOwn(classifiers, name) ? classifiers[name] : undefined
 }

@@ -5,10 +5,9 @@ import { CancelledError, optim } from '../index.js'
 import { holdsCifar10 } from '../data/cifar10.js'
 import { withFileErrors } from '../internal.js'
 import { removeCheckpoints, type RunOptions } from './checkpoints.js'
-import { bold, describeError, percent, say, table } from './console.js'
+import { bold, describeError, say, table } from './console.js'
 import { type Interrupt, listen } from './interrupt.js'
-import { accuracyByClass } from './measure.js'
-import { type ImageData, loadImages } from './sources.js'
+import { type ImageData, loadImages } from './tasks/image-sources.js'
 import { runTraining } from './training.js'
 import { number, parse, UsageError } from './usage.js'
 
@@ -75,10 +74,9 @@ async function runDemo(
     size: 32,
     seed,
   }
-  const { test, card } = await runTraining({ images, options, out, signal: interrupt.signal, schedule: optim.cosineWarmup(0.05) })
-  const byClass = accuracyByClass(test.confusion)
-  say(`\n${bold(`Accuracy on ${test.samples} test images: ${percent(test.accuracy)}`)}, loss ${test.loss.toFixed(4)}`)
-  say(table(card.classes.map((label, i) => [`  ${label}`, percent(byClass[i] ?? NaN)])))
+  const { test } = await runTraining({ data: images, options, out, signal: interrupt.signal, schedule: optim.cosineWarmup(0.05) })
+  say(`\n${bold(`Test ${test.headline}`)}, ${test.rest}`)
+  say(table(test.rows))
   say(`\nCurves, confusion matrix and predictions: ${join(out, 'report.svg')}`)
   say(`The model: ${join(out, 'model.safetensors')}. Use it: npx ferrograd predict ${out} IMAGE.png`)
   return 0

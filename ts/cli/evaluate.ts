@@ -1,8 +1,6 @@
-import { loadBundle, checkFits } from './bundle.js'
-import { percent, say, table } from './console.js'
-import { accuracyByClass, measure } from './measure.js'
-import { loadAll, loadImages } from './sources.js'
-import { number, parse, UsageError } from './usage.js'
+import { loadBundle } from './bundle.js'
+import { say, table } from './console.js'
+import { number, parse, refuseForeign, UsageError } from './usage.js'
 
 /** `ferrograd evaluate DIR --data ...`: the exit code. */
 export async function evaluateCommand(args: readonly string[]): Promise<number> {
@@ -18,19 +16,15 @@ export async function evaluateCommand(args: readonly string[]): Promise<number> 
   })
   if (folder === undefined || rest.length > 0) throw new UsageError('evaluate: give the folder of one training run.', 'evaluate')
   const batchSize = number('evaluate', values, 'batch-size', 256, { whole: true, min: 1 })
-  const { model, card } = await loadBundle(folder)
+  const { row, ...bundle } = await loadBundle(folder)
+  const { card } = bundle
+  const { task } = row
+  refuseForeign('evaluate', values, ['data', 'json', 'batch-size', ...task.options.evaluate], task.reads, card.model)
   const source = typeof values.data === 'string' ? values.data : card.data
-  const { inChannels: channels, imageSize: size } = card.config
-  const options = { download: values.download === true, size, channels: channels as 1 | 3, classes: card.classes }
-  const raw = values.all === true ? await loadAll(source, options) : (await loadImages(source, options)).test
-  checkFits(card, raw)
-  const { loss, accuracy, confusion, samples } = await measure(model, raw.withNormalisation(card.normalisation), batchSize)
-  const byClass = accuracyByClass(confusion)
-  say(`${source}: accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)} on ${samples} images`)
-  say(table(card.classes.map((name, i) => [`  ${name}`, percent(byClass[i] ?? NaN)])))
-  if (values.json === true) {
-    const classes = Object.fromEntries(card.classes.map((name, i) => [name, Number.isFinite(byClass[i]) ? byClass[i] : null]))
-    say(JSON.stringify({ accuracy, loss, samples, classes }))
-  }
+  const data = await task.load(source, { ...card.reading, card, download: values.download === true, all: values.all === true })
+  const { headline, rest: more, rows, figures } = await task.test(bundle, data, { batchSize })
+  say(`${source}: ${headline}, ${more}`)
+  if (rows.length > 0) say(table(rows))
+  if (values.json === true) say(JSON.stringify(figures))
   return 0
 }

@@ -1,19 +1,18 @@
-// Training a model on images, from data to report: what `ferrograd train` and the demo share.
+// Training a model, from data to report: what `ferrograd train` and the demo share.
 import { join } from 'node:path'
-import { data, manualSeed, type nn, type optim, train } from '../index.js'
+import { manualSeed, type nn, type optim, train, Trainer } from '../index.js'
 import { makeFolder } from '../internal.js'
-import { type Card, checkFits, saveBundle } from './bundle.js'
+import { type Card, saveBundle } from './bundle.js'
+import { modelNamed, type ModelRow } from './catalogue.js'
 import type { RunOptions } from './checkpoints.js'
-import { type Classifier, classifierNamed } from './classifiers.js'
-import { percent, say } from './console.js'
-import { type Measured, measure, trainerFor } from './measure.js'
+import { say } from './console.js'
 import { renderReport } from './report.js'
-import { drawSamples } from './samples.js'
-import type { ImageData } from './sources.js'
+import type { Tested } from './tasks/task.js'
 
 /** A training run. */
 export interface TrainingJob {
-  images: ImageData
+  /** What the task of the model loaded. */
+  data: unknown
   options: RunOptions
   out: string
   signal: AbortSignal
@@ -28,7 +27,7 @@ export interface TrainingResult {
   model: nn.Module
   card: Card
   history: train.History
-  test: Measured
+  test: Tested
 }
 
 /**
@@ -36,41 +35,20 @@ export interface TrainingResult {
  * output folder.
  * @throws CancelledError when `signal` aborts; a checkpoint was saved then, and the model too where training had ended
  */
-export async function runTraining({ images, options, out, signal, resume, schedule }: TrainingJob): Promise<TrainingResult> {
-  const { epochs, batchSize, seed, lr, optimizer, validation, augment, autocast } = options
+export async function runTraining({ data, options, out, signal, resume, schedule }: TrainingJob): Promise<TrainingResult> {
+  const { epochs, seed, lr, optimizer, autocast = false } = options
+  const { task, make, title } = modelNamed(options.model) as ModelRow
   await makeFolder('--out', out)
-  const [side, , channels] = images.train.inputShape as readonly number[] as [number, number, number]
-  const parts: { train: data.Dataset; validation?: data.Dataset } =
-    validation === 0 ? { train: images.train } : await data.split(images.train, { validation, seed })
-  const normalised = await data.normalise<{ train: data.Dataset; test: data.Dataset; validation?: data.Dataset } & Record<string, data.Dataset>>({
-    ...parts,
-    test: images.test,
-  })
-  const card: Card = {
-    model: options.model,
-    config: { inChannels: channels, classes: images.train.classes?.length ?? 10, imageSize: side },
-    classes: images.train.classes ?? [],
-    normalisation: normalised.train.normalisation,
-    data: options.data,
-  }
-  checkFits(card, normalised.test)
+  const { card, vectorizer, name, parts, training, fit } = await task.plan(data, options)
   manualSeed(seed)
-  const { make, title } = classifierNamed(options.model) as Classifier
-  const model = make(card.config)
+  const model = make(card.config as never)
+  const bundle = { model, card, vectorizer }
   const count = model.parameters().reduce((sum, { size }) => sum + size, 0)
-  say(
-    `${images.name}: ${parts.train.length} images to train, ${parts.validation?.length ?? 0} to validate, ${images.test.length} to test; ` +
-      `${count.toLocaleString('en')} parameters.`,
-  )
-  const loader = new data.DataLoader(normalised.train, {
-    batchSize,
-    shuffle: true,
-    seed,
-    ...(augment ? { augment: augmentation(side, channels) } : {}),
-  })
-  const history = await trainerFor(model, { optimizer, lr, ...(autocast ? { autocast: 'bfloat16' } : {}) }).fit(loader, {
+  say(`${name}: ${parts}; ${count.toLocaleString('en')} parameters.`)
+  const trainer = new Trainer(model, { ...task.trainer(bundle), optimizer: optimizer as 'adam', lr, ...(autocast ? { autocast: 'bfloat16' } : {}) })
+  const history = await trainer.fit(training, {
+    ...fit,
     epochs,
-    ...(normalised.validation === undefined ? {} : { validation: normalised.validation }),
     seed,
     signal,
     checkpointDir: out,
@@ -79,16 +57,15 @@ export async function runTraining({ images, options, out, signal, resume, schedu
     ...(resume === undefined ? {} : { resume }),
     ...(schedule === undefined ? {} : { schedule }),
   })
-  await saveBundle(out, { model: model.eval(), card })
-  const test = await measure(model, normalised.test, undefined, signal)
+  await saveBundle(out, { ...bundle, model: model.eval() })
+  const test = await task.test(bundle, data, { signal })
   const report = renderReport({
     history: history.epochs,
-    confusion: test.confusion,
-    classes: card.classes,
-    samples: await drawSamples(model, normalised.test),
-    title: `${title} on ${images.name}`,
+    charts: [{ title: 'Loss by epoch', figure: 'loss' }, ...task.charts],
+    panels: await task.panels(bundle, data, test),
+    title: `${title} on ${name}`,
     subtitle: [
-      `test accuracy ${percent(test.accuracy)}, loss ${test.loss.toFixed(3)}`,
+      `test ${test.headline}, ${test.rest}`,
       `${count.toLocaleString('en')} parameters`,
       `${history.epochs.length} epochs`,
       `seed ${seed}`,
@@ -96,9 +73,4 @@ export async function runTraining({ images, options, out, signal, resume, schedu
   })
   await train.writeDurably(join(out, 'report.svg'), (write) => write(Buffer.from(report)))
   return { model, card, history, test }
-}
-
-/** Shifts by an eighth of the image; a mirrored digit would be another sign, so that only colour images are mirrored. */
-function augmentation(side: number, channels: number): data.AugmentSettings {
-  return { flip: channels === 3, pad: Math.max(1, Math.round(side / 8)) }
 }

@@ -57,6 +57,15 @@ export async function parse(command: string, args: readonly string[], options: O
   }
 }
 
+/** As written on the command line: `--batch-size` for batchSize. */
+export const spelled = (key: string): string => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+/** Refuses options that a model of this kind has no use for. @throws UsageError */
+export function refuseForeign(command: string, values: Values, known: readonly string[], reads: string, model: string): void {
+  const foreign = Object.keys(values).find((name) => !known.includes(name))
+  if (foreign !== undefined) throw new UsageError(`${command}: --${foreign} has no meaning for ${reads}, which ${model} reads.`, command)
+}
+
 /** What a number may be. */
 export interface Limits {
   whole?: boolean
@@ -90,7 +99,9 @@ export function number(
 const general = `Ferrograd trains and runs neural networks inside Node.
 
   ferrograd train cnn --data digits --out run        train an image classifier
+  ferrograd train lstm --data imdb --out reviews     train a classifier of texts
   ferrograd predict run cat.png photos/              what images show
+  ferrograd predict reviews "A wonderful film."      what texts say
   ferrograd evaluate run --data digits               loss and accuracy on test data
   ferrograd doctor                                   what this machine offers, and what is missing
 
@@ -99,18 +110,20 @@ Each command explains itself: ferrograd train --help
 Environment: FERROGRAD_NUM_THREADS  threads to compute with
              FERROGRAD_DEVICE       cpu; others are refused with the reason
              FERROGRAD_LOG          silent, error, warn, info (progress), debug
-             FERROGRAD_DATA         folder with data sets (cifar10/, mnist/)
+             FERROGRAD_DATA         folder with data sets (cifar10/, mnist/, imdb/, sentences/ ...)
              FERROGRAD_CACHE        folder for downloads
              FERROGRAD_TRACE=1      stack traces with errors
              NO_COLOR=1             no colours
 `
 
-const train = `Trains a model on images and writes everything to a folder.
+const train = `Trains a model on images, texts or characters and writes everything to a folder.
 
   ferrograd train cnn --data digits --epochs 10 --seed 1 --out run
   ferrograd train resnet20 --data cifar10 --epochs 30 --augment --out run
   ferrograd train cnn --data pets --out run          pets/cat/1.png, pets/dog/1.jpg ...
+  ferrograd train lstm --data imdb --out run
 
+  Images:
   cnn          three convolutions, two dense layers
   mlp          dense layers of 512 and 256
   lenet        LeNet-5: two convolutions, three dense layers
@@ -124,33 +137,62 @@ const train = `Trains a model on images and writes everything to a folder.
                        mnist       from $FERROGRAD_DATA/mnist
                        FOLDER      of CIFAR-10's or MNIST's files, or with a folder of PNG or JPEG
                                    images for each class (or such folders below train/ and test/)
+  --augment            shifts images at random, and mirrors colour images
+  --size N             height and width of images from a folder (32); cnn takes 18 and more, lenet 16, vgg 8
+  --download           fetches CIFAR-10 (162 MiB) where it is not at hand
+
+  Texts:
+  lstm         word vectors, an LSTM with dropout; 4 epochs, a fifth held out
+  textcnn      word vectors, filters over 3, 4 and 5 words (Kim 2014); 6 epochs in batches of 50
+
+  --data NAME          imdb        film reviews, from $FERROGRAD_DATA/imdb or the cache
+                       mr, subj, cr, mpqa, trec6, sst2, sst5
+                                   sentences, from $FERROGRAD_DATA/sentences or the cache
+  --vocabulary N       words known at most, padding and the unknown among them (20,000)
+  --length N           words of a text that are read, its last ones (200 of reviews, 64 of sentences)
+
+  Characters:
+  charrnn      two LSTM layers that learn to go on with a text; reads rows of characters, learning rate 0.002
+
+  --data NAME|FILE     tinyshakespeare   from $FERROGRAD_DATA/tinyshakespeare or the cache
+                       FILE              any text in UTF-8; its last tenth is to test on
+  --length N           characters of a row (100)
+
+  All:
   --out DIR            gets model.safetensors, checkpoint-*.safetensors, history.jsonl, report.svg
   --epochs N           passes over the training data (10)
-  --batch-size N       images a step (32)
+  --batch-size N       samples a step (32)
   --lr X               learning rate (0.001)
   --optimizer NAME     adam, adamw, sgd, rmsprop, adagrad (adam)
   --validation X       share of the training data, below 1, held out to watch training; 0 for none (0.1)
-  --augment            shifts images at random, and mirrors colour images
   --autocast           trains in mixed precision: products in bfloat16, weights in float32
-  --size N             height and width of images from a folder (32); cnn takes 18 and more, lenet 16, vgg 8
   --seed S             same seed, same weights to the last bit (0)
   --resume             goes on from the newest checkpoint in --out
   --overwrite          begins anew where --out holds a run, stopped or finished
-  --download           fetches CIFAR-10 (162 MiB) where it is not at hand
 
 Ctrl-C saves a checkpoint and ends with 130, SIGTERM likewise with 143; a second signal ends at once. The whole of
 training is repeatable: what was stopped and resumed ends with the same weights as what ran through.
 npx does not pass SIGTERM on: where a supervisor sends it, start node_modules/.bin/ferrograd instead.
 `
 
-const predict = `Says what images show, with the model of a training run.
+const predict = `Says what images show, or texts say, with the model of a training run.
 
   ferrograd predict run cat.png photos/              files, or folders of PNG and JPEG
   ferrograd predict run photos/ --top 3              the three likeliest classes of each
   ferrograd predict run photos/ --json               one JSON object a line
+  ferrograd predict reviews "A wonderful film." "Boring."
+  ferrograd predict reviews --file reviews.txt       a text a line; - reads the standard input
+
+  ferrograd predict plays "ROMEO:" --length 500 --temperature 0.8 --seed 1
+                                                     what a charrnn writes behind it
 
   --top K              how many classes to print (1)
-  --json               {"file", "class", "probability", "classes": [{"class", "probability"} ...]}
+  --file FILE          texts, a line each
+  --length N           characters to write (200)
+  --temperature T      0 takes the likeliest character, 1 draws each as often as the model expects it (0.8)
+  --seed S             the same seed writes the same; left out, each call writes anew
+  --json               {"file" or "text", "class", "probability", "classes": [{"class", "probability"} ...]},
+                       of a charrnn {"prompt", "text"}
 `
 
 const evaluate = `Measures a trained model on test data.
@@ -158,9 +200,10 @@ const evaluate = `Measures a trained model on test data.
   ferrograd evaluate run --data cifar10
   ferrograd evaluate run --data pets --json
 
-  --data NAME|FOLDER   as in train; of a folder without test/ the fifth that training leaves out
+  --data NAME|FOLDER   as in train, where it is left out what training read; of a folder without test/ the fifth
+                       that training leaves out
   --all                all images of the folder, those trained on too
-  --batch-size N       images at a time (256)
+  --batch-size N       samples at a time (256)
   --json               last line: {"accuracy", "loss", "samples", "classes": {NAME: accuracy ...}}
 `
 

@@ -1,10 +1,9 @@
-// Data by name or folder, as the commands take it.
-import { stat } from 'node:fs/promises'
+// Images by name or folder, as the commands take them.
 import { join } from 'node:path'
-import { data, ValueError } from '../index.js'
-import { holdsCifar10 } from '../data/cifar10.js'
-import { holdsMnist } from '../data/mnist.js'
-import { nearest } from '../internal.js'
+import { data, ValueError } from '../../index.js'
+import { holdsCifar10 } from '../../data/cifar10.js'
+import { holdsMnist } from '../../data/mnist.js'
+import { isFolder, unknownSource } from '../files.js'
 
 /** Training and test images, and what they are called in reports. */
 export interface ImageData {
@@ -34,12 +33,7 @@ export async function loadImages(
   if (source === 'digits') return { name: 'handwritten digits', ...(await data.digits()) }
   if (source === 'cifar10') return { name: 'CIFAR-10', ...(await data.cifar10({ download })) }
   if (source === 'mnist') return { name: 'MNIST', ...(await data.mnist()) }
-  if (!(await isFolder(source))) {
-    const near = nearest(source, ['digits', 'cifar10', 'mnist'])
-    throw new ValueError(
-      `--data: there is no folder ${source}, and no data set of this name.${near === undefined ? '' : ` Did you mean '${near}'?`}\n  There are digits, cifar10, mnist, or a folder.`,
-    )
-  }
+  if (!(await isFolder(source))) throw unknownSource(source, ['digits', 'cifar10', 'mnist'], 'a folder')
   if (await holdsCifar10(source)) return { name: 'CIFAR-10', ...(await data.cifar10({ folder: source })) }
   if (await holdsMnist(source)) return { name: 'MNIST', ...(await data.mnist({ folder: source })) }
   const options: data.ImageFolderOptions = { size, channels, ...(classes === undefined ? {} : { classes }) }
@@ -57,11 +51,4 @@ export async function loadImages(
 /** Every image of a folder, whatever training used. */
 export async function loadAll(source: string, { size = 32, channels = 3, classes }: SourceOptions): Promise<data.Dataset> {
   return data.imageFolder(source, { size, channels, ...(classes === undefined ? {} : { classes }) })
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => stats.isDirectory(),
-    () => false,
-  )
 }

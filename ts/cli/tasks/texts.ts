@@ -1,0 +1,95 @@
+// Texts in classes.
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { CheckpointError, data, Trainer, type train } from '../../index.js'
+import { withFileErrors } from '../../internal.js'
+import { TextVectorizer } from '../../text/index.js'
+import type { Bundle, Card } from '../bundle.js'
+import { confusionMatrix, shorten, textPredictions } from '../panels.js'
+import { UsageError } from '../usage.js'
+import { accuracyChart, type ClassesTested, classTraining, instructive, sayClasses, testClasses, topOf } from './classes.js'
+import { type Task, wholes } from './task.js'
+import { loadTexts, type TextParts } from './text-sources.js'
+
+/** What the data says of a model for texts. */
+export interface TextConfig {
+  /** Word ids, those of padding and the unknown among them. */
+  vocabulary: number
+  classes: number
+}
+
+const trainerOptions = ({ vectorizer }: Bundle): train.TrainerOptions => ({ ...classTraining, vectorizer })
+const trainerOf = (bundle: Bundle): Trainer => new Trainer(bundle.model, trainerOptions(bundle))
+const trainData = ({ texts, labels }: data.Texts, classes: readonly string[]) => ({ inputs: texts, labels: Int32Array.from(labels), classes })
+
+export const texts: Task<TextParts, ClassesTested> = {
+  name: 'texts',
+  reads: 'texts',
+  sources: 'imdb, mr, subj, cr, mpqa, trec6, sst2 or sst5',
+  example: '"A wonderful film."',
+  options: { train: ['vocabulary', 'length'], evaluate: [], predict: ['top', 'file'] },
+  charts: [accuracyChart],
+
+  knows(card) {
+    const { vocabulary, classes } = card.config as unknown as TextConfig
+    return wholes(vocabulary, classes) && card.classes?.length === classes
+  },
+
+  load: (source, options) => loadTexts(source, options),
+
+  async plan(parts, { model, data: source, validation, batchSize, vocabulary = 20_000, length = parts.usualLength }) {
+    const { train, test, classes, name, noun } = parts
+    // Of a long text the end is kept, where the verdict stands. A word that came once tells less than that there are unknown words.
+    const vectorizer = await new TextVectorizer({
+      maxTokens: vocabulary,
+      minCount: parts.minCount,
+      outputSequenceLength: length,
+      truncation: 'left',
+      standardize: parts.cleaning,
+    }).adapt(train.texts)
+    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source }
+    const held = parts.validation === undefined ? Math.round(validation * train.texts.length) : parts.validation.texts.length
+    return {
+      card,
+      vectorizer,
+      name,
+      parts:
+        `${train.texts.length - (parts.validation === undefined ? held : 0)} ${noun} to train, ${held} to validate, ${test.texts.length} to test; ` +
+        `${vectorizer.vocabulary.size.toLocaleString('en')} words`,
+      training: trainData(train, classes),
+      fit: { batchSize, validation: parts.validation === undefined ? validation : trainData(parts.validation, classes) },
+    }
+  },
+
+  trainer: trainerOptions,
+
+  async test(bundle, { test, noun, classes }, { batchSize, signal } = {}) {
+    const known = bundle.card.classes ?? []
+    if (String(classes) !== String(known))
+      throw new CheckpointError(`the data has the classes ${classes.join(', ')}; the model knows ${known.join(', ')}.\n  Give data of that kind.`)
+    return testClasses(trainerOf(bundle), trainData(test, classes), { classes, samples: test.texts.length, noun, batchSize, signal })
+  },
+
+  async panels(bundle, { test, classes }, { confusion }) {
+    const shown = { texts: test.texts.slice(0, 400), labels: test.labels.slice(0, 400) }
+    const output = await trainerOf(bundle).predictProbabilities(shown.texts)
+    const guesses = instructive((await output.data()) as Float32Array, shown.labels, 16, 4)
+    output.dispose()
+    return [confusionMatrix(confusion, classes), textPredictions(guesses.map(({ index, ...guess }) => ({ text: shown.texts[index] as string, ...guess })), classes)]
+  },
+
+  async predict(bundle, inputs, values) {
+    const lines = [...inputs, ...(typeof values.file === 'string' ? await linesOf(values.file) : [])]
+    if (lines.length === 0)
+      throw new UsageError('predict: which texts is missing: in quotes, one an argument, or --file FILE with a text a line, - for the standard input.', 'predict')
+    topOf(values)
+    const output = await trainerOf(bundle).predictProbabilities(lines)
+    sayClasses('text', values.json === true ? lines : lines.map((line) => shorten(line.replace(/\s+/g, ' '), 80)), (await output.data()) as Float32Array, bundle.card.classes ?? [], values)
+  },
+}
+
+/** The lines of a file that are not empty; of the standard input for '-'. */
+async function linesOf(path: string): Promise<string[]> {
+  const all = path === '-' ? await text(process.stdin) : await withFileErrors('read', path, false, () => readFile(path, 'utf8'))
+  return all.split(/\r?\n/).filter((line) => line.trim() !== '')
+}

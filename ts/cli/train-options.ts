@@ -1,0 +1,53 @@
+// The options of `train`: which there are, which task takes them, what they are where they are left out.
+import type { RunOptions } from './checkpoints.js'
+import type { ModelRow } from './catalogue.js'
+import { type Limits, number, refuseForeign, spelled, UsageError, type Values } from './usage.js'
+
+const optimizers = ['adam', 'adamw', 'sgd', 'rmsprop', 'adagrad']
+
+/** Options that every task takes. */
+const common: readonly (keyof RunOptions)[] = ['data', 'epochs', 'batchSize', 'lr', 'optimizer', 'validation', 'autocast', 'seed']
+
+type Kind = Limits | 'text' | 'switch' | readonly string[]
+const kinds: Readonly<Record<Exclude<keyof RunOptions, 'model'>, Kind>> = {
+  data: 'text',
+  epochs: { whole: true, min: 1 },
+  batchSize: { whole: true, min: 1 },
+  lr: { min: 0, why: 'a negative rate would climb the loss instead of going down' },
+  optimizer: optimizers,
+  validation: { min: 0, below: 1, why: 'it is the share of the training data that is held out, as in 0.1' },
+  autocast: 'switch',
+  seed: { whole: true },
+  augment: 'switch',
+  size: { whole: true, min: 1 },
+  vocabulary: { whole: true, min: 3 },
+  length: { whole: true, min: 1 },
+}
+
+/** What `parse` wants to know of them. */
+export const trainOptions: Readonly<Record<string, { type: 'string' | 'boolean' }>> = Object.fromEntries(
+  Object.entries(kinds).map(([key, kind]) => [spelled(key).slice(2), { type: kind === 'switch' ? 'boolean' : 'string' }]),
+)
+
+/** The options named on the command line. @throws UsageError for one that makes no sense, or that the model's task has no use for */
+export function givenOptions(values: Values, model: string, { task, least = 1 }: ModelRow): Partial<RunOptions> {
+  const given: Record<string, unknown> = {}
+  const known = [...common, ...task.options.train].map((key) => spelled(key).slice(2))
+  for (const [key, kind] of Object.entries(kinds) as [keyof RunOptions, Kind][]) {
+    const flag = spelled(key)
+    const name = flag.slice(2)
+    const value = values[name]
+    if (value === undefined) continue
+    refuseForeign('train', { [name]: value }, known, task.reads, model)
+    if (Array.isArray(kind) && !kind.includes(value)) throw new UsageError(`train: ${flag} is ${kind.join(', ')}, not '${String(value)}'.`, 'train')
+    given[key] = isLimits(kind) ? number('train', values, name, 0, key === 'size' ? { ...kind, min: least } : kind) : value
+  }
+  return given as Partial<RunOptions>
+}
+
+const isLimits = (kind: Kind): kind is Limits => typeof kind === 'object' && !Array.isArray(kind)
+
+/** What is taken where nothing was said. */
+export function defaultOptions(model: string, { defaults = {} }: ModelRow): RunOptions {
+  return { model, data: '', epochs: 10, batchSize: 32, lr: 0.001, optimizer: 'adam', validation: 0.1, autocast: false, seed: 0, ...defaults }
+}
