@@ -122,6 +122,18 @@ def of_keras(kind, masked, reset_after=True):
     cases.append(dict(name=name, kind=kind, keras=True, mask=None if mask is None else mask.tolist(), options={} if reset_after else dict(resetAfter=False)))
 
 
+def of_keras_bidirectional(kind, masked):
+    one = {'LSTM': keras.layers.LSTM, 'GRU': keras.layers.GRU}[kind]
+    layer = keras.layers.Bidirectional(one(H, return_sequences=True))
+    x = values((N, T, I), 1)
+    layer.build((N, T, I))
+    layer.set_weights([values(w.shape, 100 + k) for k, w in enumerate(layer.get_weights())])
+    mask = None if not masked else np.array([[True] * 5, [False, True, True, False, True], [True, True, False, False, False]])
+    name = f'keras bidirectional {kind}{" masked" if masked else ""}'
+    keep(f'{name}.output', layer(x, mask=mask))
+    cases.append(dict(name=name, kind=kind, keras=True, bidirectional=True, mask=None if mask is None else mask.tolist(), options={}))
+
+
 for kind in ('LSTM', 'GRU'):
     for layers in (1, 2, 3):
         for bidirectional in (False, True):
@@ -140,6 +152,9 @@ of_keras('GRU', True, reset_after=False)
 for kind in ('LSTM', 'GRU', 'RNN'):
     for masked in (False, True):
         of_keras(kind, masked)
+for kind in ('LSTM', 'GRU'):
+    for masked in (False, True):
+        of_keras_bidirectional(kind, masked)
 
 header, offset = {'__metadata__': {'cases': json.dumps(cases)}}, 0
 for key, array in stored.items():

@@ -137,6 +137,49 @@ def forecaster(cell, normalize):
     case('forecaster', options, dict(x=x), parameters, told, labels, loss=F.mse_loss)
 
 
+def packed(rnn, x, count):
+    """Outputs, 0 behind each row's steps, and the states after the last ones."""
+    output, (h, c) = rnn(nn.utils.rnn.pack_padded_sequence(x, count, batch_first=True, enforce_sorted=False))
+    return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0], h
+
+
+def pooled(pool, output, h, count):
+    inside = (torch.arange(output.shape[1]) < count[:, None])[:, :, None]
+    return {'last': lambda: h, 'mean': lambda: output.sum(1) / count[:, None], 'max': lambda: output.masked_fill(~inside, -torch.inf).amax(1)}[pool]()
+
+
+def lstm_classifier(pool):
+    vocabulary, width, hidden, outputs = 11, 5, 4, 3
+    table, lstm, head = nn.Embedding(vocabulary, width, padding_idx=0), nn.LSTM(width, hidden, batch_first=True), nn.Linear(hidden, outputs)
+    parameters = named('embedding', table) + recurrent('lstm', lstm) + named('head', head)
+    draw(parameters)
+    with torch.no_grad():
+        table.weight[0] = 0
+    count = torch.tensor([6, 2, 4])
+    words = ids(500, (3, 6), vocabulary, 1) * (torch.arange(6) < count[:, None])
+    output, h = packed(lstm, table(words), count)
+    options = dict(vocabulary=vocabulary, embedding=width, hidden=hidden, outputs=outputs, pool=pool, inputDropout=0, recurrentDropout=0)
+    case('lstmClassifier', options, dict(ids=words, lengths=count), parameters, head(pooled(pool, output, h[-1], count)), ids(600, (3,), outputs))
+
+
+def bi_lstm_tagger(pool, layers):
+    inputs, hidden, outputs = 5, 4, 3
+    lstm, head = nn.LSTM(inputs, hidden, layers, batch_first=True, bidirectional=True), nn.Linear(2 * hidden, outputs)
+    places = [f'L{layer}{way}' for layer in range(layers) for way in ['', 'Reverse']]
+    parameters = [(f'lstm.{LAYER[i % 4]}{places[i // 4]}', p) for i, p in enumerate(lstm.parameters())] + named('head', head)
+    draw(parameters)
+    count = torch.tensor([6, 2, 4])
+    x = torch.from_numpy(uniform(500, 3 * 6 * inputs)).reshape(3, 6, inputs)
+    output, h = packed(lstm, x, count)
+    logits = head(output if pool == 'none' else pooled(pool, output, torch.cat([h[-2], h[-1]], 1), count))
+    options = dict(inputs=inputs, hidden=hidden, numLayers=layers, outputs=outputs, pool=pool)
+    case('biLstmTagger', options, dict(features=x, lengths=count), parameters, logits, ids(600, (3, 6) if pool == 'none' else (3,), outputs))
+
+
+for pool in ['last', 'mean', 'max']:
+    lstm_classifier(pool)
+    bi_lstm_tagger(pool, 1)
+bi_lstm_tagger('none', 2)
 forecaster('gru', True)
 forecaster('lstm', False)
 seq2seq('gru', 'dot', [6, 2, 4])

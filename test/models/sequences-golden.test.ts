@@ -6,7 +6,7 @@ import { numbers } from '../check.js'
 import { uniform } from '../golden/formula.js'
 
 type Nested = number | Nested[]
-type Make = 'textCnn' | 'charRnn' | 'seq2seq' | 'forecaster'
+type Make = 'lstmClassifier' | 'biLstmTagger' | 'textCnn' | 'charRnn' | 'seq2seq' | 'forecaster'
 interface Case { model: Make; options: object; scale: number; inputs: Record<string, Nested[]>; labels: Nested[]; logits: Nested[]; gradients: Record<string, number[]> }
 
 const { cases } = JSON.parse(readFileSync(new URL('../golden/sequences.json', import.meta.url), 'utf8')) as { cases: Case[] }
@@ -27,7 +27,7 @@ describe.each([['float64', 1e-11], ['float32', 1e-5]] as const)("%s: logits and 
   it.each(cases.map((c) => [`${c.model} ${JSON.stringify(c.options)}`, c] as const))('%s', (_, c) => {
     scope(() => {
       const model = build(c, dtype)
-      const inputs = Object.fromEntries(Object.entries(c.inputs).map(([key, value]) => [key, tensor(value as number[], { dtype: key === 'x' ? dtype : 'int32' })]))
+      const inputs = Object.fromEntries(Object.entries(c.inputs).map(([key, value]) => [key, tensor(value as number[], { dtype: key === 'x' || key === 'features' ? dtype : 'int32' })]))
       const logits = model.forward(c.model === 'charRnn' ? inputs.ids! : (inputs.x ?? inputs)) as Tensor
       const off = (ours: Tensor, theirs: number[]): number => Math.max(...numbers(ours).map((v, i) => Math.abs(v - theirs[i]!))) / Math.max(...theirs.map(Math.abs))
       expect(off(logits, flat(c.logits))).toBeLessThan(close)

@@ -54,11 +54,13 @@ describe.each([['float64', 1e-10], ['float32', 1e-5]] as [DType, number][])('%s'
     })
   })
 
-  test.each(golden.cases.filter(({ keras }) => keras))('$name', ({ name, kind, mask, options }) => {
+  test.each(golden.cases.filter(({ keras }) => keras))('$name', ({ name, kind, mask, options, bidirectional }) => {
     scope(() => {
       const g = { LSTM: 4, GRU: 3, RNN: 1 }[kind]
       const shapes = [[I, g * H], [H, g * H], kind === 'GRU' && options.resetAfter !== false ? [2, g * H] : [g * H]]
-      const layer = nn.loadKerasWeights(new nn[kind](I, H, options).to(dtype as 'float32') as nn.LSTM, shapes.map((shape, k) => formula(shape, 100 + k, dtype)))
+      const from = (first: number): nn.LSTM =>
+        nn.loadKerasWeights(new nn[kind](I, H, options).to(dtype as 'float32') as nn.LSTM, shapes.map((shape, k) => formula(shape, first + k, dtype)))
+      const layer = bidirectional ? new nn.Bidirectional(from(100), from(103)) : from(100)
       const { output } = layer.forward(formula([N, T, I], 1, dtype), mask === null ? {} : { mask: tensor(mask) })
       close(output, `${name}.output`, tolerance)
     })
