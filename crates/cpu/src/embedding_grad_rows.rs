@@ -4,7 +4,9 @@ use crate::copy::convert_one;
 use crate::index::{check_indices, with_index};
 use crate::scatter::add;
 use crate::strided::GRAIN;
+use ferrograd_simd::{Kernel, Simd, prefetch, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Meta, Result, SyncPtr, View, ViewMut, bf16, f16, with_element, with_float};
+use std::marker::PhantomData;
 
 /// Columns summed at a time, in registers.
 const BLOCK: usize = 64;
@@ -29,7 +31,7 @@ pub fn embedding_grad_rows(
     let count = ids.numel();
     let (room, cx) = cx.split_scratch::<i64>(2 * count);
     let (keys, ends) = room.split_at_mut(count);
-    // A key is an id and its place: sorting keys keeps the order of places, whatever the algorithm.
+    // A key is an id and its place.
     let mut used = 0;
     with_index!(ids, I => for (at, &id) in ids.slice::<I>().iter().enumerate() {
         if id.to_i64() != padding_idx {
@@ -38,7 +40,7 @@ pub fn embedding_grad_rows(
         }
     });
     let keys = &mut keys[..used];
-    keys.sort_unstable();
+    sort_by_id(keys, &mut ends[..used], rows as usize);
     let indices = indices.slice_mut::<i32>();
     let mut found = 0;
     for (at, key) in keys.iter().enumerate() {
@@ -59,6 +61,43 @@ pub fn embedding_grad_rows(
     Ok(())
 }
 
+/// How many keys on a row is asked for, and how many f32 of it at most.
+const AHEAD: usize = 6;
+const MOST_AHEAD: usize = 256;
+/// Bits of an id that a pass sorts by.
+const DIGIT: u32 = 11;
+/// Below so many keys passes cost more than comparing.
+const FEW: usize = 512;
+
+/// Sorts keys whose places ascend, by ids below `rows`, places of one id in their order. `room` is as long as the keys.
+fn sort_by_id(keys: &mut [i64], room: &mut [i64], rows: usize) {
+    if keys.len() < FEW {
+        return keys.sort_unstable();
+    }
+    let bits = usize::BITS - (rows - 1).leading_zeros();
+    let (mut from, mut to) = (&mut *keys, room);
+    let mut in_room = false;
+    for shift in (0..bits).step_by(DIGIT as usize) {
+        let digit = |key: i64| (key >> (32 + shift)) as usize & ((1 << DIGIT) - 1);
+        let mut starts = [0u32; 1 << DIGIT];
+        from.iter().for_each(|&key| starts[digit(key)] += 1);
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += std::mem::replace(start, sum);
+        }
+        for &key in from.iter() {
+            let place = &mut starts[digit(key)];
+            to[*place as usize] = key;
+            *place += 1;
+        }
+        (from, to) = (to, from);
+        in_room = !in_room;
+    }
+    if in_room {
+        to.copy_from_slice(from);
+    }
+}
+
 struct Sums<'a> {
     keys: &'a [i64],
     ends: &'a [i64],
@@ -72,28 +111,64 @@ impl Sums<'_> {
         if features == 0 {
             return;
         }
-        cx.par_chunks_mut(values, (GRAIN / features).max(1) * features, |first, part| {
-            for (i, row) in part.chunks_exact_mut(features).enumerate() {
-                let place = first / features + i;
-                let Some(&end) = self.ends.get(place) else {
-                    row.fill(T::from_f64(0.0));
-                    continue;
-                };
-                let start = if place == 0 { 0 } else { self.ends[place - 1] };
-                for (block, out) in row.chunks_mut(BLOCK).enumerate() {
-                    let mut sums = [A::from_f64(0.0); BLOCK];
-                    for key in &self.keys[start as usize..end as usize] {
-                        let from = (key & 0xffff_ffff) as usize * features + block * BLOCK;
-                        for (sum, &v) in sums.iter_mut().zip(&dy[from..from + out.len()]) {
-                            *sum = add(*sum, convert_one(v));
-                        }
-                    }
-                    for (out, &sum) in out.iter_mut().zip(&sums) {
-                        *out = convert_one(sum);
-                    }
-                }
-            }
+        cx.par_chunks_mut(values, (GRAIN / features).max(1) * features, |first, rows| {
+            vectorize(Part::<T, A> { sums: self, dy, first: first / features, rows, accumulator: PhantomData });
         });
+    }
+}
+
+/// Some of the rows, from row `first` on.
+struct Part<'a, T, A> {
+    sums: &'a Sums<'a>,
+    dy: &'a [T],
+    first: usize,
+    rows: &'a mut [T],
+    accumulator: PhantomData<A>,
+}
+
+impl<T: Element, A: Element> Kernel for Part<'_, T, A> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Sums { keys: all, ends, features } = *self.sums;
+        for (place, row) in (self.first..).zip(self.rows.chunks_exact_mut(features)) {
+            let Some(&end) = ends.get(place) else {
+                row.fill(T::from_f64(0.0));
+                continue;
+            };
+            let keys = &all[if place == 0 { 0 } else { ends[place - 1] as usize }..end as usize];
+            // Rows of dy lie anywhere: those of a few ids on are asked for meanwhile.
+            if let Some(key) = all.get(end as usize + AHEAD) {
+                let row = self.dy.as_ptr().wrapping_add((key & 0xffff_ffff) as usize * features);
+                prefetch(row.cast(), (features * size_of::<T>() / size_of::<f32>()).min(MOST_AHEAD));
+            }
+            let mut blocks = row.chunks_exact_mut(BLOCK);
+            let mut at = 0;
+            for block in &mut blocks {
+                sum_rows::<T, A, BLOCK>(keys, self.dy, features, at, block);
+                at += BLOCK;
+            }
+            for one in blocks.into_remainder().chunks_exact_mut(1) {
+                sum_rows::<T, A, 1>(keys, self.dy, features, at, one);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// N columns from `at` on of a sum of rows of dy.
+#[inline(always)]
+fn sum_rows<T: Element, A: Element, const N: usize>(keys: &[i64], dy: &[T], features: usize, at: usize, out: &mut [T]) {
+    let mut sums = [A::from_f64(0.0); N];
+    for key in keys {
+        let from = (key & 0xffff_ffff) as usize * features + at;
+        let row = &dy[from..from + N];
+        for i in 0..N {
+            sums[i] = add(sums[i], convert_one(row[i]));
+        }
+    }
+    for i in 0..N {
+        out[i] = convert_one(sums[i]);
     }
 }
 
@@ -188,9 +263,18 @@ mod tests {
 
     #[test]
     fn the_bits_of_embedding_grad() {
-        for (count, rows, features, padding) in
-            [(7, 5, 3, -1), (40, 500, 65, 0), (3000, 9000, 130, 31), (0, 4, 3, -1), (5, 3, 0, 1), (1, 1, 1, 0), (400, 30, 128, 2)]
-        {
+        for (count, rows, features, padding) in [
+            (7, 5, 3, -1),
+            (40, 500, 65, 0),
+            (3000, 9000, 130, 31),
+            (0, 4, 3, -1),
+            (5, 3, 0, 1),
+            (1, 1, 1, 0),
+            (400, 30, 128, 2),
+            (700, 1500, 5, 3),
+            (600, 4_500_000, 1, -1),
+            (600, 1, 2, -1),
+        ] {
             both::<f32>(count, rows, features, padding);
             both::<f64>(count, rows, features, padding);
             both::<bf16>(count, rows, features, padding);
