@@ -1,6 +1,6 @@
 //! Matrix products with PyTorch's rules for vectors and batches.
 use crate::gemm::bf16::{self as pairs, NR, Pair, PairGemm, pair_scratch_len};
-use crate::gemm::{Gemm, Inline, Mat, Plain, Tiles, plain_scratch_len, scratch_len, widen_strided};
+use crate::gemm::{Gemm, Inline, Mat, Next, Plain, Tiles, plain_scratch_len, scratch_len, widen_strided};
 use crate::gemm::{Number, narrow};
 use ferrograd_simd::isa;
 use ferrograd_tensor::{Cx, DType, Element, Error, MAX_RANK, Meta, PackKey, Result, SyncPtr, View, ViewMut, bf16, promote};
@@ -173,6 +173,7 @@ fn float(cx: &mut Cx, a: (&Meta, *const f32), b: (&Meta, *const f32), bias: *con
                 bias,
                 relu,
                 packed_b: None,
+                next: Next::NOTHING,
             }
         }
     };

@@ -1,7 +1,8 @@
 //! The loops around the tile kernels: what is packed, how K is split, how C is shared out. All of it follows from shapes and strides,
 //! never from the number of threads.
 use super::long::long_scratch;
-use super::micro::{Ahead, Job, Tiles, even_cut};
+use super::micro::{Job, Tiles, even_cut};
+use super::next::Next;
 use super::pack::{Panel, SideBySide};
 use super::thin::thin_scratch;
 use super::tune::{DIRECT_ELEMENTS, DIRECT_TILES, FEW_TILES, KC, TASK_MACS, TASKS, split};
@@ -36,6 +37,7 @@ pub(crate) struct Gemm {
     pub relu: bool,
     /// B in the tiles' panels, where the caller has it so.
     pub packed_b: Option<SyncPtr<f32>>,
+    pub next: Next,
 }
 
 /// Runs tasks one after the other: the pool of a product that is itself one of many tasks.
@@ -249,6 +251,7 @@ impl Gemm {
     ) {
         let (m, n, nr) = (self.m, self.n, tiles.nr());
         let m_tiles = m.div_ceil(tiles.mr());
+        let all_tiles = m_tiles * n.div_ceil(nr);
         let mut from = ks.start;
         loop {
             let len = KC.min(ks.end - from);
@@ -278,7 +281,7 @@ impl Gemm {
                             add: from > ks.start,
                             bias: if end && !self.bias.get().is_null() { self.bias.get().add(first) } else { std::ptr::null() },
                             relu: end && self.relu,
-                            ahead: Ahead::NONE,
+                            ahead: self.next.share(panel * m_tiles + t, all_tiles, len),
                         };
                         self.tile(tiles, a, row, rows, from, &job);
                     }

@@ -1,35 +1,28 @@
 //! The gradients of [`super::norm_relu_conv`], in one pass over x and its gradient.
 use super::product::{self, Product};
-use super::rows::Back;
+use super::rows::{Back, LANES};
 use super::{Norm, Shared, Sizes, wide};
 use crate::channels::{Param, set_stats};
-use crate::gemm::Mat;
+use crate::gemm::{Mat, Next};
 use ferrograd_simd::{Kernel, Scalar, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 
-/// Blocks are shared out among as many chunks, two for each of sixteen nominal threads; a chunk's sums go on from block to block, and the chunks' are
-/// added in order.
-const CHUNKS: usize = 32;
+/// Elements normalised at a time: in an L2 of 1 MiB they lie beside their gradient, the rows of x and those of its gradient.
+const BLOCK: usize = super::BLOCK / 2;
 /// Rows whose sums stay in the numbers that x computes in, before they are added up in float64.
 const SUMMED: usize = 32;
 
-/// Blocks of a chunk, and how many chunks there are.
-fn chunks(s: &Sizes) -> (usize, usize) {
-    let together = s.blocks().div_ceil(CHUNKS).max(1);
-    (together, s.blocks().div_ceil(together))
-}
-
 /// Bytes that [`norm_relu_conv_grad`] wants.
 pub fn norm_relu_conv_grad_scratch(x: &Meta, kernel: &Meta) -> usize {
-    let (s, size) = (Sizes::new(x, kernel), wide(x.dtype));
-    let chunks = chunks(&s).1;
+    let (s, size) = (Sizes::new(x, kernel, BLOCK), wide(x.dtype));
+    let chunks = s.chunks();
     let bytes = |elements: usize, size: usize| (elements * size).next_multiple_of(64);
     bytes(Shared::<f32>::len(&s), size) + bytes(chunks * s.out * s.channels, size) + bytes(chunks * 2 * s.channels, 8)
 }
 
 /// Bytes for each thread that [`norm_relu_conv_grad`] wants.
 pub fn norm_relu_conv_grad_local(x: &Meta, kernel: &Meta) -> usize {
-    wide(x.dtype) * room(&Sizes::new(x, kernel)).iter().sum::<usize>()
+    wide(x.dtype) * room(&Sizes::new(x, kernel, BLOCK)).iter().sum::<usize>()
 }
 
 /// Elements of a task: what is normalised, its gradient, dy, a block's gradient of the kernel, some rows' sums, what the products want.
@@ -39,7 +32,7 @@ fn room(s: &Sizes) -> [usize; 6] {
         let back = product::room(m, c, o, (o as isize, 1), (c as isize, 1));
         back.max(product::room(o, c, m, (1, o as isize), (c as isize, 1)))
     });
-    [rows * c, rows * c, rows * o, o * c, 2 * c, products[0].max(products[1])].map(|len| len.next_multiple_of(16))
+    [rows * c, rows * c, rows * o, o * c, 2 * c.next_multiple_of(LANES), products[0].max(products[1])].map(|len| len.next_multiple_of(16))
 }
 
 /// With z = (x - mean) * rstd * weight + bias, g = dy kernel where z > 0, n rows, and s = weight * rstd, of which the gradient of x is
@@ -62,12 +55,12 @@ pub fn norm_relu_conv_grad(
     dweight: &mut ViewMut,
     dbias: &mut ViewMut,
 ) -> Result {
-    let sizes = Sizes::new(x.meta(), kernel.meta());
+    let sizes = Sizes::new(x.meta(), kernel.meta(), BLOCK);
     let channels = sizes.channels;
     let norm = Norm { mean, variance, weight: Param::new(weight, 1.0), bias: Param::new(bias, 0.0), eps };
     with_float!(x.dtype(), T => {
         let (shared, mut cx) = Shared::<T>::new(cx, sizes, &norm, kernel.slice());
-        let count = chunks(&sizes).1;
+        let count = sizes.chunks();
         let (dkernels, mut cx) = cx.split_scratch::<<T as Float>::Acc>(count * sizes.out * channels);
         let (sums, mut cx) = cx.split_scratch::<f64>(count * 2 * channels);
         pass(&mut cx, &shared, dy.slice(), x.slice(), dx.slice_mut(), dkernels, sums);
@@ -104,11 +97,10 @@ where
     T::Acc: Product,
 {
     let s = shared.sizes;
-    let (together, count) = chunks(&s);
     let room = room(&s);
     let (dx_len, dx) = (dx.len(), SyncPtr(dx.as_mut_ptr()));
     let (dkernels, sums) = (SyncPtr(dkernels.as_mut_ptr()), SyncPtr(sums.as_mut_ptr()));
-    cx.par_local::<T::Acc>(count, room.iter().sum(), |chunk, local| {
+    cx.par_local::<T::Acc>(s.chunks(), room.iter().sum(), |chunk, local| {
         // SAFETY: each chunk has its own sums.
         let (dkernel, sums) = unsafe {
             let (area, pair) = (s.out * s.channels, 2 * s.channels);
@@ -118,12 +110,12 @@ where
             )
         };
         sums.fill(0.0);
-        for block in chunk * together..s.blocks().min((chunk + 1) * together) {
+        for block in s.blocks_of(chunk) {
             let (first, rows) = s.rows_of(block);
             // SAFETY: the rows of this block, which is this task's.
             let dx = unsafe { std::slice::from_raw_parts_mut(dx.get().add(first * s.width), (rows * s.width).min(dx_len)) };
             let task = Task { shared, dy: &dy[first * s.out..][..rows * s.out], x: &x[first * s.width..][..rows * s.width], rows };
-            task.run(local, &room, dx, dkernel, sums, block == chunk * together);
+            task.run(local, &room, dx, dkernel, sums, block == s.blocks_of(chunk).start);
         }
     });
 }
@@ -148,37 +140,34 @@ where
         let (part, local) = local.split_at_mut(room[3]);
         let (some, local) = local.split_at_mut(room[4]);
         let (active, dz) = (&mut active[..rows * s.channels], &mut dz[..rows * s.channels]);
-        self.shared.normalise(self.x, 0, active);
         for (to, &from) in dy.iter_mut().zip(self.dy) {
             *to = from.acc();
         }
         let row = |ptr: *const T::Acc, step: usize| Mat { ptr, rs: step as isize, cs: 1 };
-        // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` and `active` rows * channels.
+        let next = Next::of([self.x, dx], s.width, s.channels);
+        // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` rows * channels.
         unsafe {
-            product::run(
-                [rows, s.channels, s.out],
-                row(dy.as_ptr(), s.out),
-                row(self.shared.kernel.as_ptr(), s.channels),
-                dz.as_mut_ptr(),
-                local,
-            );
+            let kernel = row(self.shared.kernel.as_ptr(), s.channels);
+            product::run([rows, s.channels, s.out], row(dy.as_ptr(), s.out), kernel, dz.as_mut_ptr(), next, local);
+        }
+        self.back(active, dz, dx, some, sums);
+        // SAFETY: as above; `active` has rows * channels elements, both sums out * channels.
+        unsafe {
             let turned = Mat { ptr: dy.as_ptr(), rs: 1, cs: s.out as isize };
             let to = if first { dkernel.as_mut_ptr() } else { part.as_mut_ptr() };
-            product::run([s.out, s.channels, rows], turned, row(active.as_ptr(), s.channels), to, local);
+            product::run([s.out, s.channels, rows], turned, row(active.as_ptr(), s.channels), to, Next::NOTHING, local);
         }
         if !first {
             for (sum, &v) in dkernel.iter_mut().zip(&*part) {
                 *sum += v;
             }
         }
-        self.back(active, dz, dx, some, sums);
     }
 
-    /// Through the ReLU and the normalisation, some rows at a time.
-    fn back(&self, active: &[T::Acc], dz: &[T::Acc], dx: &mut [T], some: &mut [T::Acc], sums: &mut [f64]) {
+    /// Fills `active`, and goes back through the ReLU and the normalisation, some rows at a time.
+    fn back(&self, active: &mut [T::Acc], dz: &[T::Acc], dx: &mut [T], some: &mut [T::Acc], sums: &mut [f64]) {
         let Sizes { width, channels, .. } = self.shared.sizes;
-        let [c0, c1, _] = self.shared.c;
-        let (sum, product) = some[..2 * channels].split_at_mut(channels);
+        let (sum, product) = some.split_at_mut(some.len() / 2);
         for from in (0..self.rows).step_by(SUMMED) {
             let rows = SUMMED.min(self.rows - from);
             sum.fill(T::default().acc());
@@ -188,8 +177,8 @@ where
                 x: &self.x[from * width..],
                 dx: &mut dx[from * width..],
                 width,
-                c: [c0, c1],
-                active: &active[inner.clone()],
+                c: self.shared.c,
+                active: &mut active[inner.clone()],
                 dz: &dz[inner],
                 sums: [&mut *sum, &mut *product],
             };
@@ -198,7 +187,7 @@ where
             } else {
                 run.run(Scalar)
             }
-            for (to, from) in sums.iter_mut().zip(sum.iter().chain(&*product)) {
+            for (to, from) in sums.iter_mut().zip(sum[..channels].iter().chain(&product[..channels])) {
                 *to += from.to_f64();
             }
         }

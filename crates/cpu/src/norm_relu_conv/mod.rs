@@ -11,14 +11,17 @@ mod tests;
 pub use grad::{norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch};
 
 use crate::channels::{Param, stat};
-use crate::gemm::Mat;
+use crate::gemm::{Mat, Next};
 use ferrograd_simd::{Kernel, Scalar, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 use product::Product;
 use rows::Normalise;
+use std::ops::Range;
 
-/// Elements normalised at a time: 256 KiB of float32. The gradient holds two such blocks in an L2 of 1 MiB.
+/// Elements normalised at a time: 256 KiB of float32, a quarter of an L2 of 1 MiB, in which also lie the block's rows of x and the next ones.
 const BLOCK: usize = 1 << 16;
+/// Blocks are shared out among as many chunks, two for each of sixteen nominal threads. A chunk goes on from block to block.
+const CHUNKS: usize = 32;
 
 /// x [rows, width], of which the first `channels` are read, and kernel [out, channels].
 #[derive(Clone, Copy)]
@@ -27,17 +30,20 @@ struct Sizes {
     width: usize,
     channels: usize,
     out: usize,
+    /// Elements normalised at a time.
+    elements: usize,
 }
 
 impl Sizes {
-    fn new(x: &Meta, kernel: &Meta) -> Sizes {
+    fn new(x: &Meta, kernel: &Meta, elements: usize) -> Sizes {
         let (width, lead) = x.dims().split_last().map_or((1, &[][..]), |(&last, lead)| (last, lead));
         let sides = kernel.dims();
-        Sizes { rows: lead.iter().product(), width, channels: sides.last().copied().unwrap_or(0), out: sides.first().copied().unwrap_or(0) }
+        let (channels, out) = (sides.last().copied().unwrap_or(0), sides.first().copied().unwrap_or(0));
+        Sizes { rows: lead.iter().product(), width, channels, out, elements }
     }
     /// Rows of a block.
     fn block(&self) -> usize {
-        (BLOCK / self.channels.max(1)).clamp(16, 512)
+        (self.elements / self.channels.max(1)).clamp(16, 512)
     }
     fn blocks(&self) -> usize {
         self.rows.div_ceil(self.block())
@@ -45,6 +51,17 @@ impl Sizes {
     /// First row and number of rows of block `i`.
     fn rows_of(&self, i: usize) -> (usize, usize) {
         (i * self.block(), self.block().min(self.rows - i * self.block()))
+    }
+    /// Blocks of a chunk.
+    fn together(&self) -> usize {
+        self.blocks().div_ceil(CHUNKS).max(1)
+    }
+    /// How many chunks of blocks there are.
+    fn chunks(&self) -> usize {
+        self.blocks().div_ceil(self.together())
+    }
+    fn blocks_of(&self, chunk: usize) -> Range<usize> {
+        chunk * self.together()..self.blocks().min((chunk + 1) * self.together())
     }
     /// Rows of a whole block, and of the last one.
     fn heights(&self) -> [usize; 2] {
@@ -59,12 +76,12 @@ fn wide(dtype: DType) -> usize {
 
 /// Bytes that [`norm_relu_conv`] wants.
 pub fn norm_relu_conv_scratch(x: &Meta, kernel: &Meta) -> usize {
-    (wide(x.dtype) * Shared::<f32>::len(&Sizes::new(x, kernel))).next_multiple_of(64)
+    (wide(x.dtype) * Shared::<f32>::len(&Sizes::new(x, kernel, BLOCK))).next_multiple_of(64)
 }
 
 /// Bytes for each thread that [`norm_relu_conv`] wants.
 pub fn norm_relu_conv_local(x: &Meta, kernel: &Meta) -> usize {
-    let sizes = Sizes::new(x, kernel);
+    let sizes = Sizes::new(x, kernel, BLOCK);
     wide(x.dtype) * forward_room(&sizes).iter().sum::<usize>()
 }
 
@@ -87,7 +104,7 @@ pub fn norm_relu_conv(
     eps: f64,
     y: &mut ViewMut,
 ) -> Result {
-    let sizes = Sizes::new(x.meta(), kernel.meta());
+    let sizes = Sizes::new(x.meta(), kernel.meta(), BLOCK);
     if y.numel() == 0 {
         return Ok(());
     }
@@ -156,26 +173,32 @@ fn forward<T: Float>(cx: &mut Cx, shared: &Shared<T>, x: &[T], y: &mut [T])
 where
     T::Acc: Product,
 {
-    let Sizes { channels, out, .. } = shared.sizes;
-    let [active_len, product_len, room] = forward_room(&shared.sizes);
+    let sizes = shared.sizes;
+    let Sizes { channels, out, width, .. } = sizes;
+    let [active_len, product_len, room] = forward_room(&sizes);
     let to = SyncPtr(y.as_mut_ptr());
-    cx.par_local::<T::Acc>(shared.sizes.blocks(), active_len + product_len + room, |i, local| {
-        let (first, rows) = shared.sizes.rows_of(i);
+    cx.par_local::<T::Acc>(sizes.chunks(), active_len + product_len + room, |chunk, local| {
         let (active, rest) = local.split_at_mut(active_len);
         let (product, room) = rest.split_at_mut(product_len);
-        shared.normalise(x, first, &mut active[..rows * channels]);
-        // SAFETY: the rows of the block, in y as in the operands; each block is one task's.
-        unsafe {
-            let y = to.get().add(first * out);
-            // float32 and float64 are what they compute in.
-            let direct = T::DTYPE == T::Acc::DTYPE;
-            let c = if direct { y.cast() } else { product.as_mut_ptr() };
-            let a = Mat { ptr: active.as_ptr(), rs: channels as isize, cs: 1 };
-            let b = Mat { ptr: shared.kernel.as_ptr(), rs: 1, cs: channels as isize };
-            product::run([rows, out, channels], a, b, c, room);
-            if !direct {
-                for (i, &v) in product[..rows * out].iter().enumerate() {
-                    *y.add(i) = T::from_acc(v);
+        for i in sizes.blocks_of(chunk) {
+            let (first, rows) = sizes.rows_of(i);
+            shared.normalise(x, first, &mut active[..rows * channels]);
+            let after = (first + rows) * width;
+            let more = i + 1 < sizes.blocks_of(chunk).end;
+            let next = if more { Next::of([&x[after..x.len().min(after + rows * width)], &[]], width, channels) } else { Next::NOTHING };
+            // SAFETY: the rows of the block, in y as in the operands; each block is one task's.
+            unsafe {
+                let y = to.get().add(first * out);
+                // float32 and float64 are what they compute in.
+                let direct = T::DTYPE == T::Acc::DTYPE;
+                let c = if direct { y.cast() } else { product.as_mut_ptr() };
+                let a = Mat { ptr: active.as_ptr(), rs: channels as isize, cs: 1 };
+                let b = Mat { ptr: shared.kernel.as_ptr(), rs: 1, cs: channels as isize };
+                product::run([rows, out, channels], a, b, c, next, room);
+                if !direct {
+                    for (i, &v) in product[..rows * out].iter().enumerate() {
+                        *y.add(i) = T::from_acc(v);
+                    }
                 }
             }
         }

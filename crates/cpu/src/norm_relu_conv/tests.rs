@@ -26,7 +26,7 @@ impl Operands {
         let mean: Vec<f64> = (0..width).map(|k| column(k).iter().sum::<f64>() / rows as f64).collect();
         let variance = (0..width).map(|k| column(k).iter().map(|v| (v - mean[k]).powi(2)).sum::<f64>() / rows as f64).collect();
         let (weight, bias) = (noise(2, channels).iter().map(|v| v + 1.5).collect(), noise(3, channels));
-        let sizes = Sizes { rows, width, channels, out };
+        let sizes = Sizes { rows, width, channels, out, elements: 0 };
         Operands {
             sizes,
             dx: noise(4, rows * width),
@@ -52,7 +52,7 @@ impl Operands {
     }
     /// y, dx with its correction applied, dkernel, dweight, dbias.
     fn reference(&self) -> [Vec<f64>; 5] {
-        let Sizes { rows, width, channels, out } = self.sizes;
+        let Sizes { rows, width, channels, out, .. } = self.sizes;
         let z = |r: usize, k: usize| self.normal(r, k) * self.weight[k] + self.bias[k];
         let (mut y, mut dkernel) = (vec![0.0; rows * out], vec![0.0; out * channels]);
         let (mut dx, mut dweight, mut dbias) = (self.dx.clone(), vec![0.0; channels], vec![0.0; channels]);
@@ -80,7 +80,7 @@ impl Operands {
     }
     /// The same by the kernels.
     fn run<T: Element, St: Element>(&self, threads: usize) -> [Vec<f64>; 5] {
-        let Sizes { rows, width, channels, out } = self.sizes;
+        let Sizes { rows, width, channels, out, .. } = self.sizes;
         let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
         let stats = |v: &[f64]| v.iter().map(|&v| St::from_f64(v)).collect::<Vec<St>>();
         let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();

@@ -1,6 +1,6 @@
 //! Products of float32, by the register tiles of large products; half types are widened to it.
 use super::{Products, Side, Way, Weights};
-use crate::gemm::{Ahead, Gemm, Job, Mat, Rows, Tiles, even_cut};
+use crate::gemm::{Ahead, Gemm, Job, Mat, Next, Rows, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, isa, prefetch, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, PackKey, SyncPtr, View, bf16, f16};
 
@@ -29,7 +29,7 @@ impl Products for Tiled {
             let b = Mat { ptr: from, rs: strides.0, cs: strides.1 };
             let a = Mat { ptr: from, rs: 0, cs: 0 };
             let null = SyncPtr(std::ptr::null_mut());
-            Gemm { m: 1, n, k, a, b, c: null, ldc: n, bias: null, relu: false, packed_b: None }.pack_b(tiles, cx.pool(), to);
+            Gemm { m: 1, n, k, a, b, c: null, ldc: n, bias: null, relu: false, packed_b: None, next: Next::NOTHING }.pack_b(tiles, cx.pool(), to);
         };
         let key = PackKey { order: "recurrent", sizes: [k as isize, n as isize, strides.0, strides.1, tiles.nr() as isize, 0] };
         let (b, cx) = if weight.dtype() == DType::F32 {
