@@ -7,7 +7,7 @@ export type UnicodeForm = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
 
 /** What to do to a text, in this order. */
 export interface CleanOptions {
-  /** Tags become a space, entities what they stand for. Default false. */
+  /** Tags become a space, comments, scripts and styles too, entities what they stand for: those of punctuation, Latin letters, and numbers. Default false. */
   html?: boolean
   /** A Unicode normalisation form; none where left out. */
   normalize?: UnicodeForm
