@@ -1,7 +1,7 @@
 // A ResNet and a DenseNet of the library's, by name, side by side on handwritten digits.
 //   node examples/resnet.mjs            EPOCHS=3 by default
 import assert from 'node:assert/strict'
-import { data, manualSeed, models, optim, Trainer } from 'ferrograd'
+import { data, manualSeed, models, nn, optim, Trainer } from 'ferrograd'
 
 const { train, test } = await data.digits({ size: 8 })
 const candidates = {
@@ -19,4 +19,9 @@ for (const [name, make] of Object.entries(candidates)) {
   const size = model.parameters().reduce((sum, p) => sum + p.size, 0)
   console.log(`${name}: ${size.toLocaleString('en')} parameters, test accuracy ${(accuracy * 100).toFixed(1)} %`)
   assert(accuracy >= 0.9, `accuracy ${accuracy} is below 0.9`)
+  // For inference alone: normalisations go into the convolutions before them.
+  const folded = nn.fuseConvBn(model, [1, 8, 8, 1])
+  const { accuracy: again } = await trainer.evaluate(test)
+  console.log(`  ${folded} normalisations folded: ${(again * 100).toFixed(1)} %`)
+  assert(Math.abs(again - accuracy) < 0.01)
 }

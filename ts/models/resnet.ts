@@ -5,7 +5,7 @@ import { kaimingNormal, zeros } from '../nn/init.js'
 import { Linear } from '../nn/linear.js'
 import { Module } from '../nn/module.js'
 import { BatchNorm2d } from '../nn/norm.js'
-import { normRelu } from '../nn/norm-relu.js'
+import { convNormRelu, normRelu } from '../nn/norm-relu.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { settle } from '../options.js'
 import type { Parameter, Tensor } from '../tensor.js'
@@ -60,7 +60,7 @@ export class BasicBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const inner = normRelu(this.bn1, this.conv1.forward(x))
+    const inner = convNormRelu(this.conv1, this.bn1, x)
     return normRelu(this.bn2, this.conv2.forward(inner), this.downsample?.forward(x) ?? x)
   }
 
@@ -105,8 +105,8 @@ export class Bottleneck extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const narrow = normRelu(this.bn1, this.conv1.forward(x))
-    const inner = normRelu(this.bn2, this.conv2.forward(narrow))
+    const narrow = convNormRelu(this.conv1, this.bn1, x)
+    const inner = convNormRelu(this.conv2, this.bn2, narrow)
     return normRelu(this.bn3, this.conv3.forward(inner), this.downsample?.forward(x) ?? x)
   }
 
@@ -226,7 +226,7 @@ export class ResNet extends Module {
 
   /** The stages' output, [N, h, w, C]: what a head of another kind stands on. */
   features(images: Tensor): Tensor {
-    let x = normRelu(this.bn1, this.conv1.forward(images))        // [N, H, W, width], or half the size
+    let x = convNormRelu(this.conv1, this.bn1, images)        // [N, H, W, width], or half the size
     if (this.maxpool !== null) x = this.maxpool.forward(x)
     for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) if (layer !== null) x = layer.forward(x)
     return x

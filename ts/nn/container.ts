@@ -7,6 +7,7 @@ import { Linear, wrongFeatures } from './linear.js'
 import { Module, plain, running } from './module.js'
 import { BatchNorm1d, BatchNorm2d } from './norm.js'
 import { MaxPool2d } from './pool.js'
+import { Identity } from './shape.js'
 
 /**
  * Layers one after the other, each given the output of the one before; state keys are `0.weight`, `1.bias` ... PyTorch: `nn.Sequential`.
@@ -39,7 +40,8 @@ export class Sequential extends Module {
   }
 
   forward(x: any): any {
-    const layers = layersOf(this)
+    // What `fuseConvBn` left of a normalisation keeps no ReLU from its convolution.
+    const layers = layersOf(this).filter((layer) => !plain(layer, Identity))
     let y: unknown = x
     for (let i = 0; i < layers.length; i++) {
       const layer = layers[i] as Module

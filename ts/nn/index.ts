@@ -10,6 +10,7 @@ export { Bidirectional, type BidirectionalOptions, type BidirectionalOutput, typ
 export { ModuleDict, ModuleList, Sequential } from './container.js'
 export { Dropout } from './dropout.js'
 export { Embedding, type EmbeddingOptions } from './embedding.js'
+export { fuseConvBn } from './fuse-conv-bn.js'
 export { GRU, type GruLayerOptions, type RecurrentStates } from './gru.js'
 export { loadKerasWeights } from './keras-layout.js'
 export { LazyLinear, Linear, type LinearOptions } from './linear.js'

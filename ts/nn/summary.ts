@@ -67,7 +67,9 @@ export function summary(
   const rows = noGrad(() => scope(() => {
     const dtypes = typeof dtype === 'string' ? shapes.map(() => dtype) : dtype
     const inputs = shapes.map((shape, i) => zeros(shape, { dtype: dtypes[i] ?? 'float32', device: 'meta' }))
-    return runOnMeta(model, inputs)
+    const rows: Traced[] = []
+    runOnMeta(model, inputs, (path, module) => trace(path, module, rows))
+    return rows
   }))
   const seen = distinctSlots(model)
   const own = new Map<Module, number>()
@@ -88,9 +90,8 @@ export function summary(
 
 type Traced = SummaryRow & { module: Module; bytes: number }
 
-/** The rows in the order of the calls: a hook on each module, and meta tensors in the parameters' places for the time of one call. */
-function runOnMeta(model: Module, inputs: Tensor[]): Traced[] {
-  const rows: Traced[] = []
+/** One call in evaluation, without values: hooks by `watch` on each module, and meta tensors in the parameters' places meanwhile. Gives the result. */
+export function runOnMeta(model: Module, inputs: Tensor[], watch: (path: string, module: Module) => () => void): unknown {
   const modes = model.modules().map((module): [Module, boolean] => [module, module.training])
   const held = slots(model, { lazy: true })
   const removals: (() => void)[] = []
@@ -103,15 +104,14 @@ function runOnMeta(model: Module, inputs: Tensor[]): Traced[] {
       slot.set(standIn)
     }
     model.eval()
-    for (const [path, module] of namedModules(model)) removals.push(trace(path, module, rows))
-    model.forward(...inputs)
+    for (const [path, module] of namedModules(model)) removals.push(watch(path, module))
+    return model.forward(...inputs)
   } finally {
     for (const remove of removals) remove()
     for (const [module, training] of modes) module.training = training
     for (const slot of held) slot.set(slot.tensor)
     for (const standIn of lent) standIn.dispose()
   }
-  return rows
 }
 
 function trace(path: string, module: Module, rows: Traced[]): () => void {
