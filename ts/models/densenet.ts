@@ -35,7 +35,7 @@ export interface DenseNetOptions {
   bnSize?: number
   /** The share of each layer's output left out in training (0). */
   dropRate?: number
-  /** Keeps no concatenated, normalised or activated input for the backward pass, but computes them again: memory linear in the depth (false). */
+  /** Computes what a layer has between its convolutions again for the backward pass, instead of keeping it; the same bits (false). */
   memoryEfficient?: boolean
 }
 

@@ -114,7 +114,10 @@ where
             let (first, rows) = s.rows_of(block);
             // SAFETY: the rows of this block, which is this task's.
             let dx = unsafe { std::slice::from_raw_parts_mut(dx.get().add(first * s.width), (rows * s.width).min(dx_len)) };
-            let task = Task { shared, dy: &dy[first * s.out..][..rows * s.out], x: &x[first * s.width..][..rows * s.width], rows };
+            let last = block + 1 == s.blocks_of(chunk).end;
+            let (x, after) = x[first * s.width..].split_at(rows * s.width);
+            let after = if last { &[] } else { &after[..after.len().min(rows * s.width)] };
+            let task = Task { shared, dy: &dy[first * s.out..][..rows * s.out], x, after, rows };
             task.run(local, &room, dx, dkernel, sums, block == s.blocks_of(chunk).start);
         }
     });
@@ -125,6 +128,8 @@ struct Task<'a, T: Float> {
     shared: &'a Shared<'a, T>,
     dy: &'a [T],
     x: &'a [T],
+    /// x's rows of the block that follows.
+    after: &'a [T],
     rows: usize,
 }
 
@@ -144,7 +149,7 @@ where
             *to = from.acc();
         }
         let row = |ptr: *const T::Acc, step: usize| Mat { ptr, rs: step as isize, cs: 1 };
-        let next = Next::of([self.x, dx], s.width, s.channels);
+        let [next, after] = [&*dx, self.after].map(|rows| Next::of([rows, &[]], s.width, s.channels));
         // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` rows * channels.
         unsafe {
             let kernel = row(self.shared.kernel.as_ptr(), s.channels);
@@ -155,7 +160,7 @@ where
         unsafe {
             let turned = Mat { ptr: dy.as_ptr(), rs: 1, cs: s.out as isize };
             let to = if first { dkernel.as_mut_ptr() } else { part.as_mut_ptr() };
-            product::run([s.out, s.channels, rows], turned, row(active.as_ptr(), s.channels), to, Next::NOTHING, local);
+            product::run([s.out, s.channels, rows], turned, row(active.as_ptr(), s.channels), to, after, local);
         }
         if !first {
             for (sum, &v) in dkernel.iter_mut().zip(&*part) {

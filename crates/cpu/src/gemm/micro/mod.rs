@@ -228,9 +228,12 @@ macro_rules! tile_kernels {
             unsafe {
                 let masks = masks::<NV, WHOLE>(job.n);
                 let mut acc = start::<MR, NV>(job, &masks);
+                let mut ahead = job.ahead.start;
                 for &(at, bt) in job.taps {
                     let (mut a, mut b) = (a.offset(at), job.b.offset(bt));
                     for _ in 0..job.k {
+                        prefetch(ahead, 1);
+                        ahead = ahead.wrapping_add(job.ahead.step);
                         let mut bv = [zero(); NV];
                         for v in 0..NV {
                             bv[v] = load(b.add(v * W), masks[v]);
