@@ -32,9 +32,9 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('both tarballs in an empty folder', () => {
-  it('are all that is installed, with the two image readers', () => {
+  it('are all that is installed, with the four libraries that data is read by', () => {
     expect(packages()).toHaveLength(2)
-    expect(readdirSync(installed).filter((name) => !name.startsWith('.') && !name.startsWith('ferrograd'))).toEqual(['jpeg-js', 'pngjs'])
+    expect(readdirSync(installed).filter((name) => !name.startsWith('.') && !name.startsWith('ferrograd'))).toEqual(['csv-parse', 'fft.js', 'jpeg-js', 'pngjs'])
     for (const name of packages()) {
       const manifest = JSON.parse(readFileSync(join(installed, name, 'package.json'), 'utf8')) as { scripts?: unknown; devDependencies?: unknown }
       expect([manifest.scripts, manifest.devDependencies], name).toEqual([undefined, undefined])

@@ -40,11 +40,11 @@ describe('package.json and its lock', () => {
   const manifest = JSON.parse(read('package.json')) as { scripts: Record<string, string>; optionalDependencies?: object; dependencies: object; engines: { node: string } }
   const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, { resolved?: string; optionalDependencies?: object; dependencies?: object; hasInstallScript?: boolean }> }
 
-  it('have no lifecycle script, no platform package, and no run-time dependency but the two image readers, which have none', () => {
+  it('have no lifecycle script, no platform package, and no run-time dependency but readers of images and CSV and the Fourier transform, which have none', () => {
     expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)|^(install|prepare|prepublish|dependencies)$/.test(name))).toEqual([])
     expect(manifest.optionalDependencies).toBeUndefined()
-    expect(Object.keys(manifest.dependencies)).toEqual(['jpeg-js', 'pngjs'])
-    for (const name of ['jpeg-js', 'pngjs']) {
+    expect(Object.keys(manifest.dependencies)).toEqual(['csv-parse', 'fft.js', 'jpeg-js', 'pngjs'])
+    for (const name of Object.keys(manifest.dependencies)) {
       const entry = lock.packages[`node_modules/${name}`]
       expect([entry?.dependencies, entry?.hasInstallScript], name).toEqual([undefined, undefined])
     }

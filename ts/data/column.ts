@@ -1,6 +1,7 @@
 // One column of a data set: rows of equal shape, in a typed array of this process or in a tensor.
 import { type DType, DTypeError, tensor, type Tensor, ValueError } from '../index.js'
-import { flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
+import { Ragged } from './ragged.js'
+import { dtypeOf, flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
 
 /** Rows that can be gathered into a tensor. */
 export interface Column {
@@ -78,7 +79,7 @@ export class TensorColumn implements Column {
 }
 
 /** What a column can be made of. */
-export type ColumnSource = Tensor | Nested
+export type ColumnSource = Tensor | Nested | Ragged
 
 /** Whether a value is one of the library's tensors (no import of the class: it may not be loaded yet). */
 export function isTensor(value: unknown): value is Tensor {
@@ -94,6 +95,7 @@ export function toColumn(
   what: string,
   { shape, whole = false }: { shape?: readonly number[] | undefined; whole?: boolean } = {},
 ): Column {
+  if (source instanceof Ragged) return source
   if (isTensor(source)) {
     if (source.ndim === 0) throw new ValueError(`${what}: a tensor of no dimension has no rows.`)
     return new TensorColumn(source)
@@ -125,12 +127,4 @@ export function toColumn(
   if (!Number.isInteger(rows))
     throw new ValueError(`${what}: ${flat.length} numbers are no whole number of rows of shape [${row.join(', ')}].`, { shapes: [row] })
   return new ArrayColumn(whole && flat.every(Number.isSafeInteger) ? Int32Array.from(flat) : Float32Array.from(flat), rows, row)
-}
-
-function dtypeOf(array: Numbers): DType {
-  if (array instanceof Float32Array) return 'float32'
-  if (array instanceof Float64Array) return 'float64'
-  if (array instanceof Int32Array) return 'int32'
-  if (array instanceof BigInt64Array) return 'int64'
-  return array instanceof Int8Array ? 'int8' : 'uint8'
 }

@@ -3,6 +3,8 @@ import { noGrad, oneHot, scope, ShapeError, tensor, type Tensor, ValueError } fr
 import { checkOptions, persistent } from '../internal.js'
 import { type Batch, type Inputs, tensorsOf } from './batch.js'
 import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from './column.js'
+import { Ragged } from './ragged.js'
+import { type Columns, columnsOf, isRecord, sequencesOf } from './record.js'
 import { checkLabels, namedLabels } from './labels.js'
 import type { Numbers, PlainNumbers } from './nested.js'
 import { range } from './random.js'
@@ -25,7 +27,7 @@ export interface DatasetSource {
 }
 
 interface Parts {
-  inputs: Column | Record<string, Column>
+  inputs: Column | Columns
   labels: Column
   classes: readonly string[] | undefined
   scale: number | undefined
@@ -97,6 +99,23 @@ export class Dataset {
     return pick(plain(await column.values()), indices, column.shape)
   }
 
+  /** Steps of each sample of the first `ragged` column of inputs; null where there is none. */
+  get rowLengths(): Int32Array | null {
+    const { inputs } = this.#parts
+    const column = isColumn(inputs) ? undefined : Object.values(inputs).find((each) => each instanceof Ragged)
+    if (column === undefined) return null
+    const { lengths } = column as Ragged
+    return Int32Array.from(this.#rows(range(this.length)), (row) => lengths[row] as number)
+  }
+
+  /** The steps of the one `ragged` column of floats without padding, one behind the other, as they were given, and the numbers that a step has. */
+  stepValues(): { values: PlainNumbers; channels: number } {
+    const { inputs } = this.#parts
+    const [, column] = isColumn(inputs) ? [null, null] : sequencesOf(inputs, 'statistics')
+    if (column === null) throw new ValueError('statistics: the inputs are no record with a column of data.ragged floats.')
+    return { values: plain(column.steps(this.#rows(range(this.length)))), channels: channelsOf(column) }
+  }
+
   /** The samples at `indices` as a batch ready for a model; the caller disposes of it. */
   batch(indices: Int32Array | readonly number[]): Batch {
     return this.#make(() => this.prepare(this.rawBatch(indices)))
@@ -140,19 +159,21 @@ export class Dataset {
   /** The same data with other statistics taken out. */
   withNormalisation(normalisation: Normalisation | undefined): Dataset {
     const { inputs } = this.#parts
-    if (normalisation === undefined) return new Dataset({ ...this.#parts, normalisation })
-    if (!isColumn(inputs)) throw new ValueError('normalisation: inputs given as a record are not normalised. Normalise each before.')
+    if (normalisation === undefined) return new Dataset({ ...this.#parts, inputs: raw(inputs), normalisation })
+    const [name, column] = isColumn(inputs) ? [null, inputs] : sequencesOf(inputs, 'normalisation')
     const { mean, std } = normalisation
-    const channels = inputs.shape.at(-1) ?? 1
+    const channels = channelsOf(column)
     if (mean.length !== std.length || (mean.length !== channels && mean.length !== 1)) {
       throw new ShapeError(
-        `normalisation: ${mean.length} means and ${std.length} deviations do not fit inputs of shape [${inputs.shape.join(', ')}].\n` +
+        `normalisation: ${mean.length} means and ${std.length} deviations do not fit inputs of shape [${column.shape.join(', ')}].\n` +
           `  Give one for each of the ${channels} channels.`,
       )
     }
     if (!std.every((value) => value > 0 && Number.isFinite(value)) || !mean.every(Number.isFinite))
       throw new ValueError('normalisation: means must be finite and deviations above 0.')
-    return new Dataset({ ...this.#parts, normalisation })
+    // Padding is no value of a sequence and stays as it is: the column itself takes the statistics out.
+    const taken = name === null ? inputs : { ...inputs, [name]: (column as Ragged).withNormalisation(normalisation) } as Columns
+    return new Dataset({ ...this.#parts, inputs: taken, normalisation })
   }
 
   /** Whether the labels are class numbers (one-hot or not). */
@@ -212,9 +233,8 @@ export function dataset(source: DatasetSource | Dataset): Dataset {
   checkOptions('data', source, { inputs: null, labels: null, inputShape: null, classes: null, scale: null, normalisation: null })
   const { inputs: given, scale, normalisation, inputShape } = source
   if (given === undefined || source.labels === undefined) throw new ValueError('data: a data set has { inputs, labels }.')
-  const inputs = isRecord(given)
-    ? Object.fromEntries(Object.entries(given).map(([name, column]) => [name, toColumn(column, `inputs.${name}`)]))
-    : toColumn(given as ColumnSource, 'inputs', { shape: inputShape })
+  if (given instanceof Ragged) throw new ValueError('data: rows of unequal length go with their lengths.\n  Give them a name, which the model reads them by: inputs: { features: data.ragged(rows) }.')
+  const inputs = isRecord(given) ? columnsOf(given) : toColumn(given as ColumnSource, 'inputs', { shape: inputShape })
   const { values, classes } = namedLabels(source.labels, source.classes)
   const labels = classNumbers(toColumn(values, 'labels', { whole: true }))
   const lengths = isColumn(inputs)
@@ -243,8 +263,15 @@ function isColumn(value: Column | Record<string, Column>): value is Column {
   return typeof (value as Partial<Column>).gather === 'function'
 }
 
-function isRecord(value: unknown): value is Record<string, ColumnSource> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !isTensor(value)
+/** Numbers of the last dimension, which statistics are of; of rows of numbers that have no step of their own, one. */
+function channelsOf(column: Column): number {
+  return column instanceof Ragged && column.shape.length === 1 ? 1 : (column.shape.at(-1) ?? 1)
+}
+
+/** Columns without statistics taken out. */
+function raw(inputs: Column | Columns): Column | Columns {
+  if (isColumn(inputs)) return inputs
+  return Object.fromEntries(Object.entries(inputs).map(([name, column]) => [name, column instanceof Ragged ? column.withNormalisation(undefined) : column]))
 }
 
 /** 64-bit integers as float64, which holds those up to 2^53. */

@@ -12,6 +12,8 @@ export interface LoaderOptions {
   batchSize?: number | null
   /** Another order each epoch, drawn from the seed. Default false. An iterable has no order of its own to change: it refuses true. */
   shuffle?: boolean
+  /** With `shuffle`: batches of samples of like lengths, so that little is padded; of a data set with a `ragged` column of inputs. Default false. */
+  bucketByLength?: boolean
   /** Seeds the order and the augmentation. Default 0. */
   seed?: number
   /** Leaves out the last batch where it is smaller than the others. Default false. */
@@ -24,7 +26,7 @@ export interface LoaderOptions {
   labelDType?: 'int32' | 'float32'
 }
 
-const defaults = { batchSize: undefined, shuffle: false, seed: 0, dropLast: false, augment: undefined, prefetch: 2, labelDType: undefined } as const
+const defaults = { batchSize: undefined, shuffle: false, bucketByLength: false, seed: 0, dropLast: false, augment: undefined, prefetch: 2, labelDType: undefined } as const
 /** Options of a `DataLoader`, complete. */
 export type ChosenOptions = Settled<LoaderOptions, typeof defaults>
 
@@ -34,8 +36,8 @@ export function complete(options: LoaderOptions): ChosenOptions {
 }
 
 /** @throws ValueError naming the option and what it may be */
-export function checkOptions({ shuffle, seed, dropLast, augment, prefetch, labelDType }: ChosenOptions, batchSize: number | null, stream: boolean): void {
-  for (const [name, value] of Object.entries({ shuffle, dropLast }))
+export function checkOptions({ shuffle, bucketByLength, seed, dropLast, augment, prefetch, labelDType }: ChosenOptions, batchSize: number | null, stream: boolean): void {
+  for (const [name, value] of Object.entries({ shuffle, bucketByLength, dropLast }))
     if (typeof value !== 'boolean') throw new ValueError(`DataLoader: ${name} is true or false, not ${String(value)}.`)
   if (labelDType !== undefined && labelDType !== 'int32' && labelDType !== 'float32')
     throw new ValueError(`DataLoader: labelDType is 'int32' or 'float32', not ${String(labelDType)}.`)
@@ -49,6 +51,7 @@ export function checkOptions({ shuffle, seed, dropLast, augment, prefetch, label
       'DataLoader: shuffle: true wants samples by number; an iterable gives them in its own order.\n' +
         '  Shuffle where they come from, or give { length, get(i) }, a data set, or an array of samples with batchSize.',
     )
+  if (bucketByLength && !shuffle) throw new ValueError('DataLoader: bucketByLength draws the order of its batches: it goes with shuffle: true.')
   if (batchSize === null && dropLast)
     throw new ValueError('DataLoader: dropLast goes with single samples; this iterable gives whole batches. Give batchSize, or leave dropLast out.')
   if (augment !== undefined && typeof augment !== 'function') checkAugment(augment)

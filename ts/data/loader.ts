@@ -2,6 +2,8 @@
 import { noGrad, scope, type Tensor, ValueError } from '../index.js'
 import { augmentBatch, mixup } from './augment.js'
 import { aliasOf, type Batch, disposeBatch, leaveToOwner } from './batch.js'
+import { bucketed } from './bucket.js'
+import { Dataset } from './dataset.js'
 import { checkOptions, type ChosenOptions, complete, type LoaderOptions } from './loader-options.js'
 import { range, seeded, shuffle } from './random.js'
 import { collate, type KnownSource, recognise, type Sample, type Source, toBatch } from './source.js'
@@ -19,6 +21,8 @@ export interface LoaderState {
   batchSize?: number | null
   /** Whether the order is drawn. */
   shuffle?: boolean
+  /** Whether batches are of like lengths; left out where they are not. */
+  bucketByLength?: boolean
   /** Samples an epoch, where the source says so. */
   samples?: number
 }
@@ -78,7 +82,7 @@ export class DataLoader implements AsyncIterable<Batch> {
   /** Where the loader stands: after the batch that was handed out last. */
   state(): LoaderState {
     const counted = Number.isFinite(this.samples) ? { samples: this.samples } : {}
-    return { epoch: this.#epoch, position: this.#position, seed: this.#seed, batchSize: this.batchSize, shuffle: this.#options.shuffle, ...counted }
+    return { epoch: this.#epoch, position: this.#position, seed: this.#seed, batchSize: this.batchSize, shuffle: this.#options.shuffle, ...(this.#options.bucketByLength ? { bucketByLength: true } : {}), ...counted }
   }
 
   /**
@@ -162,7 +166,9 @@ export class DataLoader implements AsyncIterable<Batch> {
     const { length } = this
     const { kind, data } = this.#source as Exclude<KnownSource, { kind: 'stream' }>
     const size = this.batchSize as number
-    const order = this.#options.shuffle ? shuffle(range(data.length), seeded(this.#seed, epoch)) : range(data.length)
+    const random = seeded(this.#seed, epoch)
+    const drawn = this.#options.shuffle ? shuffle(range(data.length), random) : range(data.length)
+    const order = this.#options.bucketByLength ? bucketed(drawn, lengthsOf(data), this.batchSize as number, random) : drawn
     let next = from
     return async () => {
       if (next >= length) return null
@@ -235,9 +241,16 @@ export class DataLoader implements AsyncIterable<Batch> {
   }
 }
 
+/** Steps of each row. @throws ValueError for data that has none of its own */
+function lengthsOf(data: unknown): Int32Array {
+  const lengths = data instanceof Dataset ? data.rowLengths : null
+  if (lengths === null) throw new ValueError('DataLoader: bucketByLength needs a data set with a column of data.ragged inputs.\n  Leave it out, or make the inputs with data.ragged(rows).')
+  return lengths
+}
+
 /** What of a loader's batches differs from those of a state, in words; states written before this was kept say nothing of it. */
 function differences(state: LoaderState, own: LoaderState): string[] {
-  return (['samples', 'batchSize', 'shuffle'] as const)
+  return (['samples', 'batchSize', 'shuffle', 'bucketByLength'] as const)
     .filter((name) => state[name] !== undefined && state[name] !== own[name])
     .map((name) => `${name} ${own[name] ?? (name === 'samples' ? 'unknown' : 'null')} here, ${state[name]} there`)
 }

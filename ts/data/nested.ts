@@ -1,5 +1,5 @@
 // Nested arrays of numbers, flattened.
-import { ShapeError, ValueError } from '../index.js'
+import { type DType, ShapeError, ValueError } from '../index.js'
 
 /** Numbers, or arrays of arrays of them, all rows equally long. */
 export type Nested = number | boolean | readonly Nested[] | Numbers
@@ -51,4 +51,13 @@ export function flatten(value: Nested, shape: readonly number[], what: string): 
   }
   visit(value, 0)
   return flat
+}
+
+/** The dtype of tensors made of such an array. */
+export function dtypeOf(array: Numbers): DType {
+  if (array instanceof Float32Array) return 'float32'
+  if (array instanceof Float64Array) return 'float64'
+  if (array instanceof Int32Array) return 'int32'
+  if (array instanceof BigInt64Array) return 'int64'
+  return array instanceof Int8Array ? 'int8' : 'uint8'
 }

@@ -15,14 +15,13 @@ export interface Normalisation {
 const chunk = 1 << 17
 
 /**
- * Mean and (population) deviation of each channel over all samples and places, of the inputs as scaled. A channel that never changes gets
+ * Mean and (population) deviation of each channel over all samples and places, of the inputs as scaled; of a record's one
+ * `ragged` column of floats over all real steps. A channel that never changes gets
  * the deviation 1. Computed in float64 on the JS thread, in short turns.
  */
 export async function statistics(data: Dataset): Promise<Normalisation> {
   const { inputShape, scale } = data
-  if (!Array.isArray(inputShape)) throw new ValueError('statistics: inputs given as a record have no common channels.')
-  const values = await data.inputValues()
-  const channels = (inputShape as readonly number[]).at(-1) ?? 1
+  const { values, channels } = Array.isArray(inputShape) ? { values: await data.inputValues(), channels: (inputShape as readonly number[]).at(-1) ?? 1 } : data.stepValues()
   const sums = new Float64Array(channels)
   const squares = new Float64Array(channels)
   const turn = turns()
