@@ -25,6 +25,12 @@ export interface RunOptions {
   /** Of texts: words known, and words, or characters, or steps that a model reads at a time. */
   vocabulary?: number
   length?: number
+  /** Of series: steps told, and the column of a file. */
+  horizon?: number
+  column?: string
+  /** Columns of texts and labels in a file. */
+  textColumn?: string
+  labelColumn?: string
 }
 
 /** A run found in a folder. */

@@ -1,6 +1,8 @@
 // The models for texts and sequences that the commands train, by name.
 import { models } from '../index.js'
 import { characters } from './tasks/characters.js'
+import { recordings, type SequenceConfig } from './tasks/recordings.js'
+import { series } from './tasks/series.js'
 import type { ModelRow } from './tasks/task.js'
 import { type TextConfig, texts } from './tasks/texts.js'
 
@@ -22,5 +24,17 @@ export const sequenceModels: Readonly<Record<string, ModelRow>> = {
     title: 'Character RNN',
     make: ({ vocabulary }: { vocabulary: number }) => models.charRnn({ vocabulary }),
     defaults: { lr: 0.002 },
+  },
+  tagger: {
+    task: recordings,
+    title: 'Bidirectional LSTM',
+    make: ({ inputs, classes }: SequenceConfig) => models.biLstmTagger({ inputs, hidden: 64, outputs: classes, pool: 'mean' }),
+    defaults: { epochs: 20, lr: 0.005 },
+  },
+  forecast: {
+    task: series,
+    title: 'Forecaster',
+    make: ({ horizon }: { horizon: number }) => models.forecaster({ horizon }),
+    defaults: { epochs: 40, batchSize: 16, lr: 0.01 },
   },
 }

@@ -22,6 +22,10 @@ const kinds: Readonly<Record<Exclude<keyof RunOptions, 'model'>, Kind>> = {
   size: { whole: true, min: 1 },
   vocabulary: { whole: true, min: 3 },
   length: { whole: true, min: 1 },
+  horizon: { whole: true, min: 1 },
+  column: 'text',
+  textColumn: 'text',
+  labelColumn: 'text',
 }
 
 /** What `parse` wants to know of them. */

@@ -116,12 +116,15 @@ Environment: FERROGRAD_NUM_THREADS  threads to compute with
              NO_COLOR=1             no colours
 `
 
-const train = `Trains a model on images, texts or characters and writes everything to a folder.
+const train = `Trains a model on images, texts, characters, recordings or series and writes everything to a folder.
 
   ferrograd train cnn --data digits --epochs 10 --seed 1 --out run
   ferrograd train resnet20 --data cifar10 --epochs 30 --augment --out run
   ferrograd train cnn --data pets --out run          pets/cat/1.png, pets/dog/1.jpg ...
   ferrograd train lstm --data imdb --out run
+  ferrograd train textcnn --data reviews.csv --text-column review --label-column stars --out run
+  ferrograd train tagger --data fsdd --out run
+  ferrograd train forecast --data airline --out run
 
   Images:
   cnn          three convolutions, two dense layers
@@ -148,6 +151,10 @@ const train = `Trains a model on images, texts or characters and writes everythi
   --data NAME          imdb        film reviews, from $FERROGRAD_DATA/imdb or the cache
                        mr, subj, cr, mpqa, trec6, sst2, sst5
                                    sentences, from $FERROGRAD_DATA/sentences or the cache
+                       FILE        .csv, .tsv or .jsonl, .gz too, a row a text
+                       FOLDER      of .txt files, a folder for each class (or such folders below train/ and test/)
+  --text-column NAME   of a file: where the text stands (text)
+  --label-column NAME  where its class stands (label)
   --vocabulary N       words known at most, padding and the unknown among them (20,000)
   --length N           words of a text that are read, its last ones (200 of reviews, 64 of sentences)
 
@@ -157,6 +164,23 @@ const train = `Trains a model on images, texts or characters and writes everythi
   --data NAME|FILE     tinyshakespeare   from $FERROGRAD_DATA/tinyshakespeare or the cache
                        FILE              any text in UTF-8; its last tenth is to test on
   --length N           characters of a row (100)
+
+  Recordings:
+  tagger       a bidirectional LSTM over log-mel energies; 20 epochs, learning rate 0.005
+
+  --data NAME|FOLDER   fsdd        spoken digits, from $FERROGRAD_DATA/fsdd or the cache
+                       japanese-vowels, basic-motions, italy-power-demand
+                                   sequences, from $FERROGRAD_DATA/sequences or the cache
+                       FOLDER      of WAV files, a folder for each class (or such folders below train/ and test/)
+
+  Series:
+  forecast     a GRU that tells the next steps from the last; 40 epochs in batches of 16, learning rate 0.01
+
+  --data NAME|FILE     airline, lynx, shampoosales   from $FERROGRAD_DATA/sequences or the cache
+                       FILE        .csv, a row a step; its last fifth is to test on
+  --column NAME        of a file: where the numbers stand (the last column)
+  --length N           steps that are seen (24)
+  --horizon N          steps that are told (12)
 
   All:
   --out DIR            gets model.safetensors, checkpoint-*.safetensors, history.jsonl, report.svg
@@ -185,6 +209,9 @@ const predict = `Says what images show, or texts say, with the model of a traini
 
   ferrograd predict plays "ROMEO:" --length 500 --temperature 0.8 --seed 1
                                                      what a charrnn writes behind it
+  ferrograd predict digits seven.wav                 what recordings say
+  ferrograd predict sales                            the next steps of the series that was trained on
+  ferrograd predict sales newer.csv --json           of another: {"file", "next": [...]}
 
   --top K              how many classes to print (1)
   --file FILE          texts, a line each

@@ -25,9 +25,9 @@ const trainData = ({ texts, labels }: data.Texts, classes: readonly string[]) =>
 export const texts: Task<TextParts, ClassesTested> = {
   name: 'texts',
   reads: 'texts',
-  sources: 'imdb, mr, subj, cr, mpqa, trec6, sst2 or sst5',
+  sources: 'imdb, mr, subj, cr, mpqa, trec6, sst2, sst5, a CSV, TSV or JSON lines file, or a folder of texts',
   example: '"A wonderful film."',
-  options: { train: ['vocabulary', 'length'], evaluate: [], predict: ['top', 'file'] },
+  options: { train: ['vocabulary', 'length', 'textColumn', 'labelColumn'], evaluate: [], predict: ['top', 'file'] },
   charts: [accuracyChart],
 
   knows(card) {
@@ -37,7 +37,7 @@ export const texts: Task<TextParts, ClassesTested> = {
 
   load: (source, options) => loadTexts(source, options),
 
-  async plan(parts, { model, data: source, validation, batchSize, vocabulary = 20_000, length = parts.usualLength }) {
+  async plan(parts, { model, data: source, validation, batchSize, vocabulary = 20_000, length = parts.usualLength, textColumn, labelColumn }) {
     const { train, test, classes, name, noun } = parts
     // Of a long text the end is kept, where the verdict stands. A word that came once tells less than that there are unknown words.
     const vectorizer = await new TextVectorizer({
@@ -47,7 +47,7 @@ export const texts: Task<TextParts, ClassesTested> = {
       truncation: 'left',
       standardize: parts.cleaning,
     }).adapt(train.texts)
-    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source }
+    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source, reading: { ...(textColumn && { textColumn }), ...(labelColumn && { labelColumn }) } }
     const held = parts.validation === undefined ? Math.round(validation * train.texts.length) : parts.validation.texts.length
     return {
       card,
