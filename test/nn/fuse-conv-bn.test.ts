@@ -79,6 +79,32 @@ test('leaves alone what others read too, or what runs twice', () => {
       return this.bn.forward(y).add(y)
     }
   }
-  for (const model of [new Twice(), new Read()]) expect(nn.fuseConvBn(model, [1, 3, 3, 2])).toBe(0)
+  class Given extends nn.Module {
+    conv = new nn.Conv2d(2, 2, 1)
+    bn = new nn.BatchNorm2d(2)
+    forward(x: Tensor): Tensor[] {
+      const y = this.conv.forward(x)
+      return [y, this.bn.forward(y)]
+    }
+  }
+  for (const model of [new Twice(), new Read(), new Given()]) expect(nn.fuseConvBn(model, [1, 3, 3, 2])).toBe(0)
   expect(() => nn.fuseConvBn(nn.Linear as never, [1, 2])).toThrow(ValueError)
+})
+
+test('a layer that shares its weights with the folded one keeps them', () => {
+  class Tied extends nn.Module {
+    a = new nn.Conv2d(2, 2, 1)
+    b = new nn.Conv2d(2, 2, 1)
+    bn = new nn.BatchNorm2d(2)
+    constructor() { super(); this.b.weight = this.a.weight; this.b.bias = this.a.bias }
+    forward(x: Tensor): Tensor { return this.bn.forward(this.a.forward(x)).add(this.b.forward(x)) }
+  }
+  scope(() => {
+    const model = trained(() => new Tied())
+    const x = rand([1, 3, 3, 2], { dtype: 'float64' })
+    const before = numbers(noGrad(() => model.forward(x)))
+    // Also where no graph is recorded.
+    expect(noGrad(() => nn.fuseConvBn(model, [1, 3, 3, 2]))).toBe(1)
+    numbers(noGrad(() => model.forward(x))).forEach((v, i) => expect(Math.abs(v - before[i]!)).toBeLessThan(1e-12))
+  })
 })

@@ -4,7 +4,7 @@ import type { FloatDType } from '../dtype.js'
 import { ValueError } from '../errors.js'
 import { kindOf } from '../explain.js'
 import { type GraphNode, reachable } from '../graph.js'
-import { noGrad, scope } from '../scope.js'
+import { enableGrad, noGrad, scope } from '../scope.js'
 import { Parameter, Tensor } from '../tensor.js'
 import { Conv1d, Conv2d } from './conv.js'
 import { Linear } from './linear.js'
@@ -20,7 +20,7 @@ interface Pair { layer: Conv2d | Conv1d | Linear; norm: Norm; path: string }
 /**
  * Folds each batch normalisation into the convolution or Linear before it, for inference: its running statistics, factors and summands go into the
  * layer's weights and bias, and an `Identity` takes its place. Which layer stands before which is seen in a run without values; a layer whose result
- * anyone else reads too, or that runs twice, stays as it is. The model itself is changed, and put into evaluation: results agree within rounding, and it is not
+ * anyone else reads too, or that runs twice, stays as it is (a read through `detach` is not seen). The model itself is changed, and put into evaluation: results agree within rounding, and it is not
  * to be trained on. PyTorch: `torch.nn.utils.fusion.fuse_conv_bn_eval`, for whole models.
  * @param inputShape of one batch, as in `summary`
  * @returns how many were folded
@@ -44,23 +44,23 @@ function pairsOf(model: Module, inputShape: readonly number[]): Pair[] {
   const read: { norm: Norm; path: string; before: GraphNode | null }[] = []
   const dtype = model.parameters()[0]?.dtype ?? 'float32'
   // With a graph, which knows every reader, also those that are no modules.
-  return scope(() => {
+  return enableGrad(() => scope(() => {
     const result = runOnMeta(model, [zeros(inputShape, { dtype: dtype as 'float32', device: 'meta' })], (path, module) =>
       module.registerForwardHook((_, [input], output) => {
         runs.set(module, (runs.get(module) ?? 0) + 1)
         if (module instanceof BatchNorm1d || module instanceof BatchNorm2d) read.push({ norm: module, path, before: (input as Tensor)._node })
         if ((module instanceof Conv2d || module instanceof Conv1d || module instanceof Linear) && (output as Tensor)._node !== null) given.set((output as Tensor)._node!, module)
       }))
+    const results = tensorsIn(result).flatMap(({ _node }) => (_node === null ? [] : [_node]))
     const readers = new Map<unknown, number>()
-    for (const node of reachable(tensorsIn(result).flatMap(({ _node }) => (_node === null ? [] : [_node])))) {
-      for (const next of node.next) readers.set(next, (readers.get(next) ?? 0) + 1)
-    }
+    // What the model gives is read by its caller.
+    for (const node of [...results, ...[...reachable(results)].flatMap(({ next }) => next)]) readers.set(node, (readers.get(node) ?? 0) + 1)
     return read.flatMap(({ norm, path, before }) => {
       const layer = before === null ? undefined : given.get(before)
       const alone = layer !== undefined && runs.get(layer) === 1 && runs.get(norm) === 1 && readers.get(before) === 1
       return alone && norm.runningMean !== null ? [{ layer, norm, path }] : []
     })
-  })
+  }))
 }
 
 const tensorsIn = (result: unknown): Tensor[] => (result instanceof Tensor ? [result] : typeof result === 'object' && result !== null ? Object.values(result).flatMap(tensorsIn) : [])
@@ -73,10 +73,14 @@ function fold(layer: Pair['layer'], norm: Norm): void {
   const centred = layer.bias === null ? runningMean!.neg() : layer.bias.sub(runningMean!)
   const shift = centred.mul(scale)
   const summand = bias === null ? shift : shift.add(bias)
-  layer.weight.assign_(layer.weight.mul(scale.reshape([-1, ...layer.weight.shape.slice(1).map(() => 1)])))
-  if (layer.bias === null) layer.bias = new Parameter(summand as Tensor<FloatDType>)
-  else layer.bias.assign_(summand)
+  // Parameters of its own: another layer may share the ones that it had.
+  const { requiresGrad } = layer.weight
+  layer.weight = new Parameter(weighted(layer.weight, scale), requiresGrad)
+  layer.bias = new Parameter(summand as Tensor<FloatDType>, requiresGrad)
 }
+
+const weighted = (weight: Tensor, scale: Tensor): Tensor<FloatDType> =>
+  weight.mul(scale.reshape([-1, ...weight.shape.slice(1).map(() => 1)])) as Tensor<FloatDType>
 
 function replace(model: Module, path: string, module: Module): void {
   const keys = path.split('.')
