@@ -148,7 +148,7 @@ const train = `Trains a model on images, texts, characters, recordings or series
   lstm         word vectors, an LSTM with dropout; 4 epochs, a fifth held out
   textcnn      word vectors, filters over 3, 4 and 5 words (Kim 2014); 6 epochs in batches of 50
 
-  --data NAME          imdb        film reviews, from $FERROGRAD_DATA/imdb or the cache
+  --data NAME          imdb        film reviews, from $FERROGRAD_DATA/imdb or the cache; --download fetches them (80 MiB)
                        mr, subj, cr, mpqa, trec6, sst2, sst5
                                    sentences, from $FERROGRAD_DATA/sentences or the cache
                        FILE        .csv, .tsv or .jsonl, .gz too, a row a text

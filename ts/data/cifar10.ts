@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { makeFolder, settle, withFileErrors } from '../internal.js'
 import { type Dataset, dataset } from './dataset.js'
@@ -105,6 +105,8 @@ async function fetchArchive(): Promise<void> {
   const archive = join(cacheFolder(), 'cifar-10-binary.tar.gz')
   await fetchFile(url, sha256, archive)
   await makeFolder('download', folder)
-  for (const [name, bytes] of untar(await readBytes(archive), archive))
+  for (const [path, bytes] of untar(await readBytes(archive), archive)) {
+    const name = basename(path)
     if (/\.(bin|txt)$/.test(name)) await withFileErrors('download', join(folder, name), true, () => writeFile(join(folder, name), bytes))
+  }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createGunzip } from 'node:zlib'
 import { FileFormatError, ValueError } from '../index.js'
 import { fileError, makeFolder, withFileErrors } from '../internal.js'
@@ -75,7 +75,7 @@ export async function download(url: string, sha256: string, path: string): Promi
   }
   const response = await fetch(url).catch((error: unknown) => fail(`the server cannot be reached (${(error as Error).message})`, error))
   if (!response.ok) return fail(`the server answered ${response.status}`)
-  const bytes = new Uint8Array(await response.arrayBuffer())
+  const bytes = new Uint8Array(await response.arrayBuffer().catch((error: unknown) => fail(`the transfer was cut off (${(error as Error).message})`, error)))
   const found = createHash('sha256').update(bytes).digest('hex')
   if (found !== sha256) return fail(`${bytes.length} bytes came with the SHA-256 ${found}, expected was ${sha256}`)
   await makeFolder('download', dirname(path))
@@ -88,20 +88,21 @@ export async function download(url: string, sha256: string, path: string): Promi
     })
 }
 
-/** The regular files of a tar archive, by name without folders. @throws FileFormatError */
+/** The regular files of a tar archive (ustar), by the name that stands there: a name to compare, not one to write to. @throws FileFormatError */
 export function untar(archive: Uint8Array, path: string): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>()
   const text = (at: number, length: number): string =>
     Buffer.from(archive.subarray(at, at + length))
       .toString('latin1')
       .replace(/\0[\s\S]*$/, '')
+  const nameAt = (at: number): string => [text(at + 257, 5) === 'ustar' ? text(at + 345, 155) : '', text(at, 100)].filter((part) => part !== '').join('/')
   for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
     const size = parseInt(text(at + 124, 12).trim(), 8)
     const end = at + 512 + size
     if (!Number.isInteger(size) || size < 0 || end > archive.length)
       throw new FileFormatError(`${path}: no tar archive, or one that is cut off.\n  Get it again.`)
     const kind = text(at + 156, 1)
-    if (kind === '' || kind === '0') files.set(basename(text(at, 100)), archive.subarray(at + 512, end))
+    if (kind === '' || kind === '0') files.set(nameAt(at), archive.subarray(at + 512, end))
     at += 512 + Math.ceil(size / 512) * 512
   }
   return files

@@ -1,13 +1,16 @@
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { settle } from '../internal.js'
-import { candidates, checkFolder, namesIn, readBytes } from './files.js'
+import { cacheFolder, candidates, checkFolder, namesIn, readBytes } from './files.js'
+import { fetchImdb } from './imdb-archive.js'
 import { turns } from './turn.js'
 
 /** Options of `imdb`. */
 export interface ImdbOptions {
   /** Where the JSON lines lie, gzipped or not. Default: `$FERROGRAD_DATA/imdb`, else the cache folder (`$FERROGRAD_CACHE`). */
   folder?: string
+  /** Fetches the 80 MiB archive and writes `train.jsonl` and `test.jsonl` into the cache where no files are found. Default false: nothing is fetched unasked. */
+  download?: boolean
 }
 
 /** Texts with a label each. */
@@ -28,15 +31,29 @@ const patterns = { train: /^train.*\.jsonl(\.gz)?$/, test: /^test.*\.jsonl(\.gz)
  * @throws ValueError where files are missing, FileError for a folder that is not there, FileFormatError naming the line for a damaged one
  */
 export async function imdb(options: ImdbOptions = {}): Promise<{ train: Texts; test: Texts }> {
-  const { folder } = settle('imdb', options, { folder: undefined })
+  const { folder, download } = settle('imdb', options, { folder: undefined, download: false })
   const places = candidates('imdb', folder)
+  let found = await findFiles(places)
+  if (found === null && download) {
+    const place = join(cacheFolder(), 'imdb')
+    await fetchImdb(place)
+    found = await findFiles([place])
+  }
+  if (found !== null) return { train: await jsonLines(found.train), test: await jsonLines(found.test) }
+  await checkFolder('imdb', folder)
+  throw new ValueError(
+    `imdb: train*.jsonl.gz and test*.jsonl.gz are not in ${places.join(', ')}.\n  Name their folder; each line is a JSON object with text and label. ` +
+      'Or have them fetched: download: true, in the command line --download.',
+  )
+}
+
+async function findFiles(places: readonly string[]): Promise<{ train: string; test: string } | null> {
   for (const place of places) {
     const names = await namesIn(place)
     const [train, test] = [patterns.train, patterns.test].map((pattern) => names.find((name) => pattern.test(name)))
-    if (train !== undefined && test !== undefined) return { train: await jsonLines(join(place, train)), test: await jsonLines(join(place, test)) }
+    if (train !== undefined && test !== undefined) return { train: join(place, train), test: join(place, test) }
   }
-  await checkFolder('imdb', folder)
-  throw new ValueError(`imdb: train*.jsonl.gz and test*.jsonl.gz are not in ${places.join(', ')}.\n  Name their folder; each line is a JSON object with text and label.`)
+  return null
 }
 
 /** Texts and labels of a file of JSON lines. Invalid UTF-8 becomes U+FFFD. @throws FileFormatError naming the line */

@@ -26,7 +26,7 @@ const names = ['imdb', ...Object.keys(sentenceSets)]
 
 /** Loads `imdb`, a set of sentences, a file or a folder. @throws ValueError where there is no such thing */
 export async function loadTexts(source: string, options: LoadOptions): Promise<TextParts> {
-  if (source === 'imdb') return { name: 'IMDB', noun: 'reviews', classes: ['negative', 'positive'], cleaning: { html: true }, minCount: 1, usualLength: 200, ...(await data.imdb()) }
+  if (source === 'imdb') return { name: 'IMDB', noun: 'reviews', classes: ['negative', 'positive'], cleaning: { html: true }, minCount: 1, usualLength: 200, ...(await data.imdb({ download: options.download === true })) }
   if (Object.hasOwn(sentenceSets, source)) {
     const set = source as data.SentenceSet
     return { name: sentenceSets[set], noun: 'sentences', cleaning: { punctuation: false }, minCount: 2, usualLength: 64, ...(await data.sentences(set)) }

@@ -27,7 +27,7 @@ export const texts: Task<TextParts, ClassesTested> = {
   reads: 'texts',
   sources: 'imdb, mr, subj, cr, mpqa, trec6, sst2, sst5, a CSV, TSV or JSON lines file, or a folder of texts',
   example: '"A wonderful film."',
-  options: { train: ['vocabulary', 'length', 'textColumn', 'labelColumn'], evaluate: [], predict: ['top', 'file'] },
+  options: { train: ['vocabulary', 'length', 'textColumn', 'labelColumn'], evaluate: ['download'], predict: ['top', 'file'] },
   charts: [accuracyChart],
 
   knows(card) {
