@@ -7,6 +7,7 @@ import { loopDelay } from './loop-delay.js'
 import { cifar10Accuracy, cifar10Augmented } from './models/cifar10-accuracy.js'
 import { charLoss } from './models/char-loss.js'
 import { cnnInference } from './models/cnn-inference.js'
+import { imdbAccuracy } from './models/imdb-accuracy.js'
 import { opCost } from './op-cost.js'
 import { convolution } from './ops/conv2d.js'
 import { temporal } from './ops/ctc-loss.js'
@@ -23,7 +24,7 @@ import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, text, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, charLoss]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, text, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, imdbAccuracy, charLoss]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 

@@ -48,7 +48,7 @@ export interface GenerateOptions {
 
 /**
  * A language model of characters (Karpathy 2015, char-rnn): each character's vector, LSTM or GRU layers, a Linear to the logits of the character that follows.
- * ids int32 [N, T] -> logits [N, T, vocabulary]; labels are the ids one place on. 921,729 parameters by default. Weights start as PyTorch's.
+ * ids int32 [N, T] -> logits [N, T, vocabulary]; labels are the ids one place on. 876,929 parameters by default. Weights start as PyTorch's.
  * @example
  * await new Trainer(model, { loss: 'crossEntropy' }).fit({ inputs, labels }, { clipNorm: 5 })
  * const ids = await model.generate(prompt, { length: 500, temperature: 0.8, seed: 1 })
