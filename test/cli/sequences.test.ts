@@ -80,6 +80,8 @@ describe('train forecast', () => {
     const { next } = last(await succeed('predict', at('forecast'), '--json')) as { next: number[] }
     next.forEach((value, i) => expect(Math.abs(value - (80 + i / 4 + 10 * Math.sin((2 * Math.PI * i) / 12)))).toBeLessThan(4))
     await writeFile(at('newer.csv'), ['month,sold,note', ...rows.slice(0, 60)].join('\n'))
+    await writeFile(at('sales.tsv'), ['month\tsold', ...rows.map((row) => row.split(',').slice(0, 2).join('\t'))].join('\n'))
+    expect(await succeed('train', 'forecast', '--data', at('sales.tsv'), '--column', '1', '--epochs', '1', '--out', at('tabs'))).toMatch(/sales\.tsv: 120 steps/)
     expect(await succeed('predict', at('forecast'), at('newer.csv'))).toMatch(/newer\.csv: the next 6 steps\n {2}1 +\d/)
     expect(last(await succeed('evaluate', at('forecast'), '--json'))).toMatchObject({ windows: 19 })
   })

@@ -17,7 +17,7 @@ export const sequenceModels: Readonly<Record<string, ModelRow>> = {
     task: texts,
     title: 'TextCNN',
     make: ({ vocabulary, classes }: TextConfig) => models.textCnn({ vocabulary, outputs: classes }),
-    defaults: { epochs: 6, batchSize: 50 },
+    defaults: { epochs: 4, batchSize: 50 },
   },
   charrnn: {
     task: characters,

@@ -146,7 +146,7 @@ const train = `Trains a model on images, texts, characters, recordings or series
 
   Texts:
   lstm         word vectors, an LSTM with dropout; 4 epochs, a fifth held out
-  textcnn      word vectors, filters over 3, 4 and 5 words (Kim 2014); 6 epochs in batches of 50
+  textcnn      word vectors, filters over 3, 4 and 5 words (Kim 2014); 4 epochs in batches of 50
 
   --data NAME          imdb        film reviews, from $FERROGRAD_DATA/imdb or the cache; --download fetches them (80 MiB)
                        mr, subj, cr, mpqa, trec6, sst2, sst5
@@ -177,8 +177,8 @@ const train = `Trains a model on images, texts, characters, recordings or series
   forecast     a GRU that tells the next steps from the last; 40 epochs in batches of 16, learning rate 0.01
 
   --data NAME|FILE     airline, lynx, shampoosales   from $FERROGRAD_DATA/sequences or the cache
-                       FILE        .csv, a row a step; its last fifth is to test on
-  --column NAME        of a file: where the numbers stand (the last column)
+                       FILE        .csv or .tsv, a row a step; its last fifth is to test on
+  --column NAME|N      of a file: where the numbers stand, by name or number from 0 (the last column)
   --length N           steps that are seen (24)
   --horizon N          steps that are told (12)
 

@@ -99,7 +99,11 @@ export const series: Task<Series, SeriesTested> = {
 async function load(source: string, column: string | undefined): Promise<Series> {
   if (names.includes(source)) return { name: source, values: await data.series(source as data.SeriesName) }
   if (!(await isFile(source))) throw unknownSource(source, names, 'a CSV file')
-  return { name: basename(source), values: await data.csvSeries(source, column === undefined ? {} : { column }) }
+  const values = await data.csvSeries(source, {
+    ...(column === undefined ? {} : { column: /^\d+$/.test(column) ? Number(column) : column }),
+    ...(/\.tsv(\.gz)?$/i.test(source) ? { delimiter: '\t' } : {}),
+  })
+  return { name: basename(source), values }
 }
 
 /** Windows of the series; each part holds one at least. */
