@@ -71,12 +71,12 @@ describe('train forecast', () => {
     await writeFile(at('sales.csv'), ['month,sold,note', ...rows].join('\n'))
     const stdout = await succeed('train', 'forecast', '--data', at('sales.csv'), '--column', 'sold', '--length', '18', '--horizon', '6', '--out', at('forecast'))
     expect(stdout).toMatch(/sales\.csv: 120 steps: \d+ windows of 18 to train, \d+ to validate, 19 to test, 6 steps told of each/)
-    const [, ours, naive] = /Test root mean square error ([\d.]+), .* as 6 steps before: ([\d.]*\d)/.exec(stdout) ?? []
+    const [, ours, naive] = /Test RMSE ([\d.]+), MAE [\d.]+ on 19 windows; naive RMSE ([\d.]+) by the last value\.\n/.exec(stdout) ?? []
     expect(Number(ours)).toBeLessThan(0.5 * Number(naive))
   }, 300_000)
 
   it('tells the next steps of the series, or of a newer one', async () => {
-    expect(await readFile(at('forecast', 'report.svg'), 'utf8')).toContain('as they came, and as they were told')
+    expect(await readFile(at('forecast', 'report.svg'), 'utf8')).toMatch(/Forecasts over the validation span.*The last test window/s)
     const { next } = last(await succeed('predict', at('forecast'), '--json')) as { next: number[] }
     next.forEach((value, i) => expect(Math.abs(value - (80 + i / 4 + 10 * Math.sin((2 * Math.PI * i) / 12)))).toBeLessThan(4))
     await writeFile(at('newer.csv'), ['month,sold,note', ...rows.slice(0, 60)].join('\n'))
@@ -86,12 +86,40 @@ describe('train forecast', () => {
     expect(last(await succeed('evaluate', at('forecast'), '--json'))).toMatchObject({ windows: 19 })
   })
 
+  it('compares with the last value and with a season before', async () => {
+    // A series that is t / 2, and every fourth step 10 more; the windows to test with tell two steps each, from step 16, 17 and 18 on.
+    await writeFile(at('waves.csv'), ['y', ...Array.from({ length: 20 }, (_, t) => t / 2 + (t % 4 === 0 ? 10 : 0))].join('\n'))
+    const stdout = await succeed('train', 'forecast', '--data', at('waves.csv'), '--length', '6', '--horizon', '2', '--season', '4', '--validation', '0', '--epochs', '1', '--out', at('waves'))
+    // The last value misses by these, what stood a season before always by 2.
+    const naive = Math.sqrt([[10.5, 1], [9.5, 9], [0.5, 1]].flat().reduce((sum, miss) => sum + miss ** 2, 0) / 6)
+    expect(stdout).toContain(`on 3 windows; naive RMSE ${Number(naive.toPrecision(4))} by the last value, 2 by 4 steps before.`)
+    expect(await readFile(at('waves', 'report.svg'), 'utf8')).toMatch(/by the last value, 2 by 4 steps before.*Forecasts over the test span/s)
+    expect(last(await succeed('evaluate', at('waves'), '--json'))).toMatchObject({ windows: 3, naive, seasonalNaive: 2 })
+    expect(last(await succeed('evaluate', at('waves'), '--season', '8', '--json'))).toMatchObject({ seasonalNaive: 4 })
+    // A season shorter than the horizon is told again and again.
+    await succeed('train', 'forecast', '--data', at('waves.csv'), '--length', '5', '--horizon', '5', '--season', '4', '--validation', '0', '--epochs', '1', '--out', at('again'))
+    expect(last(await succeed('evaluate', at('again'), '--json'))).toMatchObject({ windows: 1, seasonalNaive: Math.sqrt((4 * 2 ** 2 + 4 ** 2) / 5) })
+  }, 300_000)
+
+  it('reads files with other delimiters, and knows them again', async () => {
+    await writeFile(at('semicolons.csv'), ['month;sold', ...rows.map((row) => row.split(',').slice(0, 2).join(';'))].join('\n'))
+    await succeed('train', 'forecast', '--data', at('semicolons.csv'), '--delimiter', ';', '--column', 'sold', '--epochs', '1', '--out', at('semicolons'))
+    expect(last(await succeed('evaluate', at('semicolons'), '--json'))).toMatchObject({ windows: 13 })
+    expect((last(await succeed('predict', at('semicolons'), '--json')) as { next: number[] }).next).toHaveLength(12)
+    // Another file is read as it is said to be.
+    expect(last(await succeed('evaluate', at('semicolons'), '--data', at('sales.tsv'), '--delimiter', '\\t', '--json'))).toMatchObject({ windows: 13 })
+    expect((last(await succeed('predict', at('semicolons'), at('sales.csv'), '--delimiter', ',', '--column', '1', '--json')) as { next: number[] }).next).toHaveLength(12)
+  }, 300_000)
+
   it('goes on where it ended, and says what is wrong', async () => {
     await succeed('train', 'forecast', '--out', at('forecast'), '--resume', '--epochs', '41')
     await writeFile(at('short.csv'), 'y\n1\n2\n3\n')
     for (const [args, code, message] of [
       [['predict', at('forecast'), at('short.csv')], 1, /no column "sold"/],
       [['train', 'forecast', '--data', at('short.csv'), '--out', at('x')], 1, /short\.csv has 3 steps; windows of 24 \+ 12 to train and to test on take 60/],
+      [['train', 'forecast', '--data', at('sales.csv'), '--season', '1', '--out', at('x')], 2, /--season is a whole number of at least 2, not '1': a season of one step is the last value/],
+      [['train', 'forecast', '--data', at('sales.csv'), '--column', 'sold', '--season', '97', '--out', at('x')], 1, /--season: 97 steps are more than the 96 that sales\.csv has before those to test on/],
+      [['train', 'forecast', '--data', 'airline', '--delimiter', ';', '--out', at('x')], 2, /--delimiter is for CSV files, which airline is not\. Leave it out/],
       [['train', 'forecast', '--data', at('sales.csv'), '--column', 'solt', '--out', at('x')], 1, /no column "solt"\. Did you mean 'sold'/],
     ] as [string[], number, RegExp][]) {
       const { code: found, stderr } = await ferrograd(args)
@@ -109,6 +137,21 @@ describe('train textcnn on files of one\'s own', () => {
     expect(stdout).toMatch(/reviews\.csv: 72 texts to train, 8 to validate, 20 to test/)
     expect(last(await succeed('evaluate', at('csv'), '--json'))).toMatchObject({ accuracy: 1, samples: 20 })
     expect(last(await succeed('predict', at('csv'), 'such a warm good film', '--json'))).toMatchObject({ class: '5' })
+  }, 300_000)
+
+  it('reads it with another delimiter, which other data is free of', async () => {
+    await writeFile(at('semicolons.csv'), ['text;label', ...Array.from({ length: 40 }, (_, i) => review(i).join(';'))].join('\n'))
+    await succeed('train', 'textcnn', '--data', at('semicolons.csv'), '--delimiter', ';', '--epochs', '1', '--out', at('texts'))
+    expect(last(await succeed('evaluate', at('texts'), '--json'))).toMatchObject({ samples: 8 })
+    await mkdir(at('folder'))
+    for (const [source, flag, message] of [
+      [at('reviews.jsonl'), '--delimiter', /--delimiter is for CSV files, which .*reviews\.jsonl is not\. Leave it out/],
+      [at('folder'), '--label-column', /--label-column is for CSV files and JSON lines, which .*folder is not/],
+      ['imdb', '--text-column', /--text-column is for CSV files and JSON lines, which imdb is not/],
+    ] as const) {
+      const { code, stderr } = await ferrograd(['train', 'textcnn', '--data', source, flag, 'x', '--out', at('y')])
+      expect([code, stderr]).toEqual([2, expect.stringMatching(message)])
+    }
   }, 300_000)
 
   it('reads JSON lines, and names the line that is wrong', async () => {

@@ -25,12 +25,15 @@ export interface RunOptions {
   /** Of texts: words known, and words, or characters, or steps that a model reads at a time. */
   vocabulary?: number
   length?: number
-  /** Of series: steps told, and the column of a file. */
+  /** Of series: steps told, steps of a season, and the column of a file. */
   horizon?: number
+  season?: number
   column?: string
   /** Columns of texts and labels in a file. */
   textColumn?: string
   labelColumn?: string
+  /** What stands between the fields of a file, as it was typed: `\t` for a tab. */
+  delimiter?: string
 }
 
 /** A run found in a folder. */

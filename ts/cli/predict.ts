@@ -13,6 +13,8 @@ export async function predictCommand(args: readonly string[]): Promise<number> {
     length: { type: 'string' },
     temperature: { type: 'string' },
     seed: { type: 'string' },
+    column: { type: 'string' },
+    delimiter: { type: 'string' },
   })
   if (folder === undefined) throw new UsageError('predict: the folder of a training run is missing.', 'predict')
   const { row, ...bundle } = await loadBundle(folder)

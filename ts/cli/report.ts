@@ -1,5 +1,5 @@
 // The picture of a training run: one SVG file that any browser shows, without scripts or links.
-import { chart, escape, faint, label } from './svg.js'
+import { chart, escape, faint, type Frame, label } from './svg.js'
 
 /** A figure of the history that is drawn by epoch, and beside it `val...`, where there is validation. */
 export interface ChartSpec {
@@ -10,6 +10,9 @@ export interface ChartSpec {
   percent?: boolean
 }
 
+/** A chart of something other than the history. */
+export type Drawing = (frame: Frame) => string
+
 /** Draws into a square whose upper left corner is at (x, y) and whose sides are `size`. */
 export type Panel = (x: number, y: number, size: number) => string
 
@@ -18,7 +21,7 @@ export interface Report {
   /** One entry an epoch. */
   history: readonly Readonly<Record<string, unknown>>[]
   /** Up to two, side by side. */
-  charts: readonly ChartSpec[]
+  charts: readonly (ChartSpec | Drawing)[]
   /** Up to two, below the charts. */
   panels: readonly Panel[]
   title?: string
@@ -45,17 +48,16 @@ export function renderReport({ history, charts, panels, title = 'Training report
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     label(margin, 48, title, { size: 22, weight: 600 }),
     label(margin, 72, subtitle, { size: 13, fill: faint }),
-    ...charts.map(({ title, figure, percent }, i) =>
-      chart(
-        title,
-        [
-          { name: 'training', values: course(figure) },
-          { name: 'validation', values: course(`val${figure[0]?.toUpperCase()}${figure.slice(1)}`) },
-        ],
-        { x: left(i), y: chartTop, width: half, height: chartHeight },
-        percent,
-      ),
-    ),
+    ...charts.map((spec, i) => {
+      const frame = { x: left(i), y: chartTop, width: half, height: chartHeight }
+      if (typeof spec === 'function') return spec(frame)
+      const { title, figure, percent } = spec
+      const curves = [
+        { name: 'training', values: course(figure) },
+        { name: 'validation', values: course(`val${figure[0]?.toUpperCase()}${figure.slice(1)}`) },
+      ]
+      return chart(title, curves, frame, { percent })
+    }),
     ...panels.map((draw, i) => draw(left(i), lowerTop, half)),
     '</svg>',
     '',

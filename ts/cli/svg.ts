@@ -43,8 +43,8 @@ export interface Frame {
   height: number
 }
 
-/** Curves over epochs 1, 2, ... with axes, grid and a legend. Values are shown as shares where `percent` asks for it. */
-export function chart(title: string, curves: readonly Curve[], frame: Frame, percent = false): string {
+/** Curves over epochs 1, 2, ..., or what `first` says, with axes, grid and a legend. Values are shown as shares where `percent` asks for it. */
+export function chart(title: string, curves: readonly Curve[], frame: Frame, { percent = false, first = 1 }: { percent?: boolean | undefined; first?: number } = {}): string {
   const shown = curves.filter(({ values }) => values.some(Number.isFinite))
   const finite = shown.flatMap(({ values }) => values.filter(Number.isFinite))
   const epochs = Math.max(1, ...shown.map(({ values }) => values.length))
@@ -69,7 +69,7 @@ export function chart(title: string, curves: readonly Curve[], frame: Frame, per
   }
   const every = Math.max(1, Math.ceil(epochs / 10))
   for (let epoch = 0; epoch < epochs; epoch += every)
-    parts.push(label(across(epoch), bottom + 17, String(epoch + 1), { size: 11, anchor: 'middle', fill: faint }))
+    parts.push(label(across(epoch), bottom + 17, String(epoch + first), { size: 11, anchor: 'middle', fill: faint }))
   shown.forEach(({ name, values }, i) => {
     const colour = colours[i % colours.length] as string
     parts.push(

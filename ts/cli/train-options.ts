@@ -23,31 +23,41 @@ const kinds: Readonly<Record<Exclude<keyof RunOptions, 'model'>, Kind>> = {
   vocabulary: { whole: true, min: 3 },
   length: { whole: true, min: 1 },
   horizon: { whole: true, min: 1 },
+  season: { whole: true, min: 2, why: 'a season of one step is the last value, which is compared with anyway' },
   column: 'text',
   textColumn: 'text',
   labelColumn: 'text',
+  delimiter: 'text',
 }
+
+/** As `parse` gives it: `batch-size`. */
+const nameOf = (key: string): string => spelled(key).slice(2)
 
 /** What `parse` wants to know of them. */
 export const trainOptions: Readonly<Record<string, { type: 'string' | 'boolean' }>> = Object.fromEntries(
-  Object.entries(kinds).map(([key, kind]) => [spelled(key).slice(2), { type: kind === 'switch' ? 'boolean' : 'string' }]),
+  Object.entries(kinds).map(([key, kind]) => [nameOf(key), { type: kind === 'switch' ? 'boolean' : 'string' }]),
 )
 
 /** The options named on the command line. @throws UsageError for one that makes no sense, or that the model's task has no use for */
 export function givenOptions(values: Values, model: string, { task, least = 1 }: ModelRow): Partial<RunOptions> {
+  const named = Object.keys(kinds).map(nameOf).filter((name) => values[name] !== undefined)
+  refuseForeign('train', Object.fromEntries(named.map((name) => [name, values[name]])), [...common, ...task.options.train].map(nameOf), task.reads, model)
+  return readOptions('train', values, named, least)
+}
+
+/** The options of these names that were given. @throws UsageError for one that makes no sense */
+export function readOptions(command: string, values: Values, names: readonly string[], least = 1): Partial<RunOptions> {
   const given: Record<string, unknown> = {}
-  const known = [...common, ...task.options.train].map((key) => spelled(key).slice(2))
   for (const [key, kind] of Object.entries(kinds) as [keyof RunOptions, Kind][]) {
-    const flag = spelled(key)
-    const name = flag.slice(2)
+    const name = nameOf(key)
     const value = values[name]
-    if (value === undefined) continue
-    refuseForeign('train', { [name]: value }, known, task.reads, model)
-    if (Array.isArray(kind) && !kind.includes(value)) throw new UsageError(`train: ${flag} is ${kind.join(', ')}, not '${String(value)}'.`, 'train')
-    given[key] = isLimits(kind) ? number('train', values, name, 0, key === 'size' ? { ...kind, min: least } : kind) : value
+    if (value === undefined || !names.includes(name)) continue
+    if (Array.isArray(kind) && !kind.includes(value)) throw new UsageError(`${command}: --${name} is ${kind.join(', ')}, not '${String(value)}'.`, command)
+    given[key] = isLimits(kind) ? number(command, values, name, 0, key === 'size' ? { ...kind, min: least } : kind) : value
   }
   return given as Partial<RunOptions>
 }
+
 
 const isLimits = (kind: Kind): kind is Limits => typeof kind === 'object' && !Array.isArray(kind)
 

@@ -61,7 +61,7 @@ export async function runTraining({ data, options, out, signal, resume, schedule
   const test = await task.test(bundle, data, { signal })
   const report = renderReport({
     history: history.epochs,
-    charts: [{ title: 'Loss by epoch', figure: 'loss' }, ...task.charts],
+    charts: [{ title: 'Loss by epoch', figure: 'loss' }, ...task.charts, ...((await task.drawings?.(bundle, data, options)) ?? [])],
     panels: await task.panels(bundle, data, test),
     title: `${title} on ${name}`,
     subtitle: [

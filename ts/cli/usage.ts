@@ -155,6 +155,7 @@ const train = `Trains a model on images, texts, characters, recordings or series
                        FOLDER      of .txt files, a folder for each class (or such folders below train/ and test/)
   --text-column NAME   of a file: where the text stands (text)
   --label-column NAME  where its class stands (label)
+  --delimiter TEXT     what stands between its fields (',', of .tsv '\\t')
   --vocabulary N       words known at most, padding and the unknown among them (20,000)
   --length N           words of a text that are read, its last ones (200 of reviews, 64 of sentences)
 
@@ -180,7 +181,10 @@ const train = `Trains a model on images, texts, characters, recordings or series
                        FILE        .csv or .tsv, a row a step; its last fifth is to test on
   --column NAME|N      of a file: where the numbers stand, by name or number from 0 (the last column)
   --length N           steps that are seen (24)
+  --delimiter TEXT     of a file: what stands between fields (',', of .tsv '\\t')
   --horizon N          steps that are told (12)
+  --season N           steps of a season, as 7 of a week of days: the error is shown beside that of telling what
+                       stood a season before (12 of airline and shampoosales; else beside the last value alone)
 
   All:
   --out DIR            gets model.safetensors, checkpoint-*.safetensors, history.jsonl, report.svg
@@ -218,6 +222,8 @@ const predict = `Says what images show, or texts say, with the model of a traini
   --length N           characters to write (200)
   --temperature T      0 takes the likeliest character, 1 draws each as often as the model expects it (0.8)
   --seed S             the same seed writes the same; left out, each call writes anew
+  --column, --delimiter
+                       of another series, where they are not those of training
   --json               {"file" or "text", "class", "probability", "classes": [{"class", "probability"} ...]},
                        of a charrnn {"prompt", "text"}
 `
@@ -229,6 +235,8 @@ const evaluate = `Measures a trained model on test data.
 
   --data NAME|FOLDER   as in train, where it is left out what training read; of a folder without test/ the fifth
                        that training leaves out
+  --column, --text-column, --label-column, --delimiter, --season
+                       as in train, where they are not those of training
   --all                all images of the folder, those trained on too
   --batch-size N       samples at a time (256)
   --json               last line: {"accuracy", "loss", "samples", "classes": {NAME: accuracy ...}}

@@ -3,10 +3,10 @@ import { basename } from 'node:path'
 import { data, tensor, Trainer, type train, ValueError } from '../../index.js'
 import type { Bundle, Card } from '../bundle.js'
 import { say, table } from '../console.js'
-import { isFile, unknownSource } from '../files.js'
+import { csvForm, isFile, refuseFileOptions, unknownSource } from '../files.js'
 import type { Panel } from '../report.js'
 import { chart } from '../svg.js'
-import { type Task, type Tested, wholes } from './task.js'
+import { type LoadOptions, type Task, type Tested, wholes } from './task.js'
 
 interface Series {
   name: string
@@ -18,18 +18,31 @@ interface SeriesTested extends Tested {
   last: { seen: number[]; came: number[]; told: number[] }
 }
 
-const names: readonly string[] = ['airline', 'lynx', 'shampoosales']
+/** Series by name, with the steps of their season, where they have one: a year of months. */
+const seasons: Readonly<Record<string, number | undefined>> = { airline: 12, lynx: undefined, shampoosales: 12 }
+const names: readonly string[] = Object.keys(seasons)
 const trainerOptions: train.TrainerOptions = { loss: 'l1', metrics: ['mse'] }
 
 /** How a card's model reads a series: so many steps, to tell so many. */
-const readingOf = ({ reading, config }: Card): { length: number; horizon: number; column?: string } => ({ ...(reading as { length: number; column?: string }), horizon: config.horizon as number })
+interface Reading {
+  length: number
+  horizon: number
+  season?: number
+  column?: string
+  delimiter?: string
+}
+const readingOf = ({ reading, config }: Card): Reading => ({ ...(reading as unknown as Reading), horizon: config.horizon as number })
 
 export const series: Task<Series, SeriesTested> = {
   name: 'series',
   reads: 'series of numbers',
   sources: 'airline, lynx, shampoosales or a CSV file',
   example: 'SERIES.csv',
-  options: { train: ['length', 'horizon', 'column'], evaluate: [], predict: [] },
+  options: {
+    train: ['length', 'horizon', 'season', 'column', 'delimiter'],
+    evaluate: ['season', 'column', 'delimiter'],
+    predict: ['column', 'delimiter'],
+  },
   charts: [],
 
   knows(card) {
@@ -37,12 +50,13 @@ export const series: Task<Series, SeriesTested> = {
     return wholes(length, horizon)
   },
 
-  load: (source, { column }) => load(source, column),
+  load,
 
-  async plan(given, { model, data: source, validation, batchSize, length = 24, horizon = 12, column }) {
+  async plan(given, { model, data: source, validation, batchSize, length = 24, horizon = 12, season = seasons[source], column, delimiter }) {
     const { name, values } = given
     const windows = windowsOf(given, length, horizon, validation)
-    const card: Card = { task: 'series', model, config: { horizon }, data: source, reading: { length, ...(column === undefined ? {} : { column }) } }
+    const card: Card = { task: 'series', model, config: { horizon }, data: source, reading: { length, season, column, delimiter } }
+    checkSeason(given, season, spanOf(windows, values.length, horizon).test)
     return {
       card,
       name,
@@ -55,39 +69,59 @@ export const series: Task<Series, SeriesTested> = {
   trainer: () => trainerOptions,
 
   async test({ model, card }, given, { batchSize = 256, signal } = {}) {
-    const { length, horizon } = readingOf(card)
+    const { length, horizon, season } = readingOf(card)
     const { values } = given
-    const { test } = windowsOf(given, length, horizon, 0)
+    const windows = windowsOf(given, length, horizon, 0)
+    const from = spanOf(windows, values.length, horizon).test
+    checkSeason(given, season, from)
     const trainer = new Trainer(model, trainerOptions)
-    const { loss, mse } = await trainer.evaluate(test, { batchSize, ...(signal === undefined ? {} : { signal }) })
-    // Whoever says that all will be as it was one horizon ago needs no model.
-    const start = values.length - test.length - length - horizon + 1
-    const misses = Array.from({ length: test.length }, (_, i) => Array.from({ length: horizon }, (_, h) => values[start + i + length + h]! - values[start + i + length + h - Math.min(horizon, length)]!)).flat()
-    const [rmse, naive] = [Math.sqrt(mse as number), Math.sqrt(misses.reduce((sum, miss) => sum + miss ** 2, 0) / misses.length)]
+    const { loss, mse } = await trainer.evaluate(windows.test, { batchSize, ...(signal === undefined ? {} : { signal }) })
+    const rmse = Math.sqrt(mse as number)
+    const naive = naiveError(values, from, horizon, 1)
+    const seasonalNaive = season === undefined ? undefined : naiveError(values, from, horizon, season)
     const seen = values.slice(-horizon - length, -horizon)
     return {
-      headline: `root mean square error ${figure(rmse)}`,
-      rest: `mean absolute error ${figure(loss)}, on ${test.length} windows; as ${Math.min(horizon, length)} steps before: ${figure(naive)}`,
+      headline: `RMSE ${figure(rmse)}`,
+      rest:
+        `MAE ${figure(loss)} on ${windows.test.length} windows; naive RMSE ${figure(naive)} by the last value` +
+        (seasonalNaive === undefined ? '' : `, ${figure(seasonalNaive)} by ${season} steps before`),
       rows: [],
-      figures: { rmse, mae: loss, naive, windows: test.length },
+      figures: { rmse, mae: loss, naive, ...(seasonalNaive === undefined ? {} : { seasonalNaive }), windows: windows.test.length },
       last: { seen, came: values.slice(-horizon), told: await told(trainer, seen) },
     }
   },
 
-  async panels(_, __, { last: { seen, came, told } }) {
+  async drawings({ model, card }, given, { validation }) {
+    const { values } = given
+    const { length, horizon } = readingOf(card)
+    const spans = spanOf(windowsOf(given, length, horizon, validation), values.length, horizon)
+    const [name, from, to] = validation === 0 ? ['test', spans.test, values.length] : ['validation', spans.validation, spans.test]
+    const trainer = new Trainer(model, trainerOptions)
+    // One forecast begins where that before it ends.
+    const forecasts: number[] = []
+    for (let at = from; at < to; at += horizon) forecasts.push(...(await told(trainer, values.slice(at - length, at))))
+    const first = from - length
+    return [(frame) => chart(`Forecasts over the ${name} span`, [
+      { name: 'truth', values: values.slice(first, to) },
+      { name: 'forecast', values: [...Array<number>(length).fill(NaN), ...forecasts.slice(0, to - from)] },
+    ], frame, { first: first + 1 })]
+  },
+
+  async panels(_, { values }, { last: { seen, came, told } }) {
     const missing = seen.slice(1).map(() => NaN)
-    const forecast: Panel = (x, y, size) => chart('The last steps: as they came, and as they were told', [
-      { name: 'came', values: [...seen, ...came] },
-      { name: 'told', values: [...missing, seen.at(-1)!, ...told] },
-    ], { x, y, width: size, height: size * 0.75 })
+    const forecast: Panel = (x, y, size) => chart('The last test window', [
+      { name: 'truth', values: [...seen, ...came] },
+      { name: 'forecast', values: [...missing, seen.at(-1)!, ...told] },
+    ], { x, y, width: size, height: size * 0.75 }, { first: values.length - seen.length - came.length + 1 })
     return [forecast]
   },
 
   async predict({ model, card }, files, values) {
-    const { length, horizon, column } = readingOf(card)
+    const { length, horizon, ...reading } = readingOf(card)
+    const named = values as { column?: string; delimiter?: string }
     const trainer = new Trainer(model, trainerOptions)
     for (const file of files.length > 0 ? files : [card.data]) {
-      const { name, values: all } = await load(file, column)
+      const { name, values: all } = await load(file, { card, column: named.column ?? reading.column, delimiter: named.delimiter ?? reading.delimiter })
       if (all.length < length) throw new ValueError(`${file} has ${all.length} steps; the model reads ${length}.`)
       const next = await told(trainer, all.slice(-length))
       if (values.json === true) say(JSON.stringify({ file, next }))
@@ -96,12 +130,17 @@ export const series: Task<Series, SeriesTested> = {
   },
 }
 
-async function load(source: string, column: string | undefined): Promise<Series> {
-  if (names.includes(source)) return { name: source, values: await data.series(source as data.SeriesName) }
+async function load(source: string, options: LoadOptions): Promise<Series> {
+  const { column, delimiter } = options
+  if (names.includes(source)) {
+    refuseFileOptions(source, 'CSV files', options, ['column', 'delimiter'])
+    return { name: source, values: await data.series(source as data.SeriesName) }
+  }
   if (!(await isFile(source))) throw unknownSource(source, names, 'a CSV file')
   const values = await data.csvSeries(source, {
     ...(column === undefined ? {} : { column: /^\d+$/.test(column) ? Number(column) : column }),
     ...(/\.tsv(\.gz)?$/i.test(source) ? { delimiter: '\t' } : {}),
+    ...csvForm(delimiter),
   })
   return { name: basename(source), values }
 }
@@ -113,6 +152,30 @@ function windowsOf({ name, values }: Series, length: number, horizon: number, va
   if (values.length < least) throw new ValueError(`${name} has ${values.length} steps; windows of ${length} + ${horizon} to train and to test on take ${least}.\n  Take a smaller --length or --horizon.`)
   const share = (of: number): number => (of === 0 ? 0 : Math.max(of, horizon / values.length))
   return data.windows(values, { length, horizon, scale: 'none', test: share(0.2), validation: share(validation) })
+}
+
+/** The numbers, from 0, of the first steps that windows to validate and to test with tell. */
+function spanOf({ validation, test }: data.Windows, total: number, horizon: number): { validation: number; test: number } {
+  const before = (end: number, windows: number): number => end - windows - horizon + 1
+  const tested = before(total, test.length)
+  return { test: tested, validation: validation === undefined ? tested : before(tested, validation.length) }
+}
+
+/** @throws ValueError where there is no season before the steps from `from` on */
+function checkSeason({ name }: Series, season: number | undefined, from: number): void {
+  if (season !== undefined && season > from) throw new ValueError(`--season: ${season} steps are more than the ${from} that ${name} has before those to test on.`)
+}
+
+/** The error of whoever tells what stood `season` steps before, again and again where that is not known yet; 1 is the last value. It needs no model. */
+function naiveError(values: readonly number[], from: number, horizon: number, season: number): number {
+  let [sum, count] = [0, 0]
+  for (let origin = from; origin + horizon <= values.length; origin++) {
+    for (let h = 0; h < horizon; h++, count++) {
+      const guess = values[origin + h - season * Math.ceil((h + 1) / season)]!
+      sum += (values[origin + h]! - guess) ** 2
+    }
+  }
+  return Math.sqrt(sum / count)
 }
 
 async function told(trainer: Trainer, seen: readonly number[]): Promise<number[]> {

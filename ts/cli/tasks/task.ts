@@ -2,7 +2,7 @@
 import type { nn, optim, train } from '../../index.js'
 import type { Bundle, Card } from '../bundle.js'
 import type { RunOptions } from '../checkpoints.js'
-import type { ChartSpec, Panel } from '../report.js'
+import type { ChartSpec, Drawing, Panel } from '../report.js'
 import type { Values } from '../usage.js'
 
 /** A model by the name that the command line takes. */
@@ -71,6 +71,8 @@ export interface Task<Data, Result extends Tested = Tested> {
   trainer(bundle: Bundle): train.TrainerOptions
   /** @throws CheckpointError where the data is not what the model was trained on, CancelledError when `signal` aborts */
   test(bundle: Bundle, data: Data, options?: { batchSize?: number; signal?: AbortSignal }): Promise<Result>
+  /** Charts beside the curves that are drawn of the data. */
+  drawings?(bundle: Bundle, data: Data, options: RunOptions): Promise<readonly Drawing[]>
   /** What a report shows below the curves. */
   panels(bundle: Bundle, data: Data, result: Result): Promise<readonly Panel[]>
   /** Writes what the model says of `inputs`. */

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { data, ValueError } from '../../index.js'
 import { range, seeded, shuffle } from '../../data/random.js'
 import type { CleanOptions } from '../../text/index.js'
-import { isFile, isFolder, unknownSource } from '../files.js'
+import { csvForm, isFile, isFolder, refuseFileOptions, unknownSource } from '../files.js'
 import type { LoadOptions } from './task.js'
 
 /** Texts to train and to test on. */
@@ -26,6 +26,8 @@ const names = ['imdb', ...Object.keys(sentenceSets)]
 
 /** Loads `imdb`, a set of sentences, a file or a folder. @throws ValueError where there is no such thing */
 export async function loadTexts(source: string, options: LoadOptions): Promise<TextParts> {
+  if (names.includes(source) || (await isFolder(source))) refuseFileOptions(source, 'CSV files and JSON lines', options, ['textColumn', 'labelColumn', 'delimiter'])
+  if (/\.(jsonl|ndjson)(\.gz)?$/i.test(source)) refuseFileOptions(source, 'CSV files', options, ['delimiter'])
   if (source === 'imdb') return { name: 'IMDB', noun: 'reviews', classes: ['negative', 'positive'], cleaning: { html: true }, minCount: 1, usualLength: 200, ...(await data.imdb({ download: options.download === true })) }
   if (Object.hasOwn(sentenceSets, source)) {
     const set = source as data.SentenceSet
@@ -39,14 +41,14 @@ export async function loadTexts(source: string, options: LoadOptions): Promise<T
 const HELD_OUT = 0.2
 
 /** A CSV, TSV or JSON lines file, or a folder with a sub-folder a class, of which a fifth is to test on, or with such folders in train/ and test/. */
-async function own(source: string, { textColumn: text = 'text', labelColumn: label = 'label' }: LoadOptions): Promise<TextParts> {
+async function own(source: string, { textColumn: text = 'text', labelColumn: label = 'label', delimiter }: LoadOptions): Promise<TextParts> {
   const common = { name: basename(source), noun: 'texts', cleaning: {}, usualLength: 200 }
   if ((await isFolder(join(source, 'train'))) && (await isFolder(join(source, 'test')))) {
     const [train, test] = await Promise.all(['train', 'test'].map((part) => data.readTexts(join(source, part))))
     if (String(train!.classes) !== String(test!.classes)) throw new ValueError(`--data: ${source} has other classes to test than to train on: ${test!.classes.join(', ')}; ${train!.classes.join(', ')}.`)
     return { ...common, minCount: rareness(train!.texts.length), train: train!, test: test!, classes: train!.classes }
   }
-  const { texts, labels, classes } = await data.readTexts(source, { text, label })
+  const { texts, labels, classes } = await data.readTexts(source, { text, label, ...csvForm(delimiter) })
   const order = shuffle(range(texts.length), seeded(0))
   const count = Math.round(HELD_OUT * texts.length)
   if (count < 1) throw new ValueError(`--data: ${source} holds ${texts.length} texts, of which no fifth can be left out to test.\n  Add some.`)

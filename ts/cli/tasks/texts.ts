@@ -27,7 +27,7 @@ export const texts: Task<TextParts, ClassesTested> = {
   reads: 'texts',
   sources: 'imdb, mr, subj, cr, mpqa, trec6, sst2, sst5, a CSV, TSV or JSON lines file, or a folder of texts',
   example: '"A wonderful film."',
-  options: { train: ['vocabulary', 'length', 'textColumn', 'labelColumn'], evaluate: ['download'], predict: ['top', 'file'] },
+  options: { train: ['vocabulary', 'length', 'textColumn', 'labelColumn', 'delimiter'], evaluate: ['download', 'text-column', 'label-column', 'delimiter'], predict: ['top', 'file'] },
   charts: [accuracyChart],
 
   knows(card) {
@@ -37,7 +37,7 @@ export const texts: Task<TextParts, ClassesTested> = {
 
   load: (source, options) => loadTexts(source, options),
 
-  async plan(parts, { model, data: source, validation, batchSize, vocabulary = 20_000, length = parts.usualLength, textColumn, labelColumn }) {
+  async plan(parts, { model, data: source, validation, batchSize, vocabulary = 20_000, length = parts.usualLength, textColumn, labelColumn, delimiter }) {
     const { train, test, classes, name, noun } = parts
     // Of a long text the end is kept, where the verdict stands. A word that came once tells less than that there are unknown words.
     const vectorizer = await new TextVectorizer({
@@ -47,7 +47,7 @@ export const texts: Task<TextParts, ClassesTested> = {
       truncation: 'left',
       standardize: parts.cleaning,
     }).adapt(train.texts)
-    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source, reading: { ...(textColumn && { textColumn }), ...(labelColumn && { labelColumn }) } }
+    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source, reading: { textColumn, labelColumn, delimiter } }
     const held = parts.validation === undefined ? Math.round(validation * train.texts.length) : parts.validation.texts.length
     return {
       card,
