@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { data } from '../../ts/index.js'
+import { data, train } from '../../ts/index.js'
 import { encodePng } from '../../ts/cli/png.js'
 import { ferrograd } from './command.js'
 
@@ -28,6 +28,15 @@ async function writeSquares(path: string, count: number): Promise<void> {
       await writeFile(join(path, name, `${i}.png`), encodePng(pixels, 24, 24, 3))
     }
   }
+}
+
+/** Changes what the newest checkpoint in a folder says of its run. */
+async function editRun(path: string, edit: (model: { run: Record<string, unknown>; card: Record<string, unknown> }) => void): Promise<void> {
+  const file = join(path, (await readdir(path)).filter((name) => name.startsWith('checkpoint-')).sort().at(-1)!)
+  const { tensors, metadata } = await train.loadSafetensors(file)
+  const checkpoint = JSON.parse(metadata.checkpoint!) as { model: Parameters<typeof edit>[0] }
+  edit(checkpoint.model)
+  await train.saveSafetensors(file, tensors, { metadata: { ...metadata, checkpoint: JSON.stringify(checkpoint) } })
 }
 
 describe('the command line', () => {
@@ -270,6 +279,35 @@ describe('train, evaluate, predict', () => {
     const resumed = await ferrograd(['train', 'cnn', '--out', at('late'), '--resume'])
     expect(resumed.code, resumed.stdout + resumed.stderr).toBe(0)
     expect(existsSync(at('late', 'report.svg'))).toBe(true)
+  }, 300_000)
+
+  it('goes on with the size that the run began with, said or not', async () => {
+    const out = at('sized')
+    const resume = (...more: string[]): ReturnType<typeof ferrograd> => ferrograd(['train', 'cnn', '--out', out, '--resume', ...more])
+    await ferrograd(['train', 'cnn', '--data', at('squares'), '--size', '20', '--epochs', '1', '--out', out])
+    // As where the size was left out, and decided by the data.
+    await editRun(out, ({ run }) => delete run.size)
+    const other = await resume('--epochs', '2', '--size', '32', '--augment')
+    expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/ {2}--augment, began without it\n {2}--size 32, began with 20\n {2}Leave them out/)])
+    const same = await resume('--epochs', '2', '--size', '20')
+    expect(same.code, same.stdout + same.stderr).toBe(0)
+    await editRun(out, ({ run }) => delete run.size)
+    const left = await resume('--epochs', '3')
+    expect(left.code, left.stdout + left.stderr).toBe(0)
+    const fewer = await resume('--epochs', '2')
+    expect([fewer.code, fewer.stderr]).toEqual([2, expect.stringMatching(/--epochs 2 is less than the 3 epochs that the run in .*sized has trained/)])
+    await editRun(out, ({ card }) => delete (card.config as Record<string, unknown>).imageSize)
+    const without = await resume('--epochs', '4')
+    expect([without.code, without.stderr]).toEqual([1, expect.stringMatching(/checkpoint-.*\.safetensors does not say what 'ferrograd train' needs to go on\.\n {2}Choose another folder/)])
+  }, 300_000)
+
+  it('does not go on with data of other classes', async () => {
+    await writeSquares(at('changing'), 12)
+    await ferrograd(['train', 'cnn', '--data', at('changing'), '--epochs', '1', '--out', at('changed')])
+    await mkdir(at('changing', 'green'))
+    await writeFile(at('changing', 'green', '0.png'), await readFile(at('changing', 'red', '0.png')))
+    const { code, stderr } = await ferrograd(['train', 'cnn', '--out', at('changed'), '--resume', '--epochs', '2'])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/changing is not what the run of .* began with:\n {2}now {4}.*classes:3.*; blue, green, red\n {2}before .*classes:2.*; blue, red\n {2}Bring back that data/)])
   }, 300_000)
 
   it('does not say that it can go on where the checkpoint could not be saved', async () => {

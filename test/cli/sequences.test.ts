@@ -113,12 +113,15 @@ describe('train forecast', () => {
 
   it('goes on where it ended, and says what is wrong', async () => {
     await succeed('train', 'forecast', '--out', at('forecast'), '--resume', '--epochs', '41')
+    // What was left out is known too, and a season changes no weight.
+    await succeed('train', 'forecast', '--out', at('semicolons'), '--resume', '--epochs', '2', '--length', '24', '--horizon', '12', '--season', '12')
     await writeFile(at('short.csv'), 'y\n1\n2\n3\n')
     for (const [args, code, message] of [
       [['predict', at('forecast'), at('short.csv')], 1, /no column "sold"/],
       [['train', 'forecast', '--data', at('short.csv'), '--out', at('x')], 1, /short\.csv has 3 steps; windows of 24 \+ 12 to train and to test on take 60/],
       [['train', 'forecast', '--data', at('sales.csv'), '--season', '1', '--out', at('x')], 2, /--season is a whole number of at least 2, not '1': a season of one step is the last value/],
       [['train', 'forecast', '--data', at('sales.csv'), '--column', 'sold', '--season', '97', '--out', at('x')], 1, /--season: 97 steps are more than the 96 that sales\.csv has before those to test on/],
+      [['train', 'forecast', '--out', at('semicolons'), '--resume', '--length', '12'], 1, /--length 12, began with 24/],
       [['train', 'forecast', '--data', 'airline', '--delimiter', ';', '--out', at('x')], 2, /--delimiter is for CSV files, which airline is not\. Leave it out/],
       [['train', 'forecast', '--data', at('sales.csv'), '--column', 'solt', '--out', at('x')], 1, /no column "solt"\. Did you mean 'sold'/],
     ] as [string[], number, RegExp][]) {

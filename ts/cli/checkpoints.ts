@@ -5,6 +5,7 @@ import { CheckpointError, train } from '../index.js'
 import { withFileErrors } from '../internal.js'
 import { namesIn } from '../train/files.js'
 import type { Card } from './bundle.js'
+import { modelNamed } from './catalogue.js'
 import { spelled } from './usage.js'
 
 /** The options that a run's weights follow from: a resumed run must have the same. Those of one kind of data are missing in runs on others. */
@@ -41,6 +42,7 @@ export interface EarlierRun {
   path: string
   /** Epochs that are done. */
   epoch: number
+  /** With what was left out, where the data decided it. */
   options: RunOptions
   card: Card
 }
@@ -58,12 +60,26 @@ export async function earlierRun(folder: string): Promise<EarlierRun | null> {
       model: { run: RunOptions; card: Card }
       position: { epoch: number }
     }
-    if (typeof model.run === 'object' && typeof model.card === 'object')
-      return { path, epoch: position.epoch, options: model.run, card: model.card }
+    const { run, card } = model
+    const task = modelNamed(run.model)?.task
+    if (task?.knows(card) === true) return { path, epoch: position.epoch, options: { ...settled(card, task.options.train), ...run }, card }
   } catch {
     // Said below.
   }
-  throw new CheckpointError(`${path} was not written by 'ferrograd train'.\n  Choose another folder with --out.`)
+  throw new CheckpointError(`${path} does not say what 'ferrograd train' needs to go on.\n  Choose another folder with --out, or begin anew with --overwrite.`)
+}
+
+/** Options of these names, as the card of a model holds them. */
+function settled({ config, reading }: Card, names: readonly string[]): Partial<RunOptions> {
+  const known = { size: config.imageSize, ...config, ...reading }
+  return Object.fromEntries(Object.entries(known).filter(([name, value]) => names.includes(name) && value !== undefined))
+}
+
+/** Refuses data that has become another than the run began with, as a folder may that has a class more. @throws CheckpointError */
+export function checkSameData({ path, card }: EarlierRun, now: Card): void {
+  if (JSON.stringify([card.config, card.classes]) === JSON.stringify([now.config, now.classes])) return
+  const [before, after] = [card, now].map(({ config, classes = [] }) => `${JSON.stringify(config).replace(/[{}"]/g, '')}; ${classes.slice(0, 20).join(', ')}`)
+  throw new CheckpointError(`resume: ${now.data} is not what the run of ${path} began with:\n  now    ${after}\n  before ${before}\n  Bring back that data, or begin anew with --overwrite.`)
 }
 
 /** Removes an earlier run's checkpoints. */
@@ -71,12 +87,17 @@ export async function removeCheckpoints(folder: string): Promise<void> {
   for (const name of await names(folder)) await withFileErrors('remove', join(folder, name), true, () => rm(join(folder, name)))
 }
 
+/** Options that a resumed run may have otherwise: no weight follows from them. */
+const free: readonly string[] = ['epochs', 'season']
+
 /** Refuses to resume with options that would give other weights. `given` are those named on the command line. @throws CheckpointError */
 export function checkSame({ path, options }: EarlierRun, given: Partial<RunOptions>): void {
-  const different = Object.entries(given).filter(([name, value]) => name !== 'epochs' && options[name as keyof RunOptions] !== value)
+  const before = (name: string): unknown => options[name as keyof RunOptions]
+  const different = Object.entries(given).filter(([name, value]) => !free.includes(name) && before(name) !== value)
   if (different.length === 0) return
   const lines = different.map(
-    ([name, value]) => `  ${name === 'model' ? name : spelled(name)} ${String(value)}, began with ${String(options[name as keyof RunOptions])}`,
+    ([name, value]) =>
+      `  ${name === 'model' ? name : spelled(name)}${value === true ? '' : ` ${String(value)}`}, began ${(before(name) ?? false) === false ? 'without it' : `with ${String(before(name))}`}`,
   )
   throw new CheckpointError(
     `resume: ${path} belongs to a run with other options:\n${lines.join('\n')}\n  Leave them out: they are taken from the checkpoint.`,

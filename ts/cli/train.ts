@@ -51,6 +51,8 @@ async function train(row: ModelRow, out: string, values: Values, given: Partial<
   if (values.resume === true && earlier === null) say(`There is no checkpoint in ${out}; training begins anew.`)
   if (resumed !== null) {
     checkSame(resumed, given)
+    if (given.epochs !== undefined && given.epochs < resumed.epoch)
+      throw new UsageError(`train: --epochs ${given.epochs} is less than the ${resumed.epoch} epochs that the run in ${out} has trained. Give more, or leave it out.`, 'train')
     say(`Going on from ${resumed.path}.`)
   }
   const chosen: RunOptions = { ...defaultOptions(given.model, row), ...resumed?.options, ...given }
@@ -65,7 +67,7 @@ async function train(row: ModelRow, out: string, values: Values, given: Partial<
     options: chosen,
     out,
     signal: interrupt.signal,
-    ...(resumed === null ? {} : { resume: resumed.path }),
+    ...(resumed === null ? {} : { resume: resumed }),
   })
   say(`${bold(`Test ${test.headline}`)}, ${test.rest}.`)
   say(`${out}: model.safetensors, history.jsonl, report.svg, checkpoints.\nNext: ferrograd predict ${out} ${task.example}`)

@@ -4,7 +4,7 @@ import { manualSeed, type nn, type optim, train, Trainer } from '../index.js'
 import { makeFolder } from '../internal.js'
 import { type Card, saveBundle } from './bundle.js'
 import { modelNamed, type ModelRow } from './catalogue.js'
-import type { RunOptions } from './checkpoints.js'
+import { checkSameData, type EarlierRun, type RunOptions } from './checkpoints.js'
 import { say } from './console.js'
 import { renderReport } from './report.js'
 import type { Tested } from './tasks/task.js'
@@ -16,8 +16,8 @@ export interface TrainingJob {
   options: RunOptions
   out: string
   signal: AbortSignal
-  /** The checkpoint to go on from. */
-  resume?: string
+  /** The run to go on with. */
+  resume?: EarlierRun
   /** A learning rate schedule. */
   schedule?: optim.ScheduleFactory
 }
@@ -40,6 +40,7 @@ export async function runTraining({ data, options, out, signal, resume, schedule
   const { task, make, title } = modelNamed(options.model) as ModelRow
   await makeFolder('--out', out)
   const { card, vectorizer, name, parts, training, fit } = await task.plan(data, options)
+  if (resume !== undefined) checkSameData(resume, card)
   manualSeed(seed)
   const model = make(card.config as never)
   const bundle = { model, card, vectorizer }
@@ -54,7 +55,7 @@ export async function runTraining({ data, options, out, signal, resume, schedule
     checkpointDir: out,
     metadata: { card, run: options },
     callbacks: [new train.JsonlLogger(join(out, 'history.jsonl'))],
-    ...(resume === undefined ? {} : { resume }),
+    ...(resume === undefined ? {} : { resume: resume.path }),
     ...(schedule === undefined ? {} : { schedule }),
   })
   await saveBundle(out, { ...bundle, model: model.eval() })

@@ -47,7 +47,7 @@ export const texts: Task<TextParts, ClassesTested> = {
       truncation: 'left',
       standardize: parts.cleaning,
     }).adapt(train.texts)
-    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source, reading: { textColumn, labelColumn, delimiter } }
+    const card: Card = { task: 'texts', model, config: { vocabulary: vectorizer.vocabulary.size, classes: classes.length }, classes, data: source, reading: { vocabulary, length, textColumn, labelColumn, delimiter } }
     const held = parts.validation === undefined ? Math.round(validation * train.texts.length) : parts.validation.texts.length
     return {
       card,
