@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadBundle } from '../../ts/cli/bundle.js'
 import { ferrograd } from './command.js'
 
 const folder = await mkdtemp(join(tmpdir(), 'ferrograd-cli-'))
@@ -40,8 +41,24 @@ describe('train tagger', () => {
 
   it('writes model, history and report', async () => {
     expect(await readdir(at('tagger'))).toEqual(expect.arrayContaining(['model.safetensors', 'history.jsonl', 'report.svg']))
-    expect(await readFile(at('tagger', 'report.svg'), 'utf8')).toContain('Confusion matrix')
+    const report = await readFile(at('tagger', 'report.svg'), 'utf8')
+    expect(report).toMatch(/Confusion matrix.*Predictions on test recordings: features over time.*(low · \d+ %.*high · \d+ %|high · \d+ %.*low · \d+ %)/s)
+    expect(report.match(/<image /g)).toHaveLength(6)
   })
+
+  it('hears as many bands as it is told, and resumes and predicts with these', async () => {
+    const heard = async (...options: string[]): Promise<void> => {
+      await succeed('train', 'tagger', '--data', at('tones'), '--out', at('bands'), ...options)
+      const { card } = await loadBundle(at('bands'))
+      expect([card.config.inputs, card.reading]).toEqual([12, { sampleRate: 8000, bands: 12 }])
+    }
+    await heard('--bands', '12', '--epochs', '1')
+    await heard('--resume', '--epochs', '2')
+    expect(last(await succeed('evaluate', at('bands'), '--json'))).toMatchObject({ samples: 6 })
+    expect(last(await succeed('predict', at('bands'), at('tones', 'low', '3.wav'), '--json'))).toMatchObject({ file: at('tones', 'low', '3.wav') })
+    const { code, stderr } = await ferrograd(['train', 'tagger', '--out', at('bands'), '--resume', '--bands', '40'])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/--bands 40, began with 12/)])
+  }, 300_000)
 
   it('says what recordings are, and how good it is', async () => {
     const stdout = await succeed('predict', at('tagger'), at('tones', 'low', '3.wav'), at('tones', 'high'), '--json')
@@ -52,11 +69,78 @@ describe('train tagger', () => {
 
   it('says what is wrong', async () => {
     await writeFile(at('no.wav'), 'no sound')
+    // Twice the rate in the file's head.
+    const fast = tone(300, 900)
+    fast.writeUInt32LE(16000, 24)
+    await writeFile(at('fast.wav'), fast)
     for (const [args, code, message] of [
       [['predict', at('tagger'), at('no.wav')], 1, /no\.wav is no WAV file/],
       [['predict', at('tagger')], 2, /which recordings is missing/],
+      [['predict', at('tagger'), at('fast.wav')], 1, /fast\.wav has 16000 samples a second; the model was trained on 8000\.\n {2}Bring it to that rate/],
+      [['train', 'tagger', '--data', at('no.wav'), '--out', at('x')], 1, /There are fsdd, .*, or a folder of WAV files, or a \.jsonl or \.json file of features/],
       [['train', 'tagger', '--data', 'fssd', '--out', at('x')], 1, /there is no folder of WAV files fssd.*Did you mean 'fsdd'/s],
       [['train', 'tagger', '--data', at('tones'), '--horizon', '3', '--out', at('x')], 2, /--horizon has no meaning for recordings/],
+    ] as [string[], number, RegExp][]) {
+      const { code: found, stderr } = await ferrograd(args)
+      expect([found, stderr]).toEqual([code, expect.stringMatching(message)])
+    }
+  })
+})
+
+describe('train tagger on features', () => {
+  /** Five steps that rise or fall. */
+  const steps = (i: number): number[][] => Array.from({ length: 5 + (i % 3) }, (_, t) => [(i % 2 === 0 ? t : -t) / 4 + (i % 7) / 20, (i % 5) / 5])
+  const classOf = (i: number): string => (i % 2 === 0 ? 'up' : 'down')
+
+  beforeAll(async () => {
+    await writeFile(at('moves.jsonl'), Array.from({ length: 60 }, (_, i) => JSON.stringify({ x: steps(i), y: classOf(i) })).join('\n'))
+    const stdout = await succeed('train', 'tagger', '--data', at('moves.jsonl'), '--out', at('moves'), '--epochs', '10', '--batch-size', '8')
+    expect(stdout).toMatch(/moves\.jsonl: 43 sequences to train, 5 to validate, 12 to test/)
+    expect(stdout).toMatch(/Test accuracy 100\.0 %.*Next: ferrograd predict .*moves SEQUENCES\.jsonl/s)
+  }, 300_000)
+
+  it('predicts JSON lines, JSON and CSV, with and without labels', async () => {
+    const rows = async (...args: string[]): Promise<[string, string][]> =>
+      (await succeed('predict', at('moves'), ...args, '--json')).trim().split('\n').map((line) => JSON.parse(line) as { file: string; class: string }).map((row) => [row.file.slice(folder.length + 1), row.class])
+    await writeFile(at('two.jsonl'), `${JSON.stringify({ x: steps(62) })}\n\n${JSON.stringify(steps(63))}\n`)
+    await writeFile(at('two.json'), JSON.stringify([steps(65), { x: steps(66), y: 'down' }]))
+    await writeFile(at('one.json'), JSON.stringify(steps(61)))
+    expect(await rows(at('two.jsonl'), at('two.json'), at('one.json'))).toEqual([['two.jsonl:1', 'up'], ['two.jsonl:2', 'down'], ['two.json:1', 'down'], ['two.json:2', 'up'], ['one.json', 'down']])
+    await mkdir(at('tables'))
+    await writeFile(at('tables', 'bare.csv'), steps(61).map((step) => step.join(',')).join('\n'))
+    await writeFile(at('tables', 'named.tsv'), ['left\tright', ...steps(62).map((step) => step.join('\t'))].join('\n'))
+    expect(await rows(at('tables'))).toEqual([[join('tables', 'bare.csv'), 'down'], [join('tables', 'named.tsv'), 'up']])
+    await writeFile(at('semicolon.csv'), steps(64).map((step) => step.join(';')).join('\n'))
+    expect(await rows(at('semicolon.csv'), '--delimiter', ';')).toEqual([['semicolon.csv', 'up']])
+  })
+
+  it('is evaluated on other files, whose labels are names or numbers of its classes', async () => {
+    await writeFile(at('numbered.jsonl'), Array.from({ length: 20 }, (_, i) => JSON.stringify({ x: steps(i), y: i % 4 < 2 ? classOf(i) : Number(classOf(i) === 'up') })).join('\n'))
+    expect(last(await succeed('evaluate', at('moves'), '--data', at('numbered.jsonl'), '--json'))).toMatchObject({ accuracy: 1, samples: 4 })
+  })
+
+  it('says what is wrong', async () => {
+    const files = {
+      'wide.csv': '1,2\n1,2,3\n', 'words.csv': 'a,b\n1,2\n3,x\n', 'narrow.json': '[[[1],[2]]]', 'hole.json': '[[1,2],[3,null]]', 'empty.json': '{}', 'broken.json': '{"x": ',
+      'nameless.jsonl': '{"x": [[1,2]]}', 'unknown.jsonl': '{"x": [[1,2]], "y": "left"}', 'header.csv': 'a,b\n', 'few.jsonl': '{"x": [[1,2]], "y": "a"}\n{"x": [[1,2]], "y": "b"}',
+    }
+    for (const [name, text] of Object.entries(files)) await writeFile(at(name), text)
+    for (const [args, code, message] of [
+      [['predict', at('moves')], 2, /which sequences is missing: \.jsonl, \.json or \.csv files of features/],
+      [['predict', at('moves'), at('no.wav')], 1, /whose features are not those of WAV files\.\n {2}Give .* files of 2 features a step/],
+      [['predict', at('moves'), at('wide.csv')], 1, /row 2 \(line 2\) of .*wide\.csv has more or fewer fields/],
+      [['predict', at('moves'), at('words.csv')], 1, /row 3 \(line 3\) of .*words\.csv has "x" where a number is expected/],
+      [['predict', at('moves'), at('narrow.json')], 1, /narrow\.json:1: step 1 has length 1; the model reads steps of length 2/],
+      [['predict', at('moves'), at('hole.json')], 1, /hole\.json: step 2 holds null, which is no number/],
+      [['predict', at('moves'), at('empty.json')], 1, /empty\.json is no sequence\.\n {2}Write \{"x"/],
+      [['predict', at('moves'), at('broken.json')], 1, /broken\.json is not JSON/],
+      [['predict', at('moves'), at('header.csv')], 1, /header\.csv has no rows below its header/],
+      [['predict', at('moves'), at('tones')], 1, /the folder .*tones holds no files of features/],
+      [['predict', at('moves'), at('nothing.csv')], 1, /nothing\.csv: there is no such file/],
+      [['train', 'tagger', '--data', at('nameless.jsonl'), '--out', at('x')], 1, /nameless\.jsonl:1 has no class\.\n {2}Name it as y/],
+      [['train', 'tagger', '--data', at('few.jsonl'), '--out', at('x')], 1, /few\.jsonl holds 2 sequences, of which no fifth can be left out to test\.\n {2}Add some\./],
+      [['evaluate', at('moves'), '--data', at('unknown.jsonl')], 1, /unknown\.jsonl:1 has the class "left", which the model does not know\.\n {2}It knows down, up/],
+      [['train', 'tagger', '--data', at('moves.jsonl'), '--bands', '3', '--out', at('x')], 2, /--bands is for recordings, which .*moves\.jsonl is not/],
     ] as [string[], number, RegExp][]) {
       const { code: found, stderr } = await ferrograd(args)
       expect([found, stderr]).toEqual([code, expect.stringMatching(message)])

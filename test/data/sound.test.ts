@@ -105,6 +105,7 @@ describe('fsdd', () => {
     await writeFile(join(folder, 'index.csv'), 'name,digit,split,offset,samples\na,3,train,0,300\nb,4,test,200,300\n')
     const { train, test } = await data.fsdd({ folder })
     expect([train.length, test.length]).toEqual([1, 1])
+    expect((await data.fsdd({ folder, mels: 13 })).train.inputShape).toMatchObject({ features: [expect.any(Number), 13] })
     await writeFile(join(folder, 'index.csv'), 'name,digit,split,offset,samples\na,3,train,0,300\nb,4,test,201,300\n')
     await expect(data.fsdd({ folder })).rejects.toThrow(/row 2 \(line 3\) of .*index\.csv names no digit, split and samples/)
     await expect(data.fsdd({ folder: join(folder, 'words') })).rejects.toThrow(/index\.csv and audio\.i16\.gz are not in/)

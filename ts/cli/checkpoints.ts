@@ -26,6 +26,8 @@ export interface RunOptions {
   /** Of texts: words known, and words, or characters, or steps that a model reads at a time. */
   vocabulary?: number
   length?: number
+  /** Of recordings: log-mel bands. */
+  bands?: number
   /** Of series: steps told, steps of a season, and the column of a file. */
   horizon?: number
   season?: number

@@ -32,10 +32,10 @@ export function refuseFileOptions(source: string, files: string, options: LoadOp
   if (idle !== undefined && options.card === undefined) throw new UsageError(`train: ${spelled(idle)} is for ${files}, which ${source} is not. Leave it out.`, 'train')
 }
 
-/** For --data that is neither one of `names` nor there as `other`, which is `a folder` or the like. */
-export function unknownSource(source: string, names: readonly string[], other: string): ValueError {
+/** For --data that is neither one of `names` nor there as `other`, which is `a folder` or the like, nor what else is allowed. */
+export function unknownSource(source: string, names: readonly string[], other: string, more = ''): ValueError {
   const near = nearest(source, names)
   return new ValueError(
-    `--data: there is no ${other.replace(/^an? /, '')} ${source}, and no data set of this name.${near === undefined ? '' : ` Did you mean '${near}'?`}\n  There are ${names.join(', ')}, or ${other}.`,
+    `--data: there is no ${other.replace(/^an? /, '')} ${source}, and no data set of this name.${near === undefined ? '' : ` Did you mean '${near}'?`}\n  There are ${names.join(', ')}, or ${other}${more}.`,
   )
 }

@@ -66,12 +66,12 @@ export const confusionMatrix = (counts: readonly (readonly number[])[], classes:
 }
 
 /** Images in four rows of four, each with the predicted class, its probability, and the true class where it is another. */
-export const imagePredictions = (all: readonly ReportSample[], classes: readonly string[]): Panel => (x0, top, size) => {
+export const imagePredictions = (all: readonly ReportSample[], classes: readonly string[], title = 'Predictions on test images'): Panel => (x0, top, size) => {
   const samples = all.slice(0, 16)
   const y0 = top + 26
   const pitch = size / 4
   const side = pitch - 44
-  const parts = [label(x0, top + 10, 'Predictions on test images', { size: 14, weight: 600 })]
+  const parts = [label(x0, top + 10, title, { size: 14, weight: 600 })]
   samples.forEach(({ pixels, height, width, channels, truth, predicted, probability }, i) => {
     const x = x0 + (i % 4) * pitch + (pitch - side) / 2
     const y = y0 + Math.floor(i / 4) * pitch
@@ -79,7 +79,7 @@ export const imagePredictions = (all: readonly ReportSample[], classes: readonly
     const name = (number: number): string => shorten(classes[number] ?? String(number), 10)
     const image = `data:image/png;base64,${encodePng(pixels, width, height, channels).toString('base64')}`
     const place = `x="${round(x)}" y="${round(y)}" width="${round(side)}" height="${round(side)}"`
-    parts.push(`<image ${place} image-rendering="pixelated" href="${image}"/>`)
+    parts.push(`<image ${place} preserveAspectRatio="none" image-rendering="pixelated" href="${image}"/>`)
     parts.push(`<rect ${place} fill="none" stroke="${right ? '#cbd2d9' : '#d9480f'}" stroke-width="${right ? 1 : 2.5}"/>`)
     parts.push(
       label(x + side / 2, y + side + 15, `${name(predicted)} · ${Math.round(probability * 100)} %`, {

@@ -62,7 +62,7 @@ async function train(row: ModelRow, out: string, values: Values, given: Partial<
   const data = await task.load(chosen.data, { ...chosen, download: values.download === true })
   interrupt.begin()
   if (resumed === null) await removeCheckpoints(out)
-  const { test } = await runTraining({
+  const { test, card } = await runTraining({
     data,
     options: chosen,
     out,
@@ -70,7 +70,7 @@ async function train(row: ModelRow, out: string, values: Values, given: Partial<
     ...(resumed === null ? {} : { resume: resumed }),
   })
   say(`${bold(`Test ${test.headline}`)}, ${test.rest}.`)
-  say(`${out}: model.safetensors, history.jsonl, report.svg, checkpoints.\nNext: ferrograd predict ${out} ${task.example}`)
+  say(`${out}: model.safetensors, history.jsonl, report.svg, checkpoints.\nNext: ferrograd predict ${out} ${task.example(card)}`)
   return 0
 }
 

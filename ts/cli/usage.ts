@@ -169,10 +169,14 @@ const train = `Trains a model on images, texts, characters, recordings or series
   Recordings:
   tagger       a bidirectional LSTM over log-mel energies; 20 epochs, learning rate 0.005
 
-  --data NAME|FOLDER   fsdd        spoken digits, from $FERROGRAD_DATA/fsdd or the cache
+  --data NAME|FOLDER|FILE
+                       fsdd        spoken digits, from $FERROGRAD_DATA/fsdd or the cache
                        japanese-vowels, basic-motions, italy-power-demand
                                    sequences, from $FERROGRAD_DATA/sequences or the cache
                        FOLDER      of WAV files, a folder for each class (or such folders below train/ and test/)
+                       FILE        .jsonl or .json, features instead of sound, a line a sequence:
+                                   {"x": [[0.1, 0.2], [0.3, 0.4]], "y": "class"}, of each step its numbers
+  --bands N            log-mel bands of recordings (40)
 
   Series:
   forecast     a GRU that tells the next steps from the last; 40 epochs in batches of 16, learning rate 0.01
@@ -213,7 +217,9 @@ const predict = `Says what images show, or texts say, with the model of a traini
 
   ferrograd predict plays "ROMEO:" --length 500 --temperature 0.8 --seed 1
                                                      what a charrnn writes behind it
-  ferrograd predict digits seven.wav                 what recordings say
+  ferrograd predict words yes.wav                    what recordings say, with the model of a tagger
+  ferrograd predict vowels new.jsonl steps.csv       of one that was trained on features: JSON lines and JSON as in
+                                                     train, y or not; a CSV file is a sequence, a row a step
   ferrograd predict sales                            the next steps of the series that was trained on
   ferrograd predict sales newer.csv --json           of another: {"file", "next": [...]}
 

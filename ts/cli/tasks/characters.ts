@@ -25,7 +25,7 @@ export const characters: Task<Text> = {
   name: 'characters',
   reads: 'characters of a text',
   sources: 'tinyshakespeare or a text file',
-  example: '"ROMEO:"',
+  example: () => '"ROMEO:"',
   options: { train: ['length'], evaluate: [], predict: ['length', 'temperature', 'seed'] },
   charts: [{ title: 'Characters foretold right by epoch', figure: 'accuracy', percent: true }],
 

@@ -1,5 +1,6 @@
 // What all tasks with classes share: figures on test data, and the likeliest classes of a row.
 import { train, type Trainer } from '../../index.js'
+import { range, seeded, shuffle } from '../../data/random.js'
 import { percent, say, table } from '../console.js'
 import type { Values } from '../usage.js'
 import { number } from '../usage.js'
@@ -66,6 +67,11 @@ export interface Guess {
   predicted: number
   /** Of the predicted class. */
   probability: number
+}
+
+/** The numbers of 400 rows at most, drawn from all: the first ones are often of one class. */
+export function drawn(length: number): Int32Array {
+  return shuffle(range(length), seeded(0)).subarray(0, 400)
 }
 
 /** What a report may show: the first `shown` rows, but up to `mistakes` wrongly predicted ones among them, for these teach most. */

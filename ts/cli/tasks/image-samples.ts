@@ -1,10 +1,11 @@
 // Test images for the report, with what the model takes them for.
 import type { data, Trainer } from '../../index.js'
 import type { ReportSample } from '../panels.js'
-import { instructive } from './classes.js'
+import { drawn, instructive } from './classes.js'
 
-/** Sixteen images of `part`, up to four of them wrongly predicted. */
-export async function drawSamples(trainer: Trainer, part: data.Dataset): Promise<ReportSample[]> {
+/** Sixteen test images, up to four of them wrongly predicted. */
+export async function drawSamples(trainer: Trainer, test: data.Dataset): Promise<ReportSample[]> {
+  const part = test.subset(drawn(test.length))
   const output = await trainer.predictProbabilities(part)
   const probabilities = (await output.data()) as Float32Array
   output.dispose()

@@ -16,7 +16,7 @@ export const images: Task<ImageData, ClassesTested> = {
   name: 'images',
   reads: 'images',
   sources: 'digits, cifar10, mnist or a folder',
-  example: 'IMAGE.png',
+  example: () => 'IMAGE.png',
   options: { train: ['augment', 'size'], evaluate: ['all', 'download'], predict: ['top'] },
   charts: [accuracyChart],
 

@@ -37,7 +37,7 @@ export const series: Task<Series, SeriesTested> = {
   name: 'series',
   reads: 'series of numbers',
   sources: 'airline, lynx, shampoosales or a CSV file',
-  example: 'SERIES.csv',
+  example: () => 'SERIES.csv',
   options: {
     train: ['length', 'horizon', 'season', 'column', 'delimiter'],
     evaluate: ['season', 'column', 'delimiter'],

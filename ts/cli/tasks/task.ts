@@ -58,7 +58,7 @@ export interface Task<Data, Result extends Tested = Tested> {
   /** What --data takes. */
   readonly sources: string
   /** What `predict` is given, as in `IMAGE.png`. */
-  readonly example: string
+  example(card: Card): string
   /** Options that it takes besides those of every task: of `train`, as keys of `RunOptions`; of `evaluate` and `predict`, as written. */
   readonly options: { train: readonly (keyof RunOptions)[]; evaluate: readonly string[]; predict: readonly string[] }
   /** The course of training that a report draws, besides the loss. */

@@ -7,7 +7,7 @@ import { TextVectorizer } from '../../text/index.js'
 import type { Bundle, Card } from '../bundle.js'
 import { confusionMatrix, shorten, textPredictions } from '../panels.js'
 import { UsageError } from '../usage.js'
-import { accuracyChart, type ClassesTested, classTraining, instructive, sayClasses, testClasses, topOf } from './classes.js'
+import { accuracyChart, type ClassesTested, classTraining, drawn, instructive, sayClasses, testClasses, topOf } from './classes.js'
 import { type Task, wholes } from './task.js'
 import { loadTexts, type TextParts } from './text-sources.js'
 
@@ -26,7 +26,7 @@ export const texts: Task<TextParts, ClassesTested> = {
   name: 'texts',
   reads: 'texts',
   sources: 'imdb, mr, subj, cr, mpqa, trec6, sst2, sst5, a CSV, TSV or JSON lines file, or a folder of texts',
-  example: '"A wonderful film."',
+  example: () => '"A wonderful film."',
   options: { train: ['vocabulary', 'length', 'textColumn', 'labelColumn', 'delimiter'], evaluate: ['download', 'text-column', 'label-column', 'delimiter'], predict: ['top', 'file'] },
   charts: [accuracyChart],
 
@@ -71,7 +71,8 @@ export const texts: Task<TextParts, ClassesTested> = {
   },
 
   async panels(bundle, { test, classes }, { confusion }) {
-    const shown = { texts: test.texts.slice(0, 400), labels: test.labels.slice(0, 400) }
+    const rows = drawn(test.texts.length)
+    const shown = { texts: Array.from(rows, (row) => test.texts[row] as string), labels: Array.from(rows, (row) => test.labels[row] as number) }
     const output = await trainerOf(bundle).predictProbabilities(shown.texts)
     const guesses = instructive((await output.data()) as Float32Array, shown.labels, 16, 4)
     output.dispose()
