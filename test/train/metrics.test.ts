@@ -248,3 +248,10 @@ test('metrics refuse options and averages that there are not', () => {
   for (const k of [0, -1, 1.5, NaN, '5' as never]) expect(() => metrics.topK(k)).toThrow(/^TopK: k is/)
   expect(() => new Trainer(new nn.Linear(1, 1), { metrics: ['top0'] })).toThrow(/no metric is named 'top0'/)
 })
+
+test('one class only is said to be it: by a metric that sees one column, and by fit where the data names it', async () => {
+  const one = { inputs: [[1, 2], [3, 4]], labels: [0, 0] }
+  const trainer = new Trainer(new nn.Linear(2, 1), { loss: 'crossEntropy', metrics: ['accuracy'] })
+  await expect(trainer.evaluate(one)).rejects.toThrow(/^accuracy: the outputs \[2, 1\] have one column[^]*Do the labels hold one class only\? Then give samples of another/)
+  await expect(trainer.fit({ ...one, labels: ['spam', 'spam'] }, { verbose: false })).rejects.toThrow("fit: the data has one class only, 'spam': there is nothing to choose among")
+})

@@ -31,7 +31,7 @@ export async function evaluateBatches(
             return { output, value: loss.call(output, batch.labels) }
           })
           const figures = readable(output, precision)
-          mean.gather(value, batchSizeOf(batch))
+          mean.gather(value, loss.divisor?.(figures, batch.labels) ?? batchSizeOf(batch))
           for (const metric of metrics) metric.update(figures, batch.labels as Tensor, loss.task)
           return value.item()
         })

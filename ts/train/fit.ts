@@ -192,7 +192,7 @@ export class FitRun implements FitContext {
       batches,
       options,
       metrics,
-      loss: { task },
+      loss: objective,
     } = this.#settings
     const accumulate = options.accumulate ?? 1
     const remaining = batches.length - this.#batch
@@ -208,8 +208,8 @@ export class FitRun implements FitContext {
       const { augment } = options
       const inputs = typeof augment === 'function' ? this.#train.draw(() => augment(batch.inputs)) : batch.inputs
       const result = this.#train.run(inputs, batch.labels, { divisor, apply, norms })
-      this.#mean.gather(result.loss, size)
-      for (const metric of metrics) metric.update(result.output, batch.labels as Tensor, task)
+      this.#mean.gather(result.loss, objective.divisor?.(result.output, batch.labels) ?? size)
+      for (const metric of metrics) metric.update(result.output, batch.labels as Tensor, objective.task)
       return { loss: result.loss.item(), measured: result.norms?.data() ?? null }
     })
     this.#flight.add({

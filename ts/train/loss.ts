@@ -1,5 +1,5 @@
 // A trainer's loss: by name or by function, with the task it declares.
-import { nn, ShapeError, Tensor, ValueError } from '../index.js'
+import { nn, ShapeError, Tensor, tensor, ValueError } from '../index.js'
 import { checkOptions } from '../internal.js'
 import type { Task } from './metrics/metric.js'
 
@@ -10,6 +10,8 @@ export type LossOption = string | ((output: any, labels: any) => Tensor) | { for
 export interface ResolvedLoss {
   call(output: unknown, labels: unknown): Tensor
   task: Task
+  /** What the mean of a batch was divided by, where that follows from the labels; else it is taken for a mean over samples. */
+  divisor?(output: Tensor, labels: unknown): Tensor | null
 }
 
 type Named = ((output: Tensor, target: Tensor, options?: object) => Tensor) & {
@@ -59,10 +61,14 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
   // Log-probabilities are logits of themselves: their softmax gives the probabilities.
   const logarithms = (fn as unknown) === nn.nll || (fn as unknown) === nn.klDiv
   refuseIdle(fn, { task, fromLogits, lossOptions })
-  const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms }
+  const ignoreIndex = ignoredBy(fn, lossOptions)
+  const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms, ...(ignoreIndex === undefined ? {} : { ignoreIndex }) }
+  const divisor: Pick<ResolvedLoss, 'divisor'> =
+    ignoreIndex === undefined ? {} : { divisor: (output, labels) => divisorOf(labels, ignoreIndex, classWeights?.(output.shape.at(-1) ?? 1) ?? (lossOptions as Labelled | undefined)?.weight) }
   if (typeof fn !== 'function')
     return {
       task: resolved,
+      ...divisor,
       call: (output, labels) => {
         refuseWeights(classWeights)
         return oneNumber(fn.forward(logitsOf(output), labels))
@@ -83,10 +89,11 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
   // Losses without that option take one kind of output alone.
   if ('fromLogits' in defaults && (fromLogits !== undefined || named?.fromLogits !== undefined)) options.fromLogits = logits
   const call = fn as unknown as Named
-  if (classWeights === undefined) return { task: resolved, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
+  if (classWeights === undefined) return { task: resolved, ...divisor, call: (output, labels) => call(logitsOf(output), labels as Tensor, options) }
   if ('weight' in defaults && traits.task === 'multiclass') {
     return {
       task: resolved,
+      ...divisor,
       call: (output, labels) => {
         const logits = logitsOf(output)
         return call(logits, labels as Tensor, { ...options, weight: classWeights(logits.shape.at(-1) ?? 1) })
@@ -103,6 +110,24 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
       return losses.mul(truth.mul(yes - no).add(no)).mean()
     },
   }
+}
+
+/** The options of a loss that say what its labels count for. */
+type Labelled = Pick<nn.CrossEntropyOptions, 'ignoreIndex' | 'reduction' | 'weight'>
+
+/** The label that a loss's mean leaves out; undefined for a loss that counts every label, and for what is no mean. */
+function ignoredBy(fn: Exclude<LossOption, string>, lossOptions: Labelled | undefined): number | undefined {
+  const defaults: Labelled = (fn instanceof nn.CrossEntropyLoss ? nn.crossEntropy : fn instanceof nn.NLLLoss ? nn.nll : (fn as Partial<Named>)).defaults ?? {}
+  return (lossOptions?.reduction ?? 'mean') === 'mean' ? (lossOptions?.ignoreIndex ?? defaults.ignoreIndex) : undefined
+}
+
+/** The divisor of a mean over class numbers, PyTorch's: how many count, or the sum of their classes' weights. Null for labels that are probabilities. */
+function divisorOf(labels: unknown, ignoreIndex: number, weight: Labelled['weight']): Tensor | null {
+  if (!(labels instanceof Tensor) || labels.dtype.includes('float')) return null
+  const counted = labels.ne(ignoreIndex)
+  if (weight === undefined) return counted.sum()
+  const weights = weight instanceof Tensor ? weight : tensor([...weight])
+  return weights.indexSelect(0, counted.where(labels, 0).reshape([-1])).mul(counted.reshape([-1])).sum()
 }
 
 /** Throws for options that would change nothing. */

@@ -151,6 +151,8 @@ export class Trainer {
     const augment = typeof options.augment === 'function' ? undefined : options.augment
     const usual = this.optimizer instanceof optim.GD ? Infinity : 32
     const batches = toBatches(training, { owner: 'fit', batchSize, usual, shuffle, shuffled: true, seed, augment })
+    const loss = this.#loss(toClassWeights(options.classWeights, batches.classes))
+    if (loss.task.kind === 'multiclass') refuseOneClass(batches.classes)
     const held = validation === null ? null : numberedAs('fit: validation', validation, batches.classes ?? null)
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
@@ -160,7 +162,7 @@ export class Trainer {
       const run = new FitRun({
         model: this.model,
         optimizer: this.optimizer,
-        loss: this.#loss(toClassWeights(options.classWeights, batches.classes)),
+        loss,
         metrics: this.#metrics,
         precision: this.#options.autocast,
         batches,
@@ -183,7 +185,12 @@ export class Trainer {
     }
   }
 
-  /** Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. Labels that are names have the numbers that `fit` gave them. */
+  /**
+   * Loss and metrics over all data, in evaluation mode: `{ loss, accuracy, ... }`. Labels that are names have the numbers that `fit` gave them.
+   *
+   * The loss, here and in `fit`'s history, is the mean over all samples, whatever the batches: with `crossEntropy` and `nll` over all labels that
+   * count (not -100, or the loss's `ignoreIndex`), weighed by their classes where the loss is. Metrics leave out the same labels.
+   */
   async evaluate(
     source: TrainingData | TextData,
     options: EvaluateOptions = {},
@@ -279,6 +286,11 @@ async function materialise(model: nn.Module, source: TrainingData, asked: number
 /** Throws where no data came. */
 function refuseMissing(what: string, source: unknown): void {
   if (source === undefined || source === null) throw new ValueError(`${what}: the data is missing, got ${String(source)}.\n  ${what}({ inputs: x, labels: y }), or with a data set, a loader or an iterable.`)
+}
+
+/** Throws where the data names one class alone, as a misread file of labels does: every model is right about it, and learns nothing. */
+function refuseOneClass(classes: readonly string[] | undefined): void {
+  if (classes?.length === 1) throw new ValueError(`fit: the data has one class only, '${classes[0]}': there is nothing to choose among.\n  Give samples of another, or look at how the labels were read.`)
 }
 
 /** Throws for labels beside the inputs, as Keras takes them. */

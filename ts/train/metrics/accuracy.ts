@@ -1,7 +1,7 @@
 import { stack, type Tensor, ValueError } from '../../index.js'
 import { alignedLabels, classLabels, Metric, predictedClasses, requireClasses, type Task } from './metric.js'
 
-/** The share of correct predictions: largest output for [N, K] (labels below 0 are left out), threshold for yes-or-no outputs. */
+/** The share of correct predictions: largest output for [N, K], threshold for yes-or-no outputs. */
 export class Accuracy extends Metric {
   readonly name = 'accuracy'
 
@@ -11,7 +11,7 @@ export class Accuracy extends Metric {
       const truth = alignedLabels(output, labels).gt(0.5).to('int32')
       return this.add('counts', stack([predicted.eq(truth).sum(), truth.ge(0).sum()]))
     }
-    const truth = classLabels(output, labels)
+    const truth = classLabels(output, labels, task)
     this.add('counts', stack([predicted.eq(truth).sum(), truth.ge(0).sum()]))
   }
 
@@ -34,7 +34,7 @@ export class TopK extends Metric {
 
   update(output: Tensor, labels: Tensor, task: Task): void {
     requireClasses(output, { ...task, kind: task.kind === 'binary' ? 'multiclass' : task.kind }, this.name)
-    const truth = classLabels(output, labels)
+    const truth = classLabels(output, labels, task)
     const best = output.topk(Math.min(this.#k, output.shape.at(-1) as number), -1).indices
     this.add('counts', stack([best.eq(truth.to('int32').unsqueeze(-1)).sum(), truth.ge(0).sum()]))
   }

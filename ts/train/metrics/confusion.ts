@@ -11,11 +11,11 @@ export class ConfusionMatrix extends Metric {
   update(output: Tensor, labels: Tensor, task: Task): void {
     this.binary = task.kind === 'binary'
     const predicted = predictedClasses(output, task, this.name).reshape([-1]).to('int32')
-    const truth = (this.binary ? alignedLabels(output, labels).gt(0.5) : classLabels(output, labels)).reshape([-1]).to('int32')
+    const truth = (this.binary ? alignedLabels(output, labels).gt(0.5) : classLabels(output, labels, task)).reshape([-1]).to('int32')
     this.#classes = this.binary ? 2 : (output.shape.at(-1) as number)
     if (this.#classes > 4096) throw new ValueError(`${this.name}: ${this.#classes} classes make too large a table; at most 4096.`)
-    // Sums of ones, exact in float32 for any batch below 16 million.
-    const rows = truth.oneHot(this.#classes)
+    // Sums of ones, exact in float32 for any batch below 16 million; a label that is left out is a row of zeros.
+    const rows = truth.maximum(0).oneHot(this.#classes).mul(truth.ge(0).unsqueeze(-1))
     const columns = predicted.oneHot(this.#classes)
     this.add('counts', rows.transpose(0, 1).matmul(columns).to('int64'))
   }

@@ -7,6 +7,8 @@ export interface Task {
   kind: 'multiclass' | 'binary' | 'regression' | 'other'
   /** Whether the model gives logits (true) or probabilities (log-probabilities count as logits). */
   fromLogits: boolean
+  /** The label that the loss leaves out beside those below 0, which no metric counts either. */
+  ignoreIndex?: number
 }
 
 /** A metric's result: a number, or a table of them. */
@@ -64,12 +66,16 @@ export abstract class Metric {
   }
 }
 
-/** Labels as class numbers of the outputs' leading shape: class numbers stay, one-hot rows or probabilities give their largest. */
-export function classLabels(output: Tensor, labels: Tensor): Tensor {
+/**
+ * Labels as class numbers of the outputs' leading shape: class numbers stay, one-hot rows or probabilities give their largest. Those below 0 are
+ * to be left out, as the padding (-100) of sequences is; the loss's `ignoreIndex` becomes one of them.
+ */
+export function classLabels(output: Tensor, labels: Tensor, { ignoreIndex = -1 }: Task): Tensor {
   const leading = output.shape.slice(0, -1)
-  if (same(labels.shape, leading)) return labels
+  const numbers = (): Tensor => (ignoreIndex < 0 ? labels : labels.eq(ignoreIndex).where(-1, labels))
+  if (same(labels.shape, leading)) return numbers()
   if (same(labels.shape, output.shape)) return labels.argmax(-1)
-  if (same(labels.shape, [...leading, 1])) return labels.reshape([...leading])
+  if (same(labels.shape, [...leading, 1])) return numbers().reshape([...leading])
   throw mismatch('labels are neither class numbers nor one-hot rows', output, labels)
 }
 
@@ -101,7 +107,7 @@ export function requireClasses(output: Tensor, task: Task, metric: string): void
   if (task.kind === 'multiclass' && (output.shape.at(-1) ?? 1) < 2) {
     throw new ValueError(
       `${metric}: the outputs [${output.shape.join(', ')}] have one column, but the loss chooses among classes.\n` +
-        `  Use the loss 'bceWithLogits' for [N, 1], or give the model an output a class.`,
+        "  Do the labels hold one class only? Then give samples of another. Else give the model an output a class, or use the loss 'bceWithLogits' for [N, 1].",
     )
   }
 }

@@ -19,7 +19,7 @@ export class RocAuc extends Metric {
       scores = output.reshape([-1, 1])
     } else {
       requireClasses(output, task, this.name)
-      truth = classLabels(output, labels).to('int32').reshape([-1])
+      truth = classLabels(output, labels, task).to('int32').reshape([-1])
       // A row's logits compare within the row only; between rows its probabilities do.
       scores = (task.fromLogits ? output.softmax(-1) : output).reshape([-1, output.shape.at(-1) as number])
     }
@@ -33,18 +33,14 @@ export class RocAuc extends Metric {
     const values = (await scores) as Float32Array
     const truth = (await labels) as Int32Array
     const columns = values.length / truth.length
-    if (columns === 1)
-      return area(
-        values,
-        truth.map((label) => (label === 1 ? 1 : 0)),
+    const counted = Uint32Array.from(truth.keys()).filter((row) => (truth[row] as number) >= 0)
+    const of = (column: number, label: number): number =>
+      area(
+        Float32Array.from(counted, (row) => values[row * columns + column] as number),
+        Int32Array.from(counted, (row) => (truth[row] === label ? 1 : 0)),
       )
-    const areas = Array.from({ length: columns }, (_, column) => {
-      const own = Float32Array.from(truth, (_label, row) => values[row * columns + column] as number)
-      return area(
-        own,
-        truth.map((label) => (label === column ? 1 : 0)),
-      )
-    }).filter((value) => !Number.isNaN(value))
+    if (columns === 1) return of(0, 1)
+    const areas = Array.from({ length: columns }, (_, column) => of(column, column)).filter((value) => !Number.isNaN(value))
     return areas.length === 0 ? NaN : areas.reduce((a, b) => a + b, 0) / areas.length
   }
 
