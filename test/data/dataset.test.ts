@@ -56,6 +56,12 @@ describe('dataset', () => {
     expect(await labels.tolist()).toEqual([[1.5], [0.5]])
   })
 
+  it('numbers beyond int32 are no class numbers: floats to predict, or refused where they are 64-bit integers', async () => {
+    const { labels } = data.dataset({ inputs: [[1], [2]], labels: [3e9, 1] })
+    expect([labels.dtype, await labels.tolist()]).toEqual(['float32', [3e9, 1]])
+    expect(() => data.dataset({ inputs: [[1], [2]], labels: BigInt64Array.of(1n, 3_000_000_000n) })).toThrow(/sample 1 has the label 3000000000; class numbers are int32/)
+  })
+
   it('turns class names into numbers', async () => {
     const set = data.dataset({ inputs: [[1], [2], [3]], labels: ['dog', 'cat', 'dog'] })
     expect(set.classes).toEqual(['cat', 'dog'])

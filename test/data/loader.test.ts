@@ -217,6 +217,10 @@ describe('DataLoader', () => {
     await expect(labelsOf(data.loader(batches, { augment: (async (batch: data.Batch) => batch) as never }))).rejects.toThrow(/may not be async/)
     const floats = data.loader([{ inputs: [[1]], labels: [3] }], { labelDType: 'float32' })
     for await (const { labels } of floats) expect(labels.dtype).toBe('float32')
+    for (const label of [1.5, 3e9]) {
+      const whole = data.loader([{ inputs: [1], labels: 1 }, { inputs: [2], labels: label }], { batchSize: 2, labelDType: 'int32' })
+      await expect(labelsOf(whole)).rejects.toThrow(`a label is ${label}, which int32 does not hold`)
+    }
   })
 
   it('shuffles an array of samples, whose length it knows', async () => {

@@ -21,10 +21,20 @@ describe('ragged', () => {
       return found
     }
     expect(await batches({})).toEqual([{ ids: [[1, 2, 3], [4, 0, 0]], lengths: [3, 1] }, { ids: [[0, 0], [5, 6]], lengths: [0, 2] }])
-    expect(await batches({ padding: 'left', value: -1 })).toEqual([{ ids: [[1, 2, 3], [-1, -1, 4]], lengths: [3, 1] }, { ids: [[-1, -1], [5, 6]], lengths: [0, 2] }])
+    expect(await batches({ padding: 'left', value: -1 })).toEqual([{ ids: [[1, 2, 3], [-1, -1, 4]], lengths: [3, 3] }, { ids: [[-1, -1], [5, 6]], lengths: [0, 2] }])
+    expect(await batches({ padding: 'left', multipleOf: 4 })).toEqual([{ ids: [[0, 1, 2, 3], [0, 0, 0, 4]], lengths: [4, 4] }, { ids: [[0, 0, 0, 0], [0, 0, 5, 6]], lengths: [0, 4] }])
     expect(await batches({ maxLength: 2 })).toEqual([{ ids: [[1, 2], [4, 0]], lengths: [2, 1] }, { ids: [[0, 0], [5, 6]], lengths: [0, 2] }])
     expect(await batches({ maxLength: 2, truncation: 'left' })).toEqual([{ ids: [[2, 3], [4, 0]], lengths: [2, 1] }, { ids: [[0, 0], [5, 6]], lengths: [0, 2] }])
     expect(await batches({ multipleOf: 4 })).toEqual([{ ids: [[1, 2, 3, 0], [4, 0, 0, 0]], lengths: [3, 1] }, { ids: [[0, 0, 0, 0], [5, 6, 0, 0]], lengths: [0, 2] }])
+  })
+
+  it('on the left: a model reads a row to its last step, as where it is given no lengths', async () => {
+    const set = data.dataset({ inputs: { ids: data.ragged([[5], [6, 7], [1, 2, 3]], { dtype: 'int32', padding: 'left' }) }, labels: [0, 1, 0] })
+    expect(await set.inputs.lengths.tolist()).toEqual([3, 3, 3])
+    const model = models.lstmClassifier({ vocabulary: 10, embedding: 4, hidden: 3 }).eval()
+    expect(await model.forward(set.inputs).tolist()).toEqual(await model.forward(set.inputs.ids as Tensor).tolist())
+    // Buckets go by the steps that rows have.
+    expect([...set.rowLengths!]).toEqual([1, 2, 3])
   })
 
   it('takes statistics of real steps alone, and leaves padding as it is', async () => {
@@ -42,6 +52,9 @@ describe('ragged', () => {
     expect(() => data.ragged([Float32Array.of(1, 2, 3)], { stepShape: [2] })).toThrow(ShapeError)
     expect(() => data.ragged([Float32Array.of(1), Int32Array.of(1)])).toThrow(DTypeError)
     expect(() => data.ragged([[1]], { padding: 'both' as 'left' })).toThrow(/padding is 'left' or 'right'/)
+    expect(() => data.ragged([[1], [1.5, -0.5]], { dtype: 'int32' })).toThrow(/row 1 holds 1\.5, which int32 does not/)
+    expect(() => data.ragged([[3e9]], { dtype: 'int32' })).toThrow(/row 0 holds 3000000000/)
+    expect(() => data.ragged([[[1, NaN]]], { dtype: 'int32' })).toThrow(ValueError)
     expect(() => data.dataset({ inputs: data.ragged([[1]]) as never, labels: [0] })).toThrow(/rows of unequal length go with their lengths/)
   })
 })

@@ -1,7 +1,7 @@
 // One column of a data set: rows of equal shape, in a typed array of this process or in a tensor.
 import { type DType, DTypeError, tensor, type Tensor, ValueError } from '../index.js'
 import { Ragged } from './ragged.js'
-import { dtypeOf, flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
+import { dtypeOf, flatten, isNumbers, type Nested, nestedShape, type Numbers, outsideInt32 } from './nested.js'
 
 /** Rows that can be gathered into a tensor. */
 export interface Column {
@@ -88,7 +88,7 @@ export function isTensor(value: unknown): value is Tensor {
 
 /**
  * Makes a column. A flat typed array needs `shape`, the shape of one row ([] when each number is a row); nested numbers become float32, or
- * int32 for whole numbers where `whole` asks for it.
+ * int32 for whole numbers where `whole` asks for it and int32 holds them.
  */
 export function toColumn(
   source: ColumnSource,
@@ -126,5 +126,5 @@ export function toColumn(
         )
   if (!Number.isInteger(rows))
     throw new ValueError(`${what}: ${flat.length} numbers are no whole number of rows of shape [${row.join(', ')}].`, { shapes: [row] })
-  return new ArrayColumn(whole && flat.every(Number.isSafeInteger) ? Int32Array.from(flat) : Float32Array.from(flat), rows, row)
+  return new ArrayColumn(whole && outsideInt32(flat) < 0 ? Int32Array.from(flat) : Float32Array.from(flat), rows, row)
 }

@@ -6,7 +6,7 @@ import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from 
 import { Ragged } from './ragged.js'
 import { type Columns, columnsOf, isRecord, sequencesOf } from './record.js'
 import { checkLabels, namedLabels } from './labels.js'
-import type { Numbers, PlainNumbers } from './nested.js'
+import { type Numbers, outsideInt32, type PlainNumbers } from './nested.js'
 import { range } from './random.js'
 import type { Normalisation } from './statistics.js'
 
@@ -256,6 +256,8 @@ export function dataset(source: DatasetSource | Dataset): Dataset {
 function classNumbers(labels: Column): Column {
   if (!(labels instanceof ArrayColumn) || labels.shape.length > 0 || labels.dtype === 'int32' || labels.dtype.startsWith('float'))
     return labels
+  const at = outsideInt32(labels.array)
+  if (at >= 0) throw new ValueError(`labels: sample ${at} has the label ${labels.array[at]}; class numbers are int32, at most 2^31 - 1.\n  Numbers to predict are given as floats.`)
   return new ArrayColumn(Int32Array.from(labels.array as Uint8Array, Number), labels.length, labels.shape)
 }
 

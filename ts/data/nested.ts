@@ -53,6 +53,12 @@ export function flatten(value: Nested, shape: readonly number[], what: string): 
   return flat
 }
 
+/** Where the first value stands that int32 does not hold as it is; -1 for none. */
+export function outsideInt32(values: ArrayLike<number | bigint>): number {
+  for (let i = 0; i < values.length; i++) if (Number(values[i]) !== (Number(values[i]) | 0)) return i
+  return -1
+}
+
 /** The dtype of tensors made of such an array. */
 export function dtypeOf(array: Numbers): DType {
   if (array instanceof Float32Array) return 'float32'

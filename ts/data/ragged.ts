@@ -2,7 +2,7 @@
 import { type DType, DTypeError, ShapeError, tensor, type Tensor, ValueError } from '../index.js'
 import { kindOf, settle } from '../internal.js'
 import type { Column } from './column.js'
-import { dtypeOf, flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
+import { dtypeOf, flatten, isNumbers, type Nested, nestedShape, type Numbers, outsideInt32 } from './nested.js'
 import type { Normalisation } from './statistics.js'
 
 /** Options of `ragged`. */
@@ -57,11 +57,23 @@ export class Ragged implements Column {
 
   /** The chosen rows [indices.length, steps, ...step], padded to the longest of them; to one step where all are empty. */
   gather(indices: Int32Array): Tensor {
-    const steps = this.#padded(indices.length === this.length ? this.lengths : Int32Array.from(indices, (index) => this.lengths[index] as number))
+    const steps = this.#longest(indices)
     const values = this.#fill(indices, steps)
     const { mean, std } = this.#normalisation ?? {}
     if (mean !== undefined && std !== undefined) this.#normalise(values as Float32Array, indices, steps, mean, std)
     return tensor(values, { shape: [indices.length, steps, ...this.shape.slice(1)], dtype: this.dtype, transfer: true })
+  }
+
+  /**
+   * How far each of the chosen rows reaches in a batch of them, int32 [indices.length]: to its last step, which with padding on the left is the batch's. Models
+   * read so many steps; padding on the left is among them.
+   */
+  ends(indices: Int32Array): Int32Array {
+    const steps = this.#longest(indices)
+    return indices.map((index) => {
+      const length = this.lengths[index] as number
+      return length === 0 ? 0 : this.#start(index, steps) + length
+    })
   }
 
   /** All values as they were given, each row padded to the longest. */
@@ -84,6 +96,11 @@ export class Ragged implements Column {
   /** The same rows, each batch of them with (x - mean) / std in the place of x; padding stays what it is. */
   withNormalisation(normalisation: Normalisation | undefined): Ragged {
     return new Ragged(this.#rows, this.shape.slice(1), this.#options, normalisation)
+  }
+
+  /** Steps of a batch of the chosen rows. */
+  #longest(indices: Int32Array): number {
+    return this.#padded(indices.length === this.length ? this.lengths : indices.map((index) => this.lengths[index] as number))
   }
 
   #padded(lengths: Int32Array): number {
@@ -128,14 +145,16 @@ interface Form {
 }
 
 /**
- * Rows of unequal length as inputs or labels of a data set: rows [T] or [T, ...] of numbers, T their own. A batch of them is padded to its longest row, which
- * `lengths`, int32 [N], comes beside: `{ features }` of a data set's inputs gives batches `{ features, lengths }`. PyTorch: `pad_sequence`.
+ * Rows of unequal length as inputs or labels of a data set: rows [T] or [T, ...] of numbers, T their own. A batch of them is padded to its longest row, and
+ * `lengths`, int32 [N], comes beside: `{ features }` of a data set's inputs gives batches `{ features, lengths }`. They say how far each row reaches, behind
+ * its last step: with padding on the left to the batch's end, and models read the padding, as those of Keras do without a mask. PyTorch: `pad_sequence`.
  *
  * ```js
  * const reviews = data.dataset({ inputs: { ids: data.ragged(await vectorizer.encodeRagged(texts)) }, labels })
  * const waves = data.ragged(recordings, { stepShape: [40] })     // Float32Arrays of 40 numbers a step
  * ```
- * @throws ValueError for no rows, rows that are no numbers and options that make no sense, ShapeError for a row that is no whole number of steps
+ * @throws ValueError for no rows, rows that are no numbers, numbers that int32 does not hold and options that make no sense, ShapeError for a row that is no
+ * whole number of steps
  */
 export function ragged(rows: readonly Nested[], options: RaggedOptions = {}): Ragged {
   const { stepShape, padding, truncation, maxLength, multipleOf, value, dtype } = settle('ragged', options, DEFAULTS)
@@ -169,5 +188,9 @@ function stepOf(rows: readonly Nested[]): number[] {
 function nested(row: unknown, i: number, step: readonly number[], dtype: 'float32' | 'int32'): Numbers {
   if (!Array.isArray(row)) throw new ValueError(`ragged: row ${i} must be an array of numbers, got ${kindOf(row)}.\n  A tensor's numbers are await t.data(), with { stepShape }.`)
   const flat = flatten(row as Nested, [row.length, ...step], `ragged: row ${i}`)
-  return dtype === 'int32' ? Int32Array.from(flat) : Float32Array.from(flat)
+  if (dtype === 'float32') return Float32Array.from(flat)
+  const at = outsideInt32(flat)
+  if (at >= 0)
+    throw new ValueError(`ragged: row ${i} holds ${flat[at]}, which int32 does not.\n  Give whole numbers from -2^31 to 2^31 - 1, or leave out dtype for float32.`)
+  return Int32Array.from(flat)
 }

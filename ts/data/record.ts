@@ -1,7 +1,9 @@
 // Inputs given as a record of columns.
-import { ValueError } from '../index.js'
-import { ArrayColumn, type Column, type ColumnSource, isTensor, toColumn } from './column.js'
+import { type DType, tensor, type Tensor, ValueError } from '../index.js'
+import { type Column, type ColumnSource, isTensor, toColumn } from './column.js'
+import type { Numbers } from './nested.js'
 import { Ragged } from './ragged.js'
+import { range } from './random.js'
 
 /** Columns by name. */
 export type Columns = Record<string, Column>
@@ -11,14 +13,37 @@ export function isRecord(value: unknown): value is Record<string, ColumnSource> 
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !isTensor(value) && !(value instanceof Ragged)
 }
 
+/** How far the rows of a `Ragged` reach in a batch: `Ragged.ends`, which depends on the others where padding stands on the left. */
+class Ends implements Column {
+  readonly shape: readonly number[] = []
+  readonly dtype: DType = 'int32'
+  readonly #rows: Ragged
+
+  constructor(rows: Ragged) {
+    this.#rows = rows
+  }
+
+  get length(): number {
+    return this.#rows.length
+  }
+
+  gather(indices: Int32Array): Tensor {
+    return tensor(this.#rows.ends(indices), { transfer: true })
+  }
+
+  async values(): Promise<Numbers> {
+    return this.#rows.ends(range(this.length))
+  }
+}
+
 /**
- * The columns of a record, and beside rows of unequal length how long they are: `lengths`, or a name each (`sourceLengths`, `targetLengths`) where
+ * The columns of a record, and beside rows of unequal length how far they reach: `lengths`, or a name each (`sourceLengths`, `targetLengths`) where
  * there are several. Those that the user gave stay.
  */
 export function columnsOf(record: Record<string, ColumnSource>): Columns {
   const columns = Object.fromEntries(Object.entries(record).map(([name, column]) => [name, toColumn(column, `inputs.${name}`)]))
   const ragged = Object.entries(columns).filter((entry): entry is [string, Ragged] => entry[1] instanceof Ragged)
-  for (const [name, { lengths }] of ragged) columns[ragged.length === 1 ? 'lengths' : `${name}Lengths`] ??= new ArrayColumn(lengths, lengths.length, [])
+  for (const [name, rows] of ragged) columns[ragged.length === 1 ? 'lengths' : `${name}Lengths`] ??= new Ends(rows)
   return columns
 }
 

@@ -3,7 +3,7 @@ import { noGrad, scope, ShapeError, stack, tensor, type Tensor, ValueError } fro
 import { isTensor } from './column.js'
 import { aliasOf, type Batch, type Inputs, tensorsOf } from './batch.js'
 import { type Dataset, type DatasetSource, dataset } from './dataset.js'
-import { flatten, isNumbers, type Nested, nestedShape, type Numbers } from './nested.js'
+import { flatten, isNumbers, type Nested, nestedShape, type Numbers, outsideInt32 } from './nested.js'
 import { range } from './random.js'
 
 /** One sample: its input (a number, numbers, a tensor without the batch dimension, or a record of these) and its label. */
@@ -110,9 +110,11 @@ function rows(values: readonly unknown[], what: string, dtype: 'float32' | 'int3
   }
   const shape = nestedShape(values as Nested)
   const flat = flatten(values as Nested, shape, `DataLoader: ${what}`)
-  const whole = dtype === 'int32' || (dtype === 'whole' && flat.every(Number.isSafeInteger))
   if (dtype !== 'float32')
     for (const value of flat) if (!Number.isFinite(value)) throw new ValueError(`DataLoader: a label is ${value}. Leave such samples out.`)
+  const at = dtype === 'float32' ? -1 : outsideInt32(flat)
+  if (dtype === 'int32' && at >= 0) throw new ValueError(`DataLoader: a label is ${flat[at]}, which int32 does not hold.\n  Leave labelDType out, or give 'float32' for numbers to predict.`)
+  const whole = dtype !== 'float32' && at < 0
   return tensor(whole ? Int32Array.from(flat) : Float32Array.from(flat), { shape, transfer: true })
 }
 
