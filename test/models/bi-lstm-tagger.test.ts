@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { compile, ctcDecode, ctcLoss, manualSeed, models, nn, optim, rand, randint, randn, scope, type Tensor, tensor, Trainer, ValueError } from '../../ts/index.js'
+import { compile, ctcDecode, ctcLoss, manualSeed, models, nn, optim, rand, randint, randn, scope, type Tensor, tensor, Trainer, ValueError, zeros } from '../../ts/index.js'
 import { numbers } from '../check.js'
 
 const int32 = (...values: number[]): Tensor => tensor(Int32Array.from(values))
@@ -103,4 +103,10 @@ it('refuses options that make no sense', () => {
   expect(() => models.biLstmTagger({ blank: 10 })).toThrow('biLstmTagger: blank is one of the 10 classes, 0 to 9, got 10.')
   expect(() => models.biLstmTagger({ blank: 0, pool: 'mean' })).toThrow(/blank is for the labels of steps/)
   expect(() => models.biLstmTagger({ size: 3 } as object)).toThrow(/there is no option 'size'/)
+})
+
+it('refuses other inputs than it reads, and gives the logits of zeros for no steps', () => {
+  const model = models.biLstmTagger({ inputs: 2, hidden: 3, outputs: 4, pool: 'max' }).eval()
+  expect(() => model.forward({ features: zeros([1, 3, 2]), length: zeros([1]) } as never)).toThrow("biLstmTagger: there is no input 'length'. Did you mean 'lengths'?")
+  expect(model.forward(zeros([1, 0, 2])).dataSync()).toEqual(model.head.bias!.dataSync())
 })

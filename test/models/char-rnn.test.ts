@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { IndexError, manualSeed, models, noGrad, optim, scope, tensor, type Tensor, Trainer, ValueError } from '../../ts/index.js'
+import { IndexError, manualSeed, models, noGrad, optim, randn, scope, tensor, type Tensor, Trainer, ValueError } from '../../ts/index.js'
 import { numbers } from '../check.js'
 
 const ids = (rows: number[][]): Tensor => tensor(rows, { dtype: 'int32' })
@@ -86,5 +86,6 @@ describe('generate', () => {
 
 it('refuses what makes no sense', () => {
   expect(() => models.charRnn({ hidden: 0 })).toThrow(ValueError)
+  expect(() => models.charRnn().forward({ ids: randn([1]), lengths: randn([1]) } as never)).toThrow('charRnn: reads ids alone, a tensor, got { ids, lengths }.')
   expect(() => models.charRnn({ cell: 'rnn' as 'gru' })).toThrow(/cell is 'lstm' or 'gru', got 'rnn'/)
 })

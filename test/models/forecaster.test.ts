@@ -34,6 +34,8 @@ it.each(['gru', 'lstm'] as const)('learns a season on a trend, and goes on beyon
 
 it('refuses what makes no sense', () => {
   expect(() => models.forecaster({ horizon: 0 })).toThrow(ValueError)
+  expect(() => models.forecaster().forward({ x: randn([1, 2, 1]) } as never)).toThrow('forecaster: reads x alone, a tensor, got { x }.')
+  expect(() => models.forecaster().forward([[[1]]] as never)).toThrow('forecaster: reads x alone, a tensor, got array.')
   expect(() => models.forecaster({ cell: 'rnn' as 'gru' })).toThrow(/cell is 'gru' or 'lstm', got 'rnn'/)
   expect(() => models.forecaster({ eps: 0 })).toThrow(/eps must be a finite number above 0/)
   scope(() => {

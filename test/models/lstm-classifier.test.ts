@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { models, scope, stack, type Tensor, tensor, ValueError } from '../../ts/index.js'
+import { models, scope, stack, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 
 it('has as many parameters as its layers', () => {
   const count = (model: models.LstmClassifier): number => model.parameters().reduce((sum, { size }) => sum + size, 0)
@@ -31,6 +31,34 @@ it('pools the states of a text\'s words, from which nothing of an empty text is 
       ;(model.forward({ ids, lengths }).dataSync() as Float32Array).forEach((value, i) => expect(value).toBeCloseTo(theirs[i]!, 6))
     }
   })
+})
+
+it.each(['last', 'mean', 'max'] as const)('texts without words give the logits of zeros: %s', (pool) => {
+  scope(() => {
+    const model = models.lstmClassifier({ vocabulary: 10, embedding: 4, hidden: 6, pool, outputs: 2 }).eval()
+    const nothing = model.head.forward(zeros([2, 6])).dataSync()
+    const ids = zeros([2, 0], { dtype: 'int32' })
+    expect(model.forward(ids).dataSync()).toEqual(nothing)
+    expect(model.forward({ ids, lengths: zeros([2], { dtype: 'int32' }) }).dataSync()).toEqual(nothing)
+  })
+})
+
+it.each<[unknown, string]>([
+  [{ ids: zeros([1, 2], { dtype: 'int32' }), length: 3 }, "lstmClassifier: there is no input 'length'. Did you mean 'lengths'?\n  There are ids, lengths."],
+  [{ lengths: zeros([1], { dtype: 'int32' }) }, 'lstmClassifier: ids must be a tensor, got undefined.'],
+  [{ ids: zeros([1, 2], { dtype: 'int32' }), lengths: [2] }, 'lstmClassifier: lengths must be a tensor, got [2].'],
+  [[[1, 2]], 'lstmClassifier: takes { ids, lengths }, each a tensor, or ids alone; got array.'],
+  [undefined, 'or ids alone; got undefined.'],
+])('refuses what is no input: %#', (inputs, message) => {
+  const model = models.lstmClassifier({ vocabulary: 10, embedding: 4, hidden: 6 })
+  expect(() => model.forward(inputs as models.TextInputs)).toThrow(ValueError)
+  expect(() => model.forward(inputs as models.TextInputs)).toThrow(message)
+})
+
+it('takes no lengths as null or undefined', () => {
+  const model = models.lstmClassifier({ vocabulary: 10, embedding: 4, hidden: 6 }).eval()
+  const ids = tensor([[5, 7]], { dtype: 'int32' })
+  for (const lengths of [null, undefined]) expect(model.forward({ ids, lengths } as models.TextInputs).dataSync()).toEqual(model.forward(ids).dataSync())
 })
 
 it('refuses sizes that make no sense', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { IndexError, manualSeed, models, noGrad, optim, tensor, type Tensor, Trainer, ValueError } from '../../ts/index.js'
+import { data, IndexError, manualSeed, models, noGrad, optim, tensor, type Tensor, Trainer, ValueError } from '../../ts/index.js'
 import { hashes } from '../golden/formula.js'
 
 const ids = (rows: number[][]): Tensor => tensor(rows, { dtype: 'int32' })
@@ -45,6 +45,28 @@ it('a source without tokens changes nothing for the others', async () => {
   const alone = (await model.forward({ source: ids([[3, 4]]), target: ids([[1]]) }).data()) as Float32Array
   alone.forEach((v, i) => expect(logits[9 + i]).toBeCloseTo(v, 6))
   await expect(model.decode([[3, 4]] as never)).rejects.toThrow(/^decode: source must be a tensor/)
+})
+
+it('reads the lengths of two columns of unequal rows, and of either', async () => {
+  const model = models.seq2seq({ sourceVocabulary: 9, targetVocabulary: 9, embedding: 4, hidden: 4 })
+  const ragged = (rows: number[][]): data.Ragged => data.ragged(rows, { dtype: 'int32' })
+  const logits = async (inputs: data.DatasetSource['inputs']): Promise<number[][][]> => (await model.forward(data.dataset({ inputs, labels: [0, 0] }).inputs).tolist()) as number[][][]
+  const alone = (await model.forward({ source: ids([[3]]), target: ids([[1, 5]]) }).tolist()) as number[][][]
+  const same = (found: number[][]): void => alone[0]!.flat().forEach((v, i) => expect(found.flat()[i]).toBeCloseTo(v, 6))
+  same((await logits({ source: ragged([[4, 5, 6], [3]]), target: ragged([[1], [1, 5]]) }))[1]!)
+  same((await logits({ source: ragged([[4, 5, 6], [3]]), target: ids([[1, 7], [1, 5]]) }))[1]!)
+  // A target's lengths are not taken for the source's.
+  const fixed = tensor([[4, 5, 6], [3, 3, 3]], { dtype: 'int32' })
+  expect(await logits({ source: fixed, target: ragged([[1], [1, 5]]) })).toEqual(await model.forward({ source: fixed, target: ids([[1, 0], [1, 5]]) }).tolist())
+})
+
+it('refuses other inputs than it reads', () => {
+  const model = models.seq2seq({ sourceVocabulary: 9, targetVocabulary: 9, embedding: 4, hidden: 4 })
+  const [source, target, lengths] = [ids([[3, 4]]), ids([[1]]), tensor(Int32Array.of(1))]
+  expect(() => model.forward({ source, target, sourceLength: lengths } as never)).toThrow(/^seq2seq: there is no input 'sourceLength'\. Did you mean 'sourceLengths'\?/)
+  expect(() => model.forward({ source, target, lengths, sourceLengths: lengths })).toThrow(/^seq2seq: lengths and sourceLengths are the same thing/)
+  expect(() => model.forward({ source } as never)).toThrow('seq2seq: target must be a tensor, got undefined')
+  expect(() => model.forward(source as never)).toThrow('seq2seq: takes { source, target, sourceLengths, lengths, targetLengths }, each a tensor; got Tensor [1, 2].')
 })
 
 it('ends at maxLength where no end comes', async () => {

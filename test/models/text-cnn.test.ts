@@ -24,6 +24,29 @@ it('reads a text up to its length, and no further: the batch does not matter', (
   })
 })
 
+it('does not look behind a text: other words there change neither logits nor gradients', () => {
+  scope(() => {
+    const model = models.textCnn({ ...small, vectors: 'both', dropout: 0 })
+    const read = (rows: number[][]): { logits: number[]; gradients: number[][] } => {
+      const logits = model.forward({ ids: ids(rows), lengths: int32(3, 0) })
+      model.zeroGrad()
+      nn.crossEntropy(logits, int32(1, 0)).backward()
+      return { logits: numbers(logits), gradients: model.parameters().flatMap(({ grad }) => (grad === null ? [] : [numbers(grad)])) }
+    }
+    const padded = read([[3, 4, 5, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]])
+    expect(padded.gradients.length).toBeGreaterThan(8)
+    expect(read([[3, 4, 5, 9, 12, 4, 7, 8], [1, 2, 3, 4, 5, 6, 7, 8]])).toEqual(padded)
+    // Not even whether there is such a word.
+    expect(read([[3, 4, 5, 99, -1, 0, 0, 0], [99, 0, 0, 0, 0, 0, 0, 0]])).toEqual(padded)
+  })
+})
+
+it('refuses other inputs than it reads', () => {
+  const model = models.textCnn(small)
+  expect(() => model.forward({ ids: ids([[1]]), mask: ids([[1]]) } as never)).toThrow(/^textCnn: there is no input 'mask'\.\n {2}There are ids, lengths\./)
+  expect(() => model.forward([[1]] as never)).toThrow(ValueError)
+})
+
 it('refuses lengths that are none of its texts', async () => {
   const model = models.textCnn(small).eval()
   const two = ids([[1, 2, 3], [4, 5, 0]])

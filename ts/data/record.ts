@@ -38,12 +38,12 @@ class Ends implements Column {
 
 /**
  * The columns of a record, and beside rows of unequal length how far they reach: `lengths`, or a name each (`sourceLengths`, `targetLengths`) where
- * there are several. Those that the user gave stay.
+ * there are several, and for a `target`, whose length is not that of what is read. Those that the user gave stay.
  */
 export function columnsOf(record: Record<string, ColumnSource>): Columns {
   const columns = Object.fromEntries(Object.entries(record).map(([name, column]) => [name, toColumn(column, `inputs.${name}`)]))
   const ragged = Object.entries(columns).filter((entry): entry is [string, Ragged] => entry[1] instanceof Ragged)
-  for (const [name, rows] of ragged) columns[ragged.length === 1 ? 'lengths' : `${name}Lengths`] ??= new Ends(rows)
+  for (const [name, rows] of ragged) columns[ragged.length === 1 && name !== 'target' ? 'lengths' : `${name}Lengths`] ??= new Ends(rows)
   return columns
 }
 

@@ -8,7 +8,8 @@ import { Module } from '../nn/module.js'
 import { logSoftmax } from '../nn/ops.js'
 import { where } from '../ops/index.js'
 import { settle, type Settled } from '../options.js'
-import { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor.js'
+import { readRecord } from './inputs.js'
 import { inside } from './inside.js'
 import { startOpen } from './lstm-start.js'
 import { checkPool, poolSteps, STEP_POOLS, type StepPool } from './pool-steps.js'
@@ -90,7 +91,7 @@ export class BiLstmTagger extends Module {
   }
 
   forward(inputs: SequenceInputs | Tensor): Tensor {
-    const { features, lengths = null } = inputs instanceof Tensor ? { features: inputs } : inputs
+    const { features, lengths = null } = readRecord<SequenceInputs>('biLstmTagger', inputs, ['features'], ['lengths'])
     const { pool } = this.config
     const { output, hidden } = this.lstm.forward(features, { lengths })
     const logits = this.head.forward(this.dropout.forward(pool === 'none' ? output : poolSteps(pool, output, hidden, lengths)))

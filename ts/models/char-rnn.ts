@@ -14,6 +14,7 @@ import { Generator } from '../random.js'
 import { unscoped } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { inference } from '../train/step.js'
+import { checkAlone } from './inputs.js'
 
 /** Options of `charRnn`. */
 export interface CharRnnOptions {
@@ -85,6 +86,7 @@ export class CharRnn extends Module {
 
   /** `forward` that goes on from where an earlier call ended, for texts that come in pieces: logits [N, T, vocabulary] and the new states. */
   read(ids: Tensor, states: CharRnnStates | null = null): { logits: Tensor; states: CharRnnStates } {
+    checkAlone('charRnn', 'ids', ids)
     // Each kind of layer is given the states that it gave.
     const read = (this.rnn as GRU).forward(this.embedding.forward(ids), { states: states as RecurrentStates | null })
     return { logits: this.head.forward(this.dropout.forward(read.output)), states: read.states }

@@ -7,6 +7,7 @@ import { LSTM } from '../nn/lstm.js'
 import { Module } from '../nn/module.js'
 import { settle } from '../options.js'
 import type { Tensor } from '../tensor.js'
+import { checkAlone } from './inputs.js'
 
 /** Options of `forecaster`. */
 export interface ForecasterOptions {
@@ -63,6 +64,7 @@ export class Forecaster extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    checkAlone('forecaster', 'x', x)
     const { inputs, horizon, normalize, eps } = this.config
     if (x.ndim !== 3 || x.shape[2] !== inputs || x.shape[1] === 0) {
       throw new ShapeError(

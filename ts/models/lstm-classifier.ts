@@ -5,7 +5,8 @@ import { Linear } from '../nn/linear.js'
 import { LSTM } from '../nn/lstm.js'
 import { Module } from '../nn/module.js'
 import { settle } from '../options.js'
-import { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor.js'
+import { readRecord } from './inputs.js'
 import { startOpen } from './lstm-start.js'
 import { checkPool, poolSteps, STEP_POOLS, type StepPool } from './pool-steps.js'
 
@@ -75,7 +76,7 @@ export class LstmClassifier extends Module {
   }
 
   forward(inputs: TextInputs | Tensor): Tensor {
-    const { ids, lengths = null } = inputs instanceof Tensor ? { ids: inputs } : inputs
+    const { ids, lengths = null } = readRecord<TextInputs>('lstmClassifier', inputs, ['ids'], ['lengths'])
     const { output, hidden } = this.lstm.forward(this.embedding.forward(ids), { lengths })
     return this.head.forward(poolSteps(this.config.pool, output, hidden, lengths))
   }

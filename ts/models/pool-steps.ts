@@ -20,7 +20,8 @@ export function checkPool(model: string, pool: unknown, ways: readonly string[])
  * A sequence without steps gives zeros.
  */
 export function poolSteps(pool: StepPool, output: Tensor, hidden: Tensor, lengths: Tensor | null): Tensor {
-  if (pool === 'last') return hidden
+  // Where no sequence has a step, the states are the zeros that they began as.
+  if (pool === 'last' || output.shape[1] === 0) return hidden
   if (lengths === null) return pool === 'mean' ? output.mean([1]) : output.max(1).values
   const steps = lengths.clamp(1).unsqueeze(1)
   if (pool === 'mean') return output.sum([1]).div(steps.cast(output.dtype))

@@ -14,6 +14,7 @@ import { settle, type Settled } from '../options.js'
 import { unscoped } from '../scope.js'
 import { Tensor } from '../tensor.js'
 import { inference } from '../train/step.js'
+import { readRecord } from './inputs.js'
 import { inside } from './inside.js'
 
 /** How a decoder's state is compared with the source: Luong et al. 2015 ('dot' and 'general') or Bahdanau et al. 2015 ('additive'). */
@@ -48,9 +49,13 @@ export type Seq2SeqInputs = {
   /** Tokens to read, int32 [N, S]. */
   source: Tensor
   /** How many of each row are the source's, int32 [N]; all where left out. */
+  sourceLengths?: Tensor
+  /** The same under the name that it has where the source alone is padded. */
   lengths?: Tensor
   /** The tokens that the target has before each of the labels, int32 [N, T]: `start`, then the labels but for the last (teacher forcing). */
   target: Tensor
+  /** Beside a `data.ragged` target. Not looked at: a step sees none behind it, and labels of -100 leave out those behind a row's end. */
+  targetLengths?: Tensor
 }
 
 /** A source that has been read. */
@@ -67,7 +72,7 @@ interface Memory {
  * source (attention). With s_t the decoder's output and h_j the encoder's: score(s_t, h_j) is s_t · h_j ('dot'), s_t · W h_j ('general') or
  * v · tanh(W h_j + U s_t) ('additive'); c_t = Σ_j softmax_j(score) h_j; logits from tanh(W_c [c_t; s_t]) (Luong et al. 2015). The look back follows the
  * recurrent step for all three scores, so that whole targets are learned in one call of the layer; Bahdanau et al. look before it, step by step.
- * { source [N, S], lengths [N], target [N, T] } -> logits [N, T, targetVocabulary]; labels int32 [N, T], -100 behind a row's end.
+ * { source [N, S], sourceLengths [N], target [N, T] } -> logits [N, T, targetVocabulary]; labels int32 [N, T], -100 behind a row's end.
  * @example
  * await new Trainer(model, { loss: 'crossEntropy' }).fit({ inputs: { source, target }, labels }, { epochs: 10 })
  * const ids = await model.decode(source, { maxLength: 20 })
@@ -128,8 +133,10 @@ export class Seq2Seq extends Module {
     this.head = new Linear(hidden, targetVocabulary)
   }
 
-  forward({ source, lengths, target }: Seq2SeqInputs): Tensor {
-    const memory = this.#read(source, lengths ?? null)
+  forward(inputs: Seq2SeqInputs): Tensor {
+    const { source, target, lengths, sourceLengths } = readRecord('seq2seq', inputs, ['source', 'target'], ['sourceLengths', 'lengths', 'targetLengths'])
+    if (lengths && sourceLengths) throw new ValueError('seq2seq: lengths and sourceLengths are the same thing.\n  Give one of them.', { op: 'seq2seq' })
+    const memory = this.#read(source, sourceLengths ?? lengths ?? null)
     return this.#write(target, memory).logits
   }
 

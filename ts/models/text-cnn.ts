@@ -12,6 +12,7 @@ import { adaptiveMaxPool1d, concat, where } from '../ops/index.js'
 import { settle, type Settled } from '../options.js'
 import { noGrad, scope } from '../scope.js'
 import { Tensor } from '../tensor.js'
+import { readRecord } from './inputs.js'
 import { inside } from './inside.js'
 import type { TextInputs } from './lstm-classifier.js'
 
@@ -103,9 +104,10 @@ export class TextCnn extends Module {
   }
 
   forward(inputs: TextInputs | Tensor): Tensor {
-    const { ids, lengths = null } = inputs instanceof Tensor ? { ids: inputs } : inputs
-    const words = this.#vectors(ids)
-    const theirs = lengths === null ? null : inside('textCnn', lengths, words)
+    const { ids, lengths = null } = readRecord<TextInputs>('textCnn', inputs, ['ids'], ['lengths'])
+    const theirs = lengths === null ? null : inside('textCnn', lengths, ids)
+    // Whatever stands behind a text is padding, whose vector is 0.
+    const words = this.#vectors(theirs === null ? ids : where(theirs, ids, 0))
     const maxima = this.convs.map((conv) => {
       const windows = conv1d(words, conv.weight, conv.bias, { padding: conv.kernelSize - 1, activation: 'relu' })
       // No window is below 0: 0 changes no maximum.
