@@ -56,7 +56,11 @@ it('refuses lengths that are none of its texts', async () => {
 })
 
 describe('vectors', () => {
-  const given = (): Tensor => randn([20, 4])
+  const given = (): Tensor => {
+    // Some draws leave a word without a filter that it is the largest of.
+    manualSeed(1)
+    return randn([20, 4])
+  }
   const trained = (model: models.TextCnn): models.TextCnn => {
     const optimizer = new optim.SGD(model.parameters(), { lr: 0.5 })
     scope(() => nn.crossEntropy(model.forward(ids([[5, 7, 9, 3]])), int32(1)).backward())
