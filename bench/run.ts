@@ -9,6 +9,7 @@ import { charLoss } from './models/char-loss.js'
 import { cnnInference } from './models/cnn-inference.js'
 import { imdbAccuracy } from './models/imdb-accuracy.js'
 import { opCost } from './op-cost.js'
+import { chains } from './ops/chains.js'
 import { convolution } from './ops/conv2d.js'
 import { temporal } from './ops/ctc-loss.js'
 import { matmul } from './ops/matmul.js'
@@ -17,6 +18,7 @@ import { memory } from './ops/memory.js'
 import { pointwise } from './ops/pointwise.js'
 import { pooling } from './ops/pool2d.js'
 import { reductions } from './ops/reduce.js'
+import { resnetInference } from './models/resnet-inference.js'
 import { digitsAccuracy, digitStrings, vowelsAccuracy } from './models/tagger-accuracy.js'
 import { textAccuracies } from './models/text-accuracy.js'
 import { text } from './text.js'
@@ -24,7 +26,7 @@ import { trainingSteps } from './models/training-step.js'
 import { measurePeak } from './peak.js'
 import { type Bench, type Figure, line } from './report.js'
 
-const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, reductions, temporal, memory, ...trainingSteps, cnnInference, text, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, imdbAccuracy, charLoss]
+const benches: Bench[] = [opCost, importTime, matmul, quantized, convolution, pooling, pointwise, chains, reductions, temporal, memory, ...trainingSteps, cnnInference, resnetInference, text, loopDelay, cifar10Accuracy, cifar10Augmented, vowelsAccuracy, digitsAccuracy, digitStrings, ...textAccuracies, imdbAccuracy, charLoss]
 
 const options = { only: { type: 'string' }, json: { type: 'string' }, list: { type: 'boolean' } } as const
 

@@ -184,7 +184,7 @@ impl<'p> Executor<'p> {
         if let Some(started) = started {
             let views = || reads.iter().map(View::meta).chain(writes.iter().chain(&targets).map(ViewMut::meta));
             let subject = targets.first().or(writes.first()).map(ViewMut::meta);
-            profile::end(call.op, started, subject, views().map(|m| m.numel() * m.dtype.size()).sum());
+            profile::end(call.op, started, subject, views().map(Meta::bytes).sum());
         }
         if call.anomaly {
             targets.iter().try_for_each(|target| check_finite(&target.as_view()))?;

@@ -124,6 +124,11 @@ impl Layout {
     pub fn is_single(&self) -> bool {
         self.dims().iter().zip(self.strides()).all(|(&d, &s)| d == 1 || s == 0)
     }
+    /// How many elements there are in memory: those that broadcast count once.
+    pub fn distinct(&self) -> usize {
+        let repeats = |(&d, &s): (&usize, &isize)| if s == 0 { d.min(1) } else { d };
+        self.dims().iter().zip(self.strides()).map(repeats).product()
+    }
     /// True where the elements follow each other in row-major order (sizes of 1 and empty tensors do not count).
     #[inline]
     pub fn is_contiguous(&self) -> bool {
@@ -186,11 +191,25 @@ impl Meta {
     pub fn numel(&self) -> usize {
         self.layout.numel()
     }
+    /// Bytes of the elements in memory: those that broadcast count once.
+    pub fn bytes(&self) -> usize {
+        self.layout.distinct() * self.dtype.size()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_broadcasts_is_in_memory_once() {
+        let to = |from: &[usize], to: &[usize]| Layout::contiguous(Shape::new(from).unwrap()).broadcast_to(Shape::new(to).unwrap()).unwrap();
+        assert_eq!(to(&[3], &[2, 3]).distinct(), 3);
+        assert_eq!(to(&[2, 1], &[2, 3]).distinct(), 2);
+        assert_eq!(to(&[], &[2, 3]).distinct(), 1);
+        assert_eq!(to(&[2, 3], &[2, 3]).distinct(), 6);
+        assert_eq!(to(&[1], &[0]).distinct(), 0);
+    }
 
     #[test]
     fn contiguity_ignores_sizes_of_one_and_empty_tensors() {

@@ -5,12 +5,14 @@
 mod binary;
 mod chain;
 mod drive;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod unary;
 
 pub use binary::{Binary, binary};
-pub use chain::{Function, Link, Place, TILES, chain};
+pub use chain::{Function, Link, Place, TILES, chain, chain_local};
+pub use spread::Spread;
 pub use unary::{Unary, unary};
 
 use ferrograd_simd::{Kernel, Simd, vectorize};

@@ -451,3 +451,13 @@ pub fn large() -> Vec<Case> {
     }
     all
 }
+
+/// Results of chains, and operands that broadcast to them in every way.
+pub fn chains(n: usize) -> Vec<(Vec<usize>, Vec<Operand>)> {
+    let x = |dims: &[usize]| Operand::new(DType::F32, dims);
+    vec![
+        (vec![3, n], vec![x(&[3, n]), x(&[n]), x(&[3, 1]), x(&[]), x(&[3, n]).turned(), x(&[3, n]).apart()]),
+        (vec![n, 3], vec![x(&[n, 3]), x(&[3]), x(&[n, 1]), x(&[1]), x(&[n, 3]).turned()]),
+        (vec![2, 5, n], vec![x(&[5, 1]), x(&[2, 1, n]), x(&[2, 1, 1]), x(&[5, n]), x(&[5, n]).turned()]),
+    ]
+}

@@ -4,6 +4,7 @@
 //!
 //! A new row needs its line in [`cases`]; without one a test fails.
 mod cases;
+mod chains;
 mod memory;
 
 use crate::dispatch::{Inferred, Op, Operands, execute_cpu, infer};

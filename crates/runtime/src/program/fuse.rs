@@ -2,7 +2,7 @@
 use super::{Program, Step};
 use crate::dispatch::pointwise;
 use crate::spec::Attrs;
-use ferrograd_cpu::{Link, Place, TILES};
+use ferrograd_cpu::{Link, Place, TILES, chain_local};
 use ferrograd_tensor::{DType, Meta};
 use std::collections::{HashMap, HashSet};
 
@@ -24,35 +24,39 @@ impl Program {
                 joined.push(step);
                 continue;
             };
+            let mut made: HashSet<u32> = step.outputs.iter().map(|&(_, slot)| slot).collect();
             let mut run = vec![step];
             while run.len() < LONGEST
-                && let Some((_, next)) = steps.next_if(|(_, next)| elements(next) == Some(numel))
+                && let Some((_, next)) = steps.next_if(|(_, next)| elements(next) == Some(numel) && reads_whole(next, numel, &made))
             {
+                made.extend(next.outputs.iter().map(|&(_, slot)| slot));
                 run.push(next);
             }
             let end = i + run.len();
-            joined.extend(chains(run, |slot| last_use.get(&slot).is_some_and(|&last| last >= end)));
+            joined.extend(chains(run, &made, |slot| last_use.get(&slot).is_some_and(|&last| last >= end)));
         }
         self.steps = joined;
     }
 }
 
-/// How many elements a command works on one by one: float32, contiguous, from operands of as many or of a single one. `None` for any other command.
+/// How many elements a command works on one by one, all float32. `None` for any other command.
 fn elements(step: &Step) -> Option<usize> {
     let &(out, _) = step.outputs.first()?;
-    let whole = |meta: &Meta| meta.layout.is_contiguous() && meta.numel() == out.numel();
-    let fits = |(meta, _): &(Meta, u32)| meta.dtype == DType::F32 && (whole(meta) || meta.layout.is_single());
-    let fusible = pointwise(step.op).is_some() && !step.anomaly && out.dtype == DType::F32 && step.operands.iter().all(fits);
+    let single = step.operands.iter().chain(&step.outputs).all(|(meta, _)| meta.dtype == DType::F32);
+    let fusible = pointwise(step.op).is_some() && !step.anomaly && single;
     fusible.then(|| out.numel())
 }
 
+/// Whether the command reads what others before it in its run give element by element: any other part of it is not there while they have done a
+/// tile only.
+fn reads_whole(step: &Step, numel: usize, made: &HashSet<u32>) -> bool {
+    let whole = |meta: &Meta| meta.numel() == numel && meta.layout.is_contiguous();
+    step.operands.iter().all(|(meta, slot)| whole(meta) || !made.contains(slot))
+}
+
 /// The run as one chain, or as it is where nothing passes from one command to another.
-fn chains(run: Vec<Step>, needed_later: impl Fn(u32) -> bool) -> Vec<Step> {
-    let made: HashSet<u32> = run.iter().flat_map(|step| &step.outputs).map(|&(_, slot)| slot).collect();
-    let mut passed = run.iter().flat_map(|step| &step.operands).filter(|(_, slot)| made.contains(slot)).peekable();
-    // One element of what another command gives is not there while that has done a tile only.
-    let numel = run[0].outputs[0].0.numel();
-    if passed.peek().is_none() || passed.any(|(meta, _)| meta.numel() != numel || !meta.layout.is_contiguous()) {
+fn chains(run: Vec<Step>, made: &HashSet<u32>, needed_later: impl Fn(u32) -> bool) -> Vec<Step> {
+    if !run.iter().flat_map(|step| &step.operands).any(|(_, slot)| made.contains(slot)) {
         return run;
     }
     let mut last_reader: HashMap<u32, usize> = HashMap::new();
@@ -71,7 +75,7 @@ fn chains(run: Vec<Step>, needed_later: impl Fn(u32) -> bool) -> Vec<Step> {
         anomaly: false,
         module: last.module,
         scratch: 0,
-        local: 0,
+        local: chain_local(chain.reads.iter().map(|(meta, _)| meta)),
         arity: vec![chain.reads.len() as u16],
         attrs: Attrs::default(),
         links: chain.links,
@@ -96,19 +100,22 @@ struct Chain {
 impl Chain {
     fn add(&mut self, step: &Step, needed_later: impl Fn(u32) -> bool) {
         let Some(function) = pointwise(step.op) else { return };
-        let mut find = |&(meta, slot): &(Meta, u32)| match self.places.get(&slot) {
+        let (meta, slot) = step.outputs[0];
+        let mut find = |&(from, slot): &(Meta, u32)| match self.places.get(&slot) {
             Some(&place) => place,
             None => {
-                let at = self.reads.iter().position(|&known| known == (meta, slot));
+                // As it is read: of the result's shape.
+                let layout = from.layout.broadcast_to(meta.shape()).unwrap_or(from.layout);
+                let read = (Meta { layout, ..from }, slot);
+                let at = self.reads.iter().position(|&known| known == read);
                 Place::Read(at.unwrap_or_else(|| {
-                    self.reads.push((meta, slot));
+                    self.reads.push(read);
                     self.reads.len() - 1
                 }))
             }
         };
         let x = find(&step.operands[0]);
         let y = step.operands.get(1).map_or(x, find);
-        let (meta, slot) = step.outputs[0];
         // A result that is not needed later passes through a tile, if there is one.
         let tile = if needed_later(slot) { None } else { self.tiles.iter().position(Option::is_none) };
         let out = match tile {
@@ -134,7 +141,8 @@ mod tests {
     use crate::program::Recorder;
     use crate::storage::Tensor;
     use crate::{Device, Op, Session};
-    use ferrograd_tensor::Shape;
+    use ferrograd_cpu::Spread;
+    use ferrograd_tensor::{Layout, Shape};
     use std::rc::Rc;
 
     struct Made {
@@ -195,12 +203,46 @@ mod tests {
         assert_eq!(m.steps(&[sum]), [(2 * TILES + 5, 1, 5)]);
     }
 
+    fn view(of: &Rc<Tensor>, dims: &[usize]) -> Rc<Tensor> {
+        Tensor::view(of, &Meta { dtype: DType::F32, layout: Layout::contiguous(Shape::new(dims).unwrap()) })
+    }
+
     #[test]
-    fn one_element_of_what_a_command_gives_is_no_operand_of_its_chain() {
+    fn a_part_of_what_a_command_gives_is_no_operand_of_its_chain() {
         let (mut m, x) = made();
         let a = m.op(Op::exp, &[&x]);
-        let one = Tensor::view(&a, &Meta { dtype: DType::F32, layout: ferrograd_tensor::Layout::contiguous(Shape::new(&[1]).unwrap()) });
-        let b = m.op(Op::mul, &[&a, &one]);
-        assert_eq!(m.steps(&[b]), [(0, 1, 1), (0, 2, 1)]);
+        let b = m.op(Op::tanh, &[&a]);
+        let c = m.op(Op::mul, &[&b, &view(&a, &[1])]);
+        let d = m.op(Op::exp, &[&c]);
+        assert_eq!(m.steps(&[d]), [(2, 1, 2), (2, 2, 1)]);
+    }
+
+    #[test]
+    fn rows_and_columns_are_operands_of_a_chain() {
+        let mut session = Session::new();
+        let x = session.planned(DType::F32, &Shape::new(&[4, 25]).unwrap(), Device::Cpu);
+        let mut m = Made::new(&x, session);
+        let y = m.op(Op::add, &[&x, &view(&x, &[25])]);
+        let y = m.op(Op::mul, &[&y, &view(&x, &[4, 1])]);
+        let y = m.op(Op::sub, &[&y, &view(&x, &[])]);
+        let program = m.recorder.plan(&[y]).0;
+        let spreads: Vec<Spread> = program.steps[0].operands.iter().map(|(meta, _)| Spread::of(&meta.layout)).collect();
+        assert_eq!((program.steps.len(), spreads), (1, vec![Spread::Whole, Spread::Row, Spread::Column, Spread::Single]));
+        // What repeats is laid out in the room of a thread.
+        assert!(program.steps[0].local >= 4 * (25 + 100));
+    }
+
+    #[test]
+    fn what_broadcasts_to_more_elements_begins_a_chain_of_its_own() {
+        let mut session = Session::new();
+        let x = session.planned(DType::F32, &Shape::new(&[25]).unwrap(), Device::Cpu);
+        let whole = session.planned(DType::F32, &Shape::new(&[4, 25]).unwrap(), Device::Cpu);
+        let mut m = Made::new(&x, session);
+        m.recorder.add_argument(whole.clone());
+        let row = m.op(Op::exp, &[&x]);
+        let row = m.op(Op::tanh, &[&row]);
+        let y = m.op(Op::add, &[&whole, &row]);
+        let y = m.op(Op::exp, &[&y]);
+        assert_eq!(m.steps(&[y]), [(2, 1, 1), (2, 2, 1)]);
     }
 }

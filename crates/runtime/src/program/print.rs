@@ -1,19 +1,24 @@
 //! A program as text, for people.
 use super::{Program, Slot, Step};
 use crate::spec::AttrKind;
+use ferrograd_cpu::Spread;
 use ferrograd_tensor::Meta;
 use std::fmt::Write;
 
 impl Program {
     /// One line a command: its operands and results (`arg` for an argument, `t` for a temporary, `p` for what outlives the program, `out` for what it
-    /// gives), its attributes but for zeros, and the bytes of all of them; then the totals.
+    /// gives; in a chain how it lies beside the results, unless as they do), its attributes but for zeros, and the bytes of all of them; then the totals.
     pub(super) fn describe(&self) -> String {
         let mut text = String::new();
         let mut moved = 0;
         for (i, step) in self.steps.iter().enumerate() {
-            let names = |tensors: &[(Meta, u32)]| tensors.iter().map(|&(_, slot)| self.name(slot)).collect::<Vec<_>>().join(", ");
+            let name = |(meta, slot): &(Meta, u32)| match Spread::of(&meta.layout) {
+                spread if !step.links.is_empty() && spread != Spread::Whole => format!("{spread} {}", self.name(*slot)),
+                _ => self.name(*slot),
+            };
+            let names = |tensors: &[(Meta, u32)]| tensors.iter().map(name).collect::<Vec<_>>().join(", ");
             let shapes = step.outputs.iter().map(|(meta, _)| format!("{} {}", meta.dtype, meta.shape())).collect::<Vec<_>>().join(", ");
-            let bytes: usize = step.operands.iter().chain(&step.outputs).map(|(meta, _)| meta.numel() * meta.dtype.size()).sum();
+            let bytes: usize = step.operands.iter().chain(&step.outputs).map(|(meta, _)| meta.bytes()).sum();
             moved += bytes;
             let (name, operands, outputs, attrs) = (title(step), names(&step.operands), names(&step.outputs), attributes(step));
             let _ = writeln!(text, "{i:4}  {name} ({operands}) -> ({outputs}) {shapes}{attrs}  {}", size(bytes));
