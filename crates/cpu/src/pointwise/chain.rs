@@ -186,7 +186,8 @@ mod tests {
                 let mut want = x.clone();
                 for read in &reads {
                     let from = want.clone();
-                    run(0, |cx| binary(cx, Binary::hypot, &View::of(&from, dims), read, 0.0, 0.0, &mut ViewMut::of(&mut want, dims))).unwrap();
+                    run(0, |cx| binary(cx, Binary::hypot, &View::of(&from, dims), read, 0.0, 0.0, &mut ViewMut::of(&mut want, dims)))
+                        .unwrap();
                 }
                 let mut chained = vec![View::of(&x, dims)];
                 chained.extend(reads);
