@@ -45,6 +45,9 @@ describe('the command line', () => {
     expect(general.code).toBe(0)
     for (const word of ['train cnn', 'predict', 'evaluate', 'doctor', 'FERROGRAD_NUM_THREADS']) expect(general.stdout).toContain(word)
     expect((await ferrograd(['train', '--help'])).stdout).toContain('--resume')
+    const forecast = await ferrograd(['train', 'forecast', '--help'])
+    expect(forecast.stdout).toMatch(/^forecast: .*--season N.*--epochs N.*\(40\)/s)
+    expect((await ferrograd(['help', 'train', 'forecast'])).stdout).toBe(forecast.stdout)
     expect((await ferrograd(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+/)
   })
 
@@ -221,6 +224,7 @@ describe('train, evaluate, predict', () => {
     expect(stopped.code, stopped.stdout + stopped.stderr).toBe(130)
     expect(stopped.stderr).toMatch(/Saving a checkpoint \.\.\.[^]*Stopped\. Go on with: ferrograd train cnn --out .*stopped --resume/)
     expect(existsSync(at('stopped', 'model.safetensors'))).toBe(false)
+    expect((await ferrograd(['predict', at('stopped'), 'a.png'])).stderr).toMatch(/there is no .*stopped.model\.safetensors\.\n {2}Its training was stopped; go on with: ferrograd train cnn --out .*stopped --resume/)
     expect((await checkpoints('stopped')).length).toBeGreaterThan(0)
     expect((await ferrograd([...train, ...options, '--out', at('stopped')])).stderr).toMatch(/Go on with --resume/)
     expect((await ferrograd(['train', 'cnn', '--seed', '5', '--out', at('stopped'), '--resume'])).stderr).toMatch(/--seed 5, began with 4/)

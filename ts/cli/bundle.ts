@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { CheckpointError, type data, type nn, train } from '../index.js'
 import { TextVectorizer } from '../text/index.js'
 import { modelNamed, type ModelRow } from './catalogue.js'
+import { earlierRun } from './checkpoints.js'
 import { isFile, isFolder } from './files.js'
 
 /** What a saved model says of itself. */
@@ -46,9 +47,13 @@ export function holdsModel(folder: string): Promise<boolean> {
 /** Reads what `saveBundle` wrote; `path` is its folder or the file. @throws CheckpointError for other files */
 export async function loadBundle(path: string): Promise<Bundle & { row: ModelRow }> {
   const weights = (await isFolder(path)) ? join(path, file) : path
-  const { metadata } = await train.inspectSafetensors(weights).catch((error: NodeJS.ErrnoException) => {
+  if ((await isFile(weights)) && !weights.endsWith('.safetensors'))
+    throw new CheckpointError(`${path} is no training run.\n  Give the folder that --out was, or its ${file}, first.`)
+  const { metadata } = await train.inspectSafetensors(weights).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
-    throw new CheckpointError(`there is no ${weights}.\n  Train first: ferrograd train cnn --data digits --out ${path}`, { cause: error })
+    const stopped = await earlierRun(path).catch(() => null)
+    const wayOut = stopped === null ? `Train first: ferrograd train cnn --data digits --out ${path}` : `Its training was stopped; go on with: ferrograd train ${stopped.options.model} --out ${path} --resume`
+    throw new CheckpointError(`there is no ${weights}.\n  ${wayOut}`, { cause: error })
   })
   const card = parseCard(metadata.card, weights)
   const row = modelNamed(card.model) as ModelRow

@@ -5,11 +5,12 @@ import { cacheFolder } from '../data/files.js'
 import { device } from '../index.js'
 import { deviceFault, logLevel } from '../internal.js'
 import { say, table } from './console.js'
-import { parse } from './usage.js'
+import { parse, UsageError } from './usage.js'
 
 /** `ferrograd doctor`: the exit code. It starts no thread and never fails for want of a GPU. */
 export async function doctorCommand(args: readonly string[]): Promise<number> {
-  const { values } = await parse('doctor', args, { json: { type: 'boolean' } })
+  const { values, files } = await parse('doctor', args, { json: { type: 'boolean' } })
+  if (files.length > 0) throw new UsageError(`doctor: '${files.join(' ')}' is not understood.`, 'doctor')
   const info = device.info()
   const { version: ferrograd } = createRequire(import.meta.url)('ferrograd/package.json') as { version: string }
   const limit = await cgroupMemory()

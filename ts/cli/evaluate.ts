@@ -20,7 +20,8 @@ export async function evaluateCommand(args: readonly string[]): Promise<number> 
     'label-column': { type: 'string' },
     delimiter: { type: 'string' },
   })
-  if (folder === undefined || rest.length > 0) throw new UsageError('evaluate: give the folder of one training run.', 'evaluate')
+  if (folder === undefined) throw new UsageError('evaluate: the folder of a training run is missing.', 'evaluate')
+  if (rest.length > 0) throw new UsageError(`evaluate: '${rest.join(' ')}' is not understood: one training run is measured, other data is named by --data.`, 'evaluate')
   const batchSize = number('evaluate', values, 'batch-size', 256, { whole: true, min: 1 })
   const { row, ...loaded } = await loadBundle(folder)
   const { task } = row

@@ -1,5 +1,6 @@
 import { describeError, say } from './console.js'
-import { help, suggestion, UsageError } from './usage.js'
+import { helpOn } from './help.js'
+import { suggestion, UsageError } from './usage.js'
 
 /** Commands by name. Each is loaded when it is called: `--help` needs no addon. */
 const commands: Readonly<Record<string, () => Promise<(args: readonly string[]) => Promise<number>>>> = {
@@ -14,18 +15,21 @@ const commands: Readonly<Record<string, () => Promise<(args: readonly string[]) 
  * Ctrl-C, 143 after SIGTERM. Never throws.
  */
 export async function main(args: readonly string[]): Promise<number> {
-  const [name = '', ...rest] = args
+  const help = ['-h', '--help', 'help'].includes(args[0] ?? '')
+  const [name = '', ...rest] = help ? args.slice(1) : args
   try {
-    if (['', '-h', '--help', 'help'].includes(name)) {
-      const about = rest[0] ?? ''
-      say((Object.hasOwn(help, about) ? help[about] : help['']) as string)
-      return name === '' ? 2 : 0
+    if (name === '') {
+      say(helpOn())
+      return help ? 0 : 2
     }
     if (name === '--version' || name === '-v') return await version()
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (command === undefined) throw new UsageError(`there is no command '${name}'.${await suggestion(name, Object.keys(commands))} The commands are ${Object.keys(commands).join(', ')}.`)
-    if (rest.includes('--help') || rest.includes('-h')) {
-      say(help[name] as string)
+    if (command === undefined) {
+      const [kind, known] = name.startsWith('-') ? ['option', ['--help', '--version']] : ['command', Object.keys(commands)]
+      throw new UsageError(`there is no ${kind} '${name}'.${await suggestion(name, known)} The commands are ${Object.keys(commands).join(', ')}.`)
+    }
+    if (help || rest.includes('--help') || rest.includes('-h')) {
+      say(helpOn(name, rest))
       return 0
     }
     return await (

@@ -11,30 +11,25 @@ export const sequenceModels: Readonly<Record<string, ModelRow>> = {
     task: texts,
     title: 'LSTM',
     make: ({ vocabulary, classes }: TextConfig) => models.lstmClassifier({ vocabulary, outputs: classes }),
-    defaults: { epochs: 4, validation: 0.2 },
   },
   textcnn: {
     task: texts,
     title: 'TextCNN',
     make: ({ vocabulary, classes }: TextConfig) => models.textCnn({ vocabulary, outputs: classes }),
-    defaults: { epochs: 4, batchSize: 50 },
   },
   charrnn: {
     task: characters,
     title: 'Character RNN',
     make: ({ vocabulary }: { vocabulary: number }) => models.charRnn({ vocabulary }),
-    defaults: { lr: 0.002 },
   },
   tagger: {
     task: recordings,
     title: 'Bidirectional LSTM',
     make: ({ inputs, classes }: SequenceConfig) => models.biLstmTagger({ inputs, hidden: 64, outputs: classes, pool: 'mean' }),
-    defaults: { epochs: 20, lr: 0.005 },
   },
   forecast: {
     task: series,
     title: 'Forecaster',
     make: ({ horizon }: { horizon: number }) => models.forecaster({ horizon }),
-    defaults: { epochs: 40, batchSize: 16, lr: 0.01 },
   },
 }

@@ -61,8 +61,3 @@ export function readOptions(command: string, values: Values, names: readonly str
 
 
 const isLimits = (kind: Kind): kind is Limits => typeof kind === 'object' && !Array.isArray(kind)
-
-/** What is taken where nothing was said. */
-export function defaultOptions(model: string, { defaults = {} }: ModelRow): RunOptions {
-  return { model, data: '', epochs: 10, batchSize: 32, lr: 0.001, optimizer: 'adam', validation: 0.1, autocast: false, seed: 0, ...defaults }
-}

@@ -3,8 +3,9 @@ import { holdsModel } from './bundle.js'
 import { catalogue, modelNamed, modelNames, type ModelRow } from './catalogue.js'
 import { checkSame, type EarlierRun, earlierRun, removeCheckpoints, type RunOptions } from './checkpoints.js'
 import { bold, say } from './console.js'
+import { defaultsOf } from './defaults.js'
 import { type Interrupt, listen } from './interrupt.js'
-import { defaultOptions, givenOptions, trainOptions } from './train-options.js'
+import { givenOptions, trainOptions } from './train-options.js'
 import { runTraining } from './training.js'
 import { parse, refuseForeign, suggestion, UsageError, type Values } from './usage.js'
 
@@ -19,12 +20,13 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
   })
   const [model = '', ...rest] = files
   const row = modelNamed(model)
-  if (row === undefined || rest.length > 0)
+  if (row === undefined)
     throw new UsageError(
-      `train: ${model === '' ? 'which model is missing.' : `there is no model '${files.join(' ')}'.${await suggestion(files.join(' '), Object.keys(catalogue))}`} Write: ferrograd train cnn\n` +
+      `train: ${model === '' ? 'which model is missing.' : `there is no model '${model}'.${await suggestion(model, Object.keys(catalogue))}`} Write: ferrograd train cnn\n` +
         `  There are ${modelNames}.`,
       'train',
     )
+  if (rest.length > 0) throw new UsageError(`train: '${rest.join(' ')}' is not understood: one model is trained, its data is named by --data.`, `train ${model}`)
   const { out } = values as { out?: string }
   if (out === undefined || out === '') throw new UsageError('train: --out DIR is missing: the folder that gets the model.', 'train')
   if (values.resume === true && values.overwrite === true)
@@ -55,7 +57,7 @@ async function train(row: ModelRow, out: string, values: Values, given: Partial<
       throw new UsageError(`train: --epochs ${given.epochs} is less than the ${resumed.epoch} epochs that the run in ${out} has trained. Give more, or leave it out.`, 'train')
     say(`Going on from ${resumed.path}.`)
   }
-  const chosen: RunOptions = { ...defaultOptions(given.model, row), ...resumed?.options, ...given }
+  const chosen: RunOptions = { data: '', ...defaultsOf(given.model), ...resumed?.options, ...given }
   const { task } = row
   if (chosen.data === '') throw new UsageError(`train: --data is missing: ${task.sources}.`, 'train')
 

@@ -38,7 +38,7 @@ export const characters: Task<Text> = {
       const { train, validation } = await data.tinyShakespeare()
       return { name: 'tiny Shakespeare', train, test: validation }
     }
-    if (!(await isFile(source))) throw unknownSource(source, ['tinyshakespeare'], 'a text file')
+    if (!(await isFile(source))) throw await unknownSource(source, 'characters', 'a text file')
     const text = [...(await withFileErrors('read', source, false, () => readFile(source, 'utf8')))]
     const cut = Math.floor(0.9 * text.length)
     return { name: basename(source), train: text.slice(0, cut).join(''), test: text.slice(cut).join('') }

@@ -33,7 +33,7 @@ export async function loadImages(
   if (source === 'digits') return { name: 'handwritten digits', ...(await data.digits()) }
   if (source === 'cifar10') return { name: 'CIFAR-10', ...(await data.cifar10({ download })) }
   if (source === 'mnist') return { name: 'MNIST', ...(await data.mnist()) }
-  if (!(await isFolder(source))) throw unknownSource(source, ['digits', 'cifar10', 'mnist'], 'a folder')
+  if (!(await isFolder(source))) throw await unknownSource(source, 'images', 'a folder')
   if (await holdsCifar10(source)) return { name: 'CIFAR-10', ...(await data.cifar10({ folder: source })) }
   if (await holdsMnist(source)) return { name: 'MNIST', ...(await data.mnist({ folder: source })) }
   const options: data.ImageFolderOptions = { size, channels, ...(classes === undefined ? {} : { classes }) }
@@ -50,5 +50,6 @@ export async function loadImages(
 
 /** Every image of a folder, whatever training used. */
 export async function loadAll(source: string, { size = 32, channels = 3, classes }: SourceOptions): Promise<data.Dataset> {
+  if (!(await isFolder(source))) throw new ValueError(`--all is of a folder of images, which ${source} is not.\n  Leave it out, or name the folder: --data FOLDER`)
   return data.imageFolder(source, { size, channels, ...(classes === undefined ? {} : { classes }) })
 }

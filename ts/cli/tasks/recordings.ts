@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { CheckpointError, data, FileFormatError, Trainer, type train, ValueError } from '../../index.js'
 import { withFileErrors } from '../../internal.js'
 import type { Bundle, Card } from '../bundle.js'
-import { isFile, isFolder, refuseFileOptions, unknownSource } from '../files.js'
+import { dataSets, isFile, isFolder, refuseFileOptions, unknownSource } from '../files.js'
 import { confusionMatrix, imagePredictions } from '../panels.js'
 import { UsageError } from '../usage.js'
 import { accuracyChart, type ClassesTested, classTraining, sayClasses, testClasses, topOf } from './classes.js'
@@ -26,7 +26,7 @@ interface Sequences extends data.TrainTest {
   sampleRate?: number
 }
 
-const sets: readonly string[] = ['japanese-vowels', 'basic-motions', 'italy-power-demand']
+const sets: readonly string[] = dataSets.sequences.filter((name) => name !== 'fsdd')
 /** The share of a folder without test/ that training leaves out; its seed is fixed, so that `evaluate` finds the same recordings. */
 const heldOut = { validation: 0.2, seed: 0 }
 const configOf = (card: Card): SequenceConfig => card.config as unknown as SequenceConfig
@@ -106,7 +106,7 @@ async function load(source: string, options: LoadOptions): Promise<Sequences> {
   if (!sets.includes(source) && (await isFolder(source))) return wavs(source, { mels, classes })
   refuseFileOptions(source, 'recordings', options, ['bands'])
   if (sets.includes(source)) return { name: source, noun: 'sequences', ...(await data.sequences(source as data.SequenceSet)) }
-  if (!(await isFile(source)) || !/\.(json|jsonl|ndjson|gz)$/i.test(source)) throw unknownSource(source, ['fsdd', ...sets], 'a folder of WAV files', ', or a .jsonl or .json file of features')
+  if (!(await isFile(source)) || !/\.(json|jsonl|ndjson|gz)$/i.test(source)) throw await unknownSource(source, 'sequences', 'a folder of WAV files', ', or a .jsonl or .json file of features')
   const rows = await readSequences(source, card === undefined ? undefined : configOf(card).inputs)
   const labels = labelsOf(rows, classes)
   const all = data.dataset({ inputs: { features: data.ragged(rows.map(({ steps }) => steps)) }, ...labels })

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { data, tensor, Trainer, type train, ValueError } from '../../index.js'
 import type { Bundle, Card } from '../bundle.js'
 import { say, table } from '../console.js'
-import { csvForm, isFile, refuseFileOptions, unknownSource } from '../files.js'
+import { csvForm, dataSets, isFile, refuseFileOptions, unknownSource, withColumnHint } from '../files.js'
 import type { Panel } from '../report.js'
 import { chart } from '../svg.js'
 import { type LoadOptions, type Task, type Tested, wholes } from './task.js'
@@ -18,9 +18,8 @@ interface SeriesTested extends Tested {
   last: { seen: number[]; came: number[]; told: number[] }
 }
 
-/** Series by name, with the steps of their season, where they have one: a year of months. */
-const seasons: Readonly<Record<string, number | undefined>> = { airline: 12, lynx: undefined, shampoosales: 12 }
-const names: readonly string[] = Object.keys(seasons)
+/** The steps of a season, of series that have one: a year of months. */
+const seasons: Readonly<Record<string, number | undefined>> = { airline: 12, shampoosales: 12 }
 const trainerOptions: train.TrainerOptions = { loss: 'l1', metrics: ['mse'] }
 
 /** How a card's model reads a series: so many steps, to tell so many. */
@@ -132,16 +131,16 @@ export const series: Task<Series, SeriesTested> = {
 
 async function load(source: string, options: LoadOptions): Promise<Series> {
   const { column, delimiter } = options
-  if (names.includes(source)) {
+  if ((dataSets.series as readonly string[]).includes(source)) {
     refuseFileOptions(source, 'CSV files', options, ['column', 'delimiter'])
     return { name: source, values: await data.series(source as data.SeriesName) }
   }
-  if (!(await isFile(source))) throw unknownSource(source, names, 'a CSV file')
-  const values = await data.csvSeries(source, {
+  if (!(await isFile(source)) || /\.(jsonl?|ndjson)(\.gz)?$/i.test(source)) throw await unknownSource(source, 'series', 'a CSV file')
+  const values = await withColumnHint('The column is named by --column, what stands between columns by --delimiter.', () => data.csvSeries(source, {
     ...(column === undefined ? {} : { column: /^\d+$/.test(column) ? Number(column) : column }),
     ...(/\.tsv(\.gz)?$/i.test(source) ? { delimiter: '\t' } : {}),
     ...csvForm(delimiter),
-  })
+  }))
   return { name: basename(source), values }
 }
 
@@ -149,7 +148,7 @@ async function load(source: string, options: LoadOptions): Promise<Series> {
 function windowsOf({ name, values }: Series, length: number, horizon: number, validation: number): data.Windows {
   // A window to train on, and the steps that one to test on tells, and to validate.
   const least = length + horizon * (validation === 0 ? 2 : 3)
-  if (values.length < least) throw new ValueError(`${name} has ${values.length} steps; windows of ${length} + ${horizon} to train and to test on take ${least}.\n  Take a smaller --length or --horizon.`)
+  if (values.length < least) throw new ValueError(`${name} has ${values.length} steps; windows of ${length} + ${horizon} to train and to test on take ${least}.\n  Give a longer series, or train with a smaller --length or --horizon.`)
   const share = (of: number): number => (of === 0 ? 0 : Math.max(of, horizon / values.length))
   return data.windows(values, { length, horizon, scale: 'none', test: share(0.2), validation: share(validation) })
 }

@@ -12,8 +12,6 @@ export interface ModelRow {
   title: string
   /** Made from a card's config, which the data gave. */
   make(config: never): nn.Module
-  /** Where they are not those of every model. */
-  defaults?: Partial<RunOptions>
   /** The smallest images that it takes. */
   least?: number
 }

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { data, ValueError } from '../../index.js'
 import { range, seeded, shuffle } from '../../data/random.js'
 import type { CleanOptions } from '../../text/index.js'
-import { csvForm, isFile, isFolder, refuseFileOptions, unknownSource } from '../files.js'
+import { csvForm, dataSets, isFile, isFolder, refuseFileOptions, unknownSource, withColumnHint } from '../files.js'
 import type { LoadOptions } from './task.js'
 
 /** Texts to train and to test on. */
@@ -22,18 +22,17 @@ export interface TextParts {
 }
 
 const sentenceSets = { mr: 'MR', subj: 'Subj', cr: 'CR', mpqa: 'MPQA', trec6: 'TREC', sst2: 'SST-2', sst5: 'SST-5' } as const
-const names = ['imdb', ...Object.keys(sentenceSets)]
 
 /** Loads `imdb`, a set of sentences, a file or a folder. @throws ValueError where there is no such thing */
 export async function loadTexts(source: string, options: LoadOptions): Promise<TextParts> {
-  if (names.includes(source) || (await isFolder(source))) refuseFileOptions(source, 'CSV files and JSON lines', options, ['textColumn', 'labelColumn', 'delimiter'])
+  if ((dataSets.texts as readonly string[]).includes(source) || (await isFolder(source))) refuseFileOptions(source, 'CSV files and JSON lines', options, ['textColumn', 'labelColumn', 'delimiter'])
   if (/\.(jsonl|ndjson)(\.gz)?$/i.test(source)) refuseFileOptions(source, 'CSV files', options, ['delimiter'])
   if (source === 'imdb') return { name: 'IMDB', noun: 'reviews', classes: ['negative', 'positive'], cleaning: { html: true }, minCount: 1, usualLength: 200, ...(await data.imdb({ download: options.download === true })) }
   if (Object.hasOwn(sentenceSets, source)) {
     const set = source as data.SentenceSet
     return { name: sentenceSets[set], noun: 'sentences', cleaning: { punctuation: false }, minCount: 2, usualLength: 64, ...(await data.sentences(set)) }
   }
-  if (!(await isFile(source)) && !(await isFolder(source))) throw unknownSource(source, names, 'a file')
+  if (!(await isFile(source)) && !(await isFolder(source))) throw await unknownSource(source, 'texts', 'a CSV, TSV or JSON lines file', ', or a folder of texts')
   return own(source, options)
 }
 
@@ -48,7 +47,7 @@ async function own(source: string, { textColumn: text = 'text', labelColumn: lab
     if (String(train!.classes) !== String(test!.classes)) throw new ValueError(`--data: ${source} has other classes to test than to train on: ${test!.classes.join(', ')}; ${train!.classes.join(', ')}.`)
     return { ...common, minCount: rareness(train!.texts.length), train: train!, test: test!, classes: train!.classes }
   }
-  const { texts, labels, classes } = await data.readTexts(source, { text, label, ...csvForm(delimiter) })
+  const { texts, labels, classes } = await withColumnHint('The columns are named by --text-column and --label-column, what stands between them by --delimiter.', () => data.readTexts(source, { text, label, ...csvForm(delimiter) }))
   const order = shuffle(range(texts.length), seeded(0))
   const count = Math.round(HELD_OUT * texts.length)
   if (count < 1) throw new ValueError(`--data: ${source} holds ${texts.length} texts, of which no fifth can be left out to test.\n  Add some.`)
