@@ -160,7 +160,7 @@ describe('train forecast', () => {
   }, 300_000)
 
   it('tells the next steps of the series, or of a newer one', async () => {
-    expect(await readFile(at('forecast', 'report.svg'), 'utf8')).toMatch(/Forecasts over the validation span.*The last test window/s)
+    expect(await readFile(at('forecast', 'report.svg'), 'utf8')).toMatch(/Forecasts over the validation span.*The last test window.*RMSE by steps ahead/s)
     const { next } = last(await succeed('predict', at('forecast'), '--json')) as { next: number[] }
     next.forEach((value, i) => expect(Math.abs(value - (80 + i / 4 + 10 * Math.sin((2 * Math.PI * i) / 12)))).toBeLessThan(4))
     await writeFile(at('newer.csv'), ['month,sold,note', ...rows.slice(0, 60)].join('\n'))
@@ -177,12 +177,12 @@ describe('train forecast', () => {
     // The last value misses by these, what stood a season before always by 2.
     const naive = Math.sqrt([[10.5, 1], [9.5, 9], [0.5, 1]].flat().reduce((sum, miss) => sum + miss ** 2, 0) / 6)
     expect(stdout).toContain(`on 3 windows; naive RMSE ${Number(naive.toPrecision(4))} by the last value, 2 by 4 steps before.`)
-    expect(await readFile(at('waves', 'report.svg'), 'utf8')).toMatch(/by the last value, 2 by 4 steps before.*Forecasts over the test span/s)
-    expect(last(await succeed('evaluate', at('waves'), '--json'))).toMatchObject({ windows: 3, naive, seasonalNaive: 2 })
-    expect(last(await succeed('evaluate', at('waves'), '--season', '8', '--json'))).toMatchObject({ seasonalNaive: 4 })
+    expect(await readFile(at('waves', 'report.svg'), 'utf8')).toMatch(/by the last value, 2 by 4 steps before.*Forecasts over the test span.*>season</s)
+    expect(last(await succeed('evaluate', at('waves'), '--json'))).toMatchObject({ windows: 3, naive: expect.closeTo(naive, 9), seasonalNaive: expect.closeTo(2, 9) })
+    expect(last(await succeed('evaluate', at('waves'), '--season', '8', '--json'))).toMatchObject({ seasonalNaive: expect.closeTo(4, 9) })
     // A season shorter than the horizon is told again and again.
     await succeed('train', 'forecast', '--data', at('waves.csv'), '--length', '5', '--horizon', '5', '--season', '4', '--validation', '0', '--epochs', '1', '--out', at('again'))
-    expect(last(await succeed('evaluate', at('again'), '--json'))).toMatchObject({ windows: 1, seasonalNaive: Math.sqrt((4 * 2 ** 2 + 4 ** 2) / 5) })
+    expect(last(await succeed('evaluate', at('again'), '--json'))).toMatchObject({ windows: 1, seasonalNaive: expect.closeTo(Math.sqrt((4 * 2 ** 2 + 4 ** 2) / 5), 9) })
   }, 300_000)
 
   it('reads files with other delimiters, and knows them again', async () => {

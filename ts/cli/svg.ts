@@ -27,7 +27,7 @@ export function label(
 export const ink = '#1f2933'
 export const faint = '#7b8794'
 export const grid = '#e4e7eb'
-export const colours: readonly string[] = ['#1f6feb', '#d9480f']
+export const colours: readonly string[] = ['#1f6feb', '#d9480f', '#2b8a3e']
 
 /** One curve of a chart. NaN where a value is missing. */
 export interface Curve {

@@ -5,7 +5,7 @@ import type { Bundle, Card } from '../bundle.js'
 import { say, table } from '../console.js'
 import { csvForm, dataSets, isFile, refuseFileOptions, unknownSource, withColumnHint } from '../files.js'
 import type { Panel } from '../report.js'
-import { chart } from '../svg.js'
+import { chart, type Curve } from '../svg.js'
 import { type LoadOptions, type Task, type Tested, wholes } from './task.js'
 
 interface Series {
@@ -45,8 +45,8 @@ export const series: Task<Series, SeriesTested> = {
   charts: [],
 
   knows(card) {
-    const { length, horizon } = readingOf(card)
-    return wholes(length, horizon)
+    const { length, horizon, season = 1 } = readingOf(card)
+    return wholes(length, horizon, season)
   },
 
   load,
@@ -76,8 +76,8 @@ export const series: Task<Series, SeriesTested> = {
     const trainer = new Trainer(model, trainerOptions)
     const { loss, mse } = await trainer.evaluate(windows.test, { batchSize, ...(signal === undefined ? {} : { signal }) })
     const rmse = Math.sqrt(mse as number)
-    const naive = naiveError(values, from, horizon, 1)
-    const seasonalNaive = season === undefined ? undefined : naiveError(values, from, horizon, season)
+    const naive = rootMeanSquare(errorsAhead(values, from, horizon, stepsBefore(values, 1)))
+    const seasonalNaive = season === undefined ? undefined : rootMeanSquare(errorsAhead(values, from, horizon, stepsBefore(values, season)))
     const seen = values.slice(-horizon - length, -horizon)
     return {
       headline: `RMSE ${figure(rmse)}`,
@@ -94,7 +94,9 @@ export const series: Task<Series, SeriesTested> = {
     const { values } = given
     const { length, horizon } = readingOf(card)
     const spans = spanOf(windowsOf(given, length, horizon, validation), values.length, horizon)
-    const [name, from, to] = validation === 0 ? ['test', spans.test, values.length] : ['validation', spans.validation, spans.test]
+    const [name, begin, to] = validation === 0 ? ['test', spans.test, values.length] : ['validation', spans.validation, spans.test]
+    // Of a long span the end, as more steps than dots of the chart cannot be told apart.
+    const from = Math.max(begin, to - 400)
     const trainer = new Trainer(model, trainerOptions)
     // One forecast begins where that before it ends.
     const forecasts: number[] = []
@@ -106,13 +108,26 @@ export const series: Task<Series, SeriesTested> = {
     ], frame, { first: first + 1 })]
   },
 
-  async panels(_, { values }, { last: { seen, came, told } }) {
+  async panels({ model, card }, given, { last: { seen, came, told } }) {
+    const { values } = given
+    const { length, horizon, season } = readingOf(card)
     const missing = seen.slice(1).map(() => NaN)
     const forecast: Panel = (x, y, size) => chart('The last test window', [
       { name: 'truth', values: [...seen, ...came] },
       { name: 'forecast', values: [...missing, seen.at(-1)!, ...told] },
     ], { x, y, width: size, height: size * 0.75 }, { first: values.length - seen.length - came.length + 1 })
-    return [forecast]
+    const { test } = windowsOf(given, length, horizon, 0)
+    const output = await new Trainer(model, trainerOptions).predict(test)
+    const all = (await output.data()) as Float32Array
+    output.dispose()
+    const from = spanOf({ test }, values.length, horizon).test
+    const errors = (name: string, guess: Guess): Curve => ({ name, values: errorsAhead(values, from, horizon, guess) })
+    const ahead: Panel = (x, y, size) => chart('RMSE by steps ahead', [
+      errors('model', (origin, h) => all[(origin - from) * horizon + h] as number),
+      errors('last value', stepsBefore(values, 1)),
+      ...(season === undefined ? [] : [errors('season', stepsBefore(values, season))]),
+    ], { x, y, width: size, height: size * 0.75 })
+    return [forecast, ahead]
   },
 
   async predict({ model, card }, files, values) {
@@ -154,7 +169,7 @@ function windowsOf({ name, values }: Series, length: number, horizon: number, va
 }
 
 /** The numbers, from 0, of the first steps that windows to validate and to test with tell. */
-function spanOf({ validation, test }: data.Windows, total: number, horizon: number): { validation: number; test: number } {
+function spanOf({ validation, test }: Pick<data.Windows, 'validation' | 'test'>, total: number, horizon: number): { validation: number; test: number } {
   const before = (end: number, windows: number): number => end - windows - horizon + 1
   const tested = before(total, test.length)
   return { test: tested, validation: validation === undefined ? tested : before(tested, validation.length) }
@@ -165,17 +180,19 @@ function checkSeason({ name }: Series, season: number | undefined, from: number)
   if (season !== undefined && season > from) throw new ValueError(`--season: ${season} steps are more than the ${from} that ${name} has before those to test on.`)
 }
 
-/** The error of whoever tells what stood `season` steps before, again and again where that is not known yet; 1 is the last value. It needs no model. */
-function naiveError(values: readonly number[], from: number, horizon: number, season: number): number {
-  let [sum, count] = [0, 0]
-  for (let origin = from; origin + horizon <= values.length; origin++) {
-    for (let h = 0; h < horizon; h++, count++) {
-      const guess = values[origin + h - season * Math.ceil((h + 1) / season)]!
-      sum += (values[origin + h]! - guess) ** 2
-    }
-  }
-  return Math.sqrt(sum / count)
+/** What is told of the step `h` behind the first, `origin`. */
+type Guess = (origin: number, h: number) => number
+
+/** What stood `season` steps before, again and again where that is not known yet; 1 is the last value. It needs no model. */
+const stepsBefore = (values: readonly number[], season: number): Guess => (origin, h) => values[origin + h - season * Math.ceil((h + 1) / season)] as number
+
+/** Root mean square errors of the first step told, the second ..., over all windows from the step `from` on. */
+function errorsAhead(values: readonly number[], from: number, horizon: number, guess: Guess): number[] {
+  const windows = values.length - horizon - from + 1
+  return Array.from({ length: horizon }, (_, h) => rootMeanSquare(Array.from({ length: windows }, (_, i) => (values[from + i + h] as number) - guess(from + i, h))))
 }
+
+const rootMeanSquare = (errors: readonly number[]): number => Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length)
 
 async function told(trainer: Trainer, seen: readonly number[]): Promise<number[]> {
   const output = await trainer.predict(tensor(Float32Array.from(seen), { shape: [1, seen.length, 1] }))
