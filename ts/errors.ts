@@ -130,9 +130,9 @@ const BY_CODE: Readonly<Record<string, new (message: string, details?: ErrorDeta
   ERR_CAPTURE: CaptureError,
 }
 
-/** An op as users call it: `index_select` of the op table is `indexSelect`, `add_scalar` is an `add` too. */
+/** An op as users call it: `index_select` of the op table is `indexSelect`, `add_scalar` is an `add` too, `lstm_variant` an `lstm`. */
 export function publicName(op: string): string {
-  return op.replace(/_scalar$/, '').replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+  return op.replace(/_(scalar|variant)$/, '').replace(/_+$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 /** What `call` gives; errors that name the op `inner` name `op` instead, which is what was called. */

@@ -14,6 +14,7 @@ const cases: readonly Case[] = [
   { network: 'resnet18', batch: 64, repeat: 1 },
   { network: 'densenet', batch: 64, repeat: 1 },
   ...['lstm', 'lstm-norec'].flatMap((network) => [80, 200].map((steps) => ({ network, batch: 32, steps, repeat: 5 }))),
+  ...['lstm-peephole', 'lstm-projected', 'lstm-normed', 'gru-before'].map((network) => ({ network, batch: 32, steps: 80, repeat: 5 })),
 ]
 
 /** One bench a network: 'cnn step'. */

@@ -3,7 +3,7 @@ import { nn } from 'ferrograd'
 import { densenet, resnet18 } from 'ferrograd/models'
 import { articleCnn } from './article-cnn.js'
 import { mlp } from './mlp.js'
-import { biGruReader, biLstmReader, lstmReader, WORDS } from './readers.js'
+import { biGruReader, biLstmReader, gruBefore, lstmReader, lstmVariant, WORDS } from './readers.js'
 
 export interface Network {
   build: () => nn.Module
@@ -23,6 +23,10 @@ export const networks: Readonly<Record<string, Network>> = {
   // With input and recurrent dropout, and without.
   lstm: { build: () => lstmReader(0.2), input: [80], ids: WORDS },
   'lstm-norec': { build: () => lstmReader(0), input: [80], ids: WORDS },
+  'lstm-peephole': { build: () => lstmVariant({ peephole: true }), input: [80], ids: WORDS },
+  'lstm-projected': { build: () => lstmVariant({ projSize: 64 }), input: [80], ids: WORDS },
+  'lstm-normed': { build: () => lstmVariant({ layerNorm: true }), input: [80], ids: WORDS },
+  'gru-before': { build: gruBefore, input: [80], ids: WORDS },
   bilstm: { build: biLstmReader, input: [100], ids: WORDS },
   bigru: { build: biGruReader, input: [100], ids: WORDS },
 }

@@ -10,7 +10,7 @@ export class Reader extends nn.Module {
 
   constructor(readonly recurrent: nn.LSTM | nn.GRU) {
     super()
-    this.head = new nn.Linear(recurrent.hiddenSize * (recurrent.bidirectional ? 2 : 1), 10)
+    this.head = new nn.Linear(recurrent.outputSize * (recurrent.bidirectional ? 2 : 1), 10)
   }
 
   forward(ids: Tensor): Tensor {
@@ -19,6 +19,11 @@ export class Reader extends nn.Module {
 }
 
 export const lstmReader = (dropout: number): nn.Module => new Reader(new nn.LSTM(128, 128, { inputDropout: dropout, recurrentDropout: dropout }))
+
+/** With projections, peepholes or normalised sums. */
+export const lstmVariant = (options: nn.LstmLayerOptions): nn.Module => new Reader(new nn.LSTM(128, 128, options))
+/** r multiplies the state before the product. */
+export const gruBefore = (): nn.Module => new Reader(new nn.GRU(128, 128, { resetAfter: false }))
 
 const stack = { numLayers: 2, bidirectional: true }
 export const biLstmReader = (): nn.Module => new Reader(new nn.LSTM(128, 256, stack))

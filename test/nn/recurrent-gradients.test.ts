@@ -10,6 +10,7 @@ const EPS = 1e-6
 type Options = nn.LstmLayerOptions & nn.GruLayerOptions & nn.RnnLayerOptions
 const kinds: [name: string, make: (options: Options) => nn.LSTM][] = [
   ['LSTM', (options) => new nn.LSTM(I, H, options)],
+  ['LSTM with peepholes, normalised and projected', (options) => new nn.LSTM(I, 3, { ...options, peephole: true, layerNorm: true, projSize: 2 })],
   ['GRU', (options) => new nn.GRU(I, H, options) as unknown as nn.LSTM],
   ['GRU, r before the product', (options) => new nn.GRU(I, H, { ...options, resetAfter: false }) as unknown as nn.LSTM],
   ['RNN, tanh', (options) => new nn.RNN(I, H, options) as unknown as nn.LSTM],

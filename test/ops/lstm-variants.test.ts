@@ -1,4 +1,4 @@
-// LSTMs with projections, peepholes and normalised sums: made of single ops, against the same in plain loops.
+// LSTMs with projections, peepholes and normalised sums, against the same in plain loops.
 import { describe, expect, test } from 'vitest'
 import { IndexError, lstm, type Tensor, tensor, zeros } from '../../ts/index.js'
 import { type Case, checkOp } from '../check.js'
@@ -73,7 +73,8 @@ checkOp<Args>('lstmVariants', {
     return [output, hidden, cell]
   },
   reference,
-  rows: ['linear'],
+  rows: ['lstm_variant_grad'],
+  second: 'refused',
   // Norms over a few sums amplify what rounding to 8 bits leaves of them.
   tolerance: { float32: 1e-4, bfloat16: 0.15, float16: 3e-2 },
   cases: [
@@ -87,18 +88,27 @@ checkOp<Args>('lstmVariants', {
     of([2, 0, 2, 2, 1], { given: ['weightHr', 'h0', 'c0'] }),
     of([3, 2, 2, 3, 2], { given: ['weightHr', 'peephole'] }, 'transposed'),
     of([3, 2, 2, 3, 2], { given: ['weightHr', 'peephole'] }, 'sliced'),
+    of([1, 2, 2, 1, 3], { given: ['weightHr', 'normIh', 'biasHh'] }),
+    of([2, 2, 1, 2, 2], { given: ['normHh', 'biasIh'] }),
+  ],
+  // Whole vectors and their rests, more rows than a task takes, more units of h than the weights of a task usually have.
+  large: [
+    of([19, 7, 24, 37, 20], { given: ['weightHr', 'peephole', ...norms, 'biasIh', 'biasHh', 'h0', 'c0', 'inputMask'], lengths: Array.from({ length: 19 }, (_, i) => (i * 5) % 8) }),
+    of([33, 3, 40, 64, 64], { given: ['peephole', 'biasIh'], reverse: true }),
+    of([18, 2, 8, 200, 16], { given: ['weightHr', 'biasIh', 'h0', 'c0'] }),
+    of([3, 2, 5, 16, 90], { given: ['weightHr', ...norms] }),
   ],
 })
 
 describe('operands that do not fit', () => {
   const [x, weightIh] = [zeros([2, 3, 4]), zeros([8, 4])]
   test.each<[string, () => unknown, RegExp]>([
-    ['a projection of other units', () => lstm(x, weightIh, zeros([8, 1]), { weightHr: zeros([1, 3]) }), /lstm: weightHr must be \[P, H\] = \[1, 2\], got \[1, 3\]/],
-    ['states as wide as the cells', () => lstm(x, weightIh, zeros([8, 2]), { weightHr: zeros([1, 2]) }), /lstm: weightHh must be \[4 H, P\] = \[8, 1\], got \[8, 2\]/],
-    ['a first state', () => lstm(x, weightIh, zeros([8, 1]), { weightHr: zeros([1, 2]), h0: zeros([2, 2]) }), /lstm: h0 must be \[N, P\] = \[2, 1\]/],
-    ['peepholes of four gates', () => lstm(x, weightIh, zeros([8, 2]), { peephole: zeros([8]) }), /lstm: peephole must be \[3 H\] = \[6\], got \[8\]/],
-    ['factors', () => lstm(x, weightIh, zeros([8, 2]), { normIh: zeros([2]) }), /lstm: normIh must be \[4 H\] = \[8\]/],
-    ['features', () => lstm(x, zeros([8, 5]), zeros([8, 2]), { normC: zeros([2]) }), /lstm: weightIh must be \[4 H, I\] = \[8, 4\]/],
+    ['a projection of other units', () => lstm(x, weightIh, zeros([8, 1]), { weightHr: zeros([1, 3]) }), /^lstm: weightHr must be \[P, H\], here \[1, 2\] float32\.\n {2}weightHr \[1, 3\]/],
+    ['states as wide as the cells', () => lstm(x, weightIh, zeros([8, 2]), { weightHr: zeros([1, 2]) }), /lstm: weightHh must be \[4 H, P\], here \[8, 1\] float32\.\n {2}weightHh \[8, 2\]/],
+    ['a first state', () => lstm(x, weightIh, zeros([8, 1]), { weightHr: zeros([1, 2]), h0: zeros([2, 2]) }), /lstm: h0 must be \[N, P\], here \[2, 1\]/],
+    ['peepholes of four gates', () => lstm(x, weightIh, zeros([8, 2]), { peephole: zeros([8]) }), /lstm: peephole must be \[3 H\], here \[6\] float32\.\n {2}peephole \[8\]/],
+    ['factors', () => lstm(x, weightIh, zeros([8, 2]), { normIh: zeros([2]) }), /lstm: normIh must be \[4 H\], here \[8\]/],
+    ['features', () => lstm(x, zeros([8, 5]), zeros([8, 2]), { normC: zeros([2]) }), /lstm: weightIh must be \[4 H, I\], here \[8, 4\]/],
     ['rows', () => lstm(x.select(0, 0), weightIh, zeros([8, 2]), { peephole: zeros([6]) }), /lstm: x must be \[N, T, I\]/],
   ])('%s', (_, call, message) => {
     expect(call).toThrow(message)

@@ -14,7 +14,7 @@ export interface RecurrentStates {
 export interface GruLayerOptions extends RecurrentLayerOptions {
   /**
    * Whether r multiplies what the recurrent weight gives (true), or the state that enters it: n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn), as in Cho
-   * et al. 2014, Keras' `reset_after=False` and ONNX' `linear_before_reset=0`; that runs step by step, of single ops, and is slower.
+   * et al. 2014, Keras' `reset_after=False` and ONNX' `linear_before_reset=0`.
    */
   resetAfter?: boolean
 }

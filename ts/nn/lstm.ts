@@ -6,7 +6,7 @@ import { constantParameter, uniformParameter } from './init.js'
 import { lstm } from './ops.js'
 import { type Direction, Recurrent, type RecurrentLayerOptions, type SequenceOptions, sequenceOptions, type SequenceResult } from './recurrent.js'
 
-/** Options of {@link LSTM}. With any but the common ones a layer runs step by step, of single ops, and is slower. */
+/** Options of {@link LSTM}. */
 export interface LstmLayerOptions extends RecurrentLayerOptions {
   /** Features P of h, fewer than there are cells: h_t = W_hr (o tanh(c_t)), `weightHrL0` [P, H] (Sak et al. 2014). 0, the default: as many. PyTorch: `proj_size`. */
   projSize?: number

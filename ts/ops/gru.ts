@@ -2,7 +2,6 @@ import { recordAll } from '../autograd.js'
 import { run } from '../native/run.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { gruResetBefore } from './gru-reset-before.js'
 import { factored, present, type RecurrentOptions, refuseMaskGradient, refuseSecond } from './recurrent.js'
 import { tracked } from './support.js'
 
@@ -10,7 +9,7 @@ import { tracked } from './support.js'
 export interface GruOptions extends RecurrentOptions {
   /**
    * Whether r multiplies what the recurrent weight gives (true, the default, as in PyTorch and Keras), or the state that enters it (false, as in
-   * Cho et al. 2014, Keras' `reset_after=False` and ONNX' `linear_before_reset=0`). The second is made of single ops, step by step, and is slower.
+   * Cho et al. 2014, Keras' `reset_after=False` and ONNX' `linear_before_reset=0`).
    */
   resetAfter?: boolean
 }
@@ -28,7 +27,7 @@ export interface RecurrentResult {
  * n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn)), h_t = (1 - z) n + z h_{t-1}. x [N, T, I], weightIh [3 H, I], weightHh [3 H, H], gates in
  * PyTorch's order r, z, n. PyTorch: `torch.nn.GRU`, `batch_first`; Keras: `GRU(reset_after=True)`. With `resetAfter: false`,
  * n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn). A length outside of 0..=T is a late IndexError.
- * @throws ShapeError; NoGradientError for a second derivative with `resetAfter`, or that of recurrentMask
+ * @throws ShapeError; NoGradientError for a second derivative, or that of recurrentMask
  * @example const { output, hidden } = gru(x, weightIh, weightHh, { biasIh, biasHh, lengths })
  */
 export function gru(
@@ -39,11 +38,10 @@ export function gru(
 ): RecurrentResult {
   refuseMaskGradient('gru', recurrentMask)
   return scope(() => {
-    if (!resetAfter) return gruResetBefore(x, weightIh, weightHh, { biasIh, biasHh, h0, lengths, mask, inputMask, recurrentMask, reverse })
     const { x: input, inputMask: factors } = factored(x, inputMask)
     const operands = present({ biasIh, biasHh, h0 })
     const inputs = [input, weightIh, weightHh, ...operands.tensors]
-    const [output, hidden, saved] = run.gru(input, weightIh, weightHh, biasIh, biasHh, h0, lengths, mask, factors, recurrentMask, reverse, inputs.some(tracked))
+    const [output, hidden, saved] = run.gru(input, weightIh, weightHh, biasIh, biasHh, h0, lengths, mask, factors, recurrentMask, reverse, !resetAfter, inputs.some(tracked))
     const optional = present({ h0, lengths, mask, inputMask: factors, recurrentMask })
     const inputGrad = tracked(input)
     recordAll([output, hidden], {
@@ -54,7 +52,7 @@ export function gru(
         refuseSecond('gru')
         const { h0, lengths, mask, inputMask, recurrentMask } = optional.of(kept)
         const [dx, dweightIh, dweightHh, dbiasIh, dbiasHh, dh0] = run.gruGrad(
-          doutput, dhidden, x!, weightIh!, weightHh!, output!, saved!, h0, lengths, mask, inputMask, recurrentMask, reverse, inputGrad,
+          doutput, dhidden, x!, weightIh!, weightHh!, output!, saved!, h0, lengths, mask, inputMask, recurrentMask, reverse, !resetAfter, inputGrad,
         )
         return [() => dx, () => dweightIh, () => dweightHh, ...operands.pick({ biasIh: () => dbiasIh, biasHh: () => dbiasHh, h0: () => dh0 })]
       },

@@ -1,14 +1,11 @@
-import { zeros } from '../create.js'
+import { recordAll } from '../autograd.js'
+import { run } from '../native/run.js'
 import type { Tensor } from '../tensor.js'
-import { split, stack, unbind } from './concat.js'
-import { layerNorm } from './layer-norm.js'
-import { linear } from './linear.js'
 import type { LstmOptions, LstmResult } from './lstm.js'
-import { bothBiases, project } from './recurrent.js'
-import { checkOperands } from './recurrent-shapes.js'
-import { bySteps, countedSteps } from './recurrent-steps.js'
+import { bothBiases, factored, present, refuseSecond } from './recurrent.js'
+import { tracked } from './support.js'
 
-/** What makes an LSTM another than the one that has a kernel. */
+/** What makes an LSTM another than the common one. */
 export interface LstmVariants {
   /** [P, H]: h_t = W_hr (σ(o) tanh(c_t)), fewer units than cells (Sak et al. 2014); weightHh is [4 H, P] then, h0 [N, P]. PyTorch: `proj_size`. */
   weightHr?: Tensor | null
@@ -29,33 +26,35 @@ type Settled = Required<LstmOptions>
 
 /** `lstm` with projections, peepholes or normalised sums. */
 export function lstmVariants(x: Tensor, weightIh: Tensor, weightHh: Tensor, options: Settled): LstmResult {
-  const { biasIh, biasHh, c0, h0, lengths, mask, inputMask, recurrentMask, weightHr, peephole, normIh, normHh, normC, biasC } = options
-  const h = Math.floor((weightIh.shape[0] ?? 0) / 4)
-  const units = weightHr?.shape[0] ?? h
-  checkOperands('lstm', 4, x, units, h, { weightIh, weightHh, biasIh, biasHh, h0, c0, lengths, mask, inputMask, recurrentMask, weightHr, peephole, normIh, normHh, normC, biasC })
-  const [n, t] = x.shape as [number, number]
-  const normed = (sums: Tensor, weight: Tensor | null): Tensor => (weight === null ? sums : layerNorm(sums, 4 * h, { weight }))
-  const bias = bothBiases(biasIh, biasHh)
-  const counted = countedSteps(x, options)
-  const inputs = normIh === null ? project(counted, weightIh, bias, inputMask) : plus(normed(project(counted, weightIh, null, inputMask), normIh), bias)
-  // All at once: a step's own gradient by itself would come with zeros for all other steps.
-  const now = unbind(inputs, 1)
-  const peepholes = peephole === null ? [] : split(peephole, h)
-  const peep = (sum: Tensor, at: number, c: Tensor): Tensor => (peephole === null ? sum : sum.add(c.mul(peepholes[at]!)))
-  const zero = (width: number): Tensor => zeros([n, width], { dtype: x.dtype as 'float32', device: x.device })
-  const { outputs, states: [hidden, cell] } = bySteps(t, [h0 ?? zero(units), c0 ?? zero(h)] as const, options, (at, [before, c]) => {
-    const entering = recurrentMask === null ? before : before.mul(recurrentMask)
-    const [sumI, sumF, sumG, sumO] = split(now[at]!.add(normed(linear(entering, weightHh), normHh)), h, -1) as [Tensor, Tensor, Tensor, Tensor]
-    const [i, f] = [peep(sumI, 0, c).sigmoid(), peep(sumF, 1, c).sigmoid()]
-    const next = f.mul(c).add(i.mul(sumG.tanh()))
-    const o = peep(sumO, 2, next).sigmoid()
-    const seen = normC === null ? plus(next, biasC) : layerNorm(next, h, { weight: normC, bias: biasC })
-    const out = o.mul(seen.tanh())
-    return [weightHr === null ? out : linear(out, weightHr), next]
+  const { h0, c0, lengths, mask, recurrentMask, reverse, weightHr, peephole, normIh, normHh, normC, biasC } = options
+  const { x: input, inputMask } = factored(x, options.inputMask)
+  const bias = bothBiases(options.biasIh, options.biasHh)
+  const learnt = present({ weightHr, peephole, normIh, normHh, normC, biasC, bias, h0, c0 })
+  const inputs = [input, weightIh, weightHh, ...learnt.tensors]
+  const [output, hidden, cell, saved, cells] = run.lstmVariant(
+    input, weightIh, weightHh, weightHr, peephole, normIh, normHh, normC, biasC, bias, h0, c0, lengths, mask, inputMask, recurrentMask, reverse, inputs.some(tracked),
+  )
+  const optional = present({ weightHr, peephole, normIh, normHh, normC, biasC, h0, c0, lengths, mask, inputMask, recurrentMask })
+  const inputGrad = tracked(input)
+  recordAll([output, hidden, cell], {
+    op: 'lstm',
+    inputs,
+    saved: [input, weightIh, weightHh, output, saved, cells, ...optional.tensors],
+    backward: ([doutput = null, dhidden = null, dcell = null], x, weightIh, weightHh, output, saved, cells, ...kept) => {
+      refuseSecond('lstm')
+      const { weightHr, peephole, normIh, normHh, normC, biasC, h0, c0, lengths, mask, inputMask, recurrentMask } = optional.of(kept)
+      const [dx, dweightIh, dweightHh, dweightHr, dpeephole, dnormIh, dnormHh, dnormC, dbiasC, dbias, dh0, dc0] = run.lstmVariantGrad(
+        doutput, dhidden, dcell, x!, weightIh!, weightHh!, weightHr, peephole, normIh, normHh, normC, biasC, output!, saved!, cells!,
+        h0, c0, lengths, mask, inputMask, recurrentMask, reverse, inputGrad,
+      )
+      return [
+        () => dx, () => dweightIh, () => dweightHh,
+        ...learnt.pick({
+          weightHr: () => dweightHr, peephole: () => dpeephole, normIh: () => dnormIh, normHh: () => dnormHh, normC: () => dnormC, biasC: () => dbiasC,
+          bias: () => dbias, h0: () => dh0, c0: () => dc0,
+        }),
+      ]
+    },
   })
-  return { output: t === 0 ? inputs.slice(2, 0, units) : stack(outputs, 1), hidden, cell }
-}
-
-function plus(x: Tensor, bias: Tensor | null): Tensor {
-  return bias === null ? x : x.add(bias)
+  return { output, hidden, cell }
 }

@@ -25,9 +25,9 @@ export interface LstmResult {
 /**
  * One layer of LSTM in one direction, all steps in one call: [i, f, g, o] = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh,
  * c_t = σ(f) c_{t-1} + σ(i) tanh(g), h_t = σ(o) tanh(c_t). x [N, T, I], weightIh [4 H, I], weightHh [4 H, H], gates in PyTorch's order.
- * PyTorch: `torch.nn.LSTM`, `batch_first`. A length outside of 0..=T is a late IndexError. With projections, peepholes or normalised sums it is made of
- * single ops, step by step, which is slower, and has derivatives of any order.
- * @throws ShapeError; NoGradientError for the kernel's second derivative, or that of recurrentMask
+ * PyTorch: `torch.nn.LSTM`, `batch_first`. A length outside of 0..=T is a late IndexError. With projections, peepholes and normalised sums as
+ * {@link LstmVariants} says.
+ * @throws ShapeError; NoGradientError for a second derivative, or that of recurrentMask
  * @example const { output, hidden } = lstm(x, weightIh, weightHh, { biasIh, biasHh, lengths })
  */
 export function lstm(

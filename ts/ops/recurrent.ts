@@ -2,7 +2,6 @@
 import { NoGradientError } from '../errors.js'
 import { isGradEnabled } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { linear } from './linear.js'
 import { tracked } from './support.js'
 
 /** Options that every recurrent op takes. N rows, T steps, I features in, H units, G gates. */
@@ -23,11 +22,6 @@ export interface RecurrentOptions {
   recurrentMask?: Tensor | null
   /** From each row's last step to its first. Default false. */
   reverse?: boolean
-}
-
-/** x Wᵀ + b of every step, with the inputs' factors: for what is made of single ops. */
-export function project(x: Tensor, weight: Tensor, bias: Tensor | null, inputMask: Tensor | null): Tensor {
-  return linear(inputMask === null ? x : x.mul(inputMask.unsqueeze(1)), weight, bias)
 }
 
 /** The sum of two biases of which either may be missing. */

@@ -51,24 +51,26 @@ pub use concat::concat;
 pub use copy::{assign, cast, contiguous, fill};
 pub use create::{arange, eye, full};
 pub use cumulative::{cumprod, cumsum};
+pub use embedding_grad_rows::{embedding_grad_dense, embedding_grad_rows, embedding_grad_rows_scratch};
 pub use flip::{flip, roll};
 pub use group_norm::{group_norm, group_norm_grad, group_norm_grad_scratch, group_norm_scratch};
 pub use index::{embedding, gather, index_select, one_hot};
 pub use layer_norm::{layer_norm, layer_norm_grad, layer_norm_grad_scratch, layer_norm_scratch};
 pub use nonzero::{masked_select, nonzero, nonzero_count};
 pub use norm_relu_conv::{
-    norm_relu_conv, norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch, norm_relu_conv_local, norm_relu_conv_scratch,
+    norm_relu_conv, norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch, norm_relu_conv_local,
+    norm_relu_conv_scratch,
 };
 pub use orthogonal::{orthogonal, orthogonal_scratch};
 pub use pad::pad;
 pub use recurrent::{
-    gru, gru_grad, lstm, lstm_grad, recurrent_grad_local, recurrent_grad_scratch, recurrent_local, recurrent_scratch, rnn, rnn_grad,
+    gru, gru_grad, lstm, lstm_grad, lstm_variant, lstm_variant_grad, recurrent_grad_local, recurrent_grad_scratch, recurrent_local,
+    recurrent_scratch, rnn, rnn_grad,
 };
 pub use reduce::{all, amax, amin, any, mean, prod, reduce_scratch, sum};
 pub use resize::resize;
-pub use embedding_grad_rows::{embedding_grad_dense, embedding_grad_rows, embedding_grad_rows_scratch};
-pub use sequence_mask::sequence_mask;
 pub use scatter::{embedding_grad, embedding_grad_scratch, index_select_grad, index_select_grad_scratch, scatter, scatter_add};
+pub use sequence_mask::sequence_mask;
 pub use sort::{sort, sort_scratch, topk, unique, unique_count, unique_scratch};
 pub use tril::{tril, triu};
 pub use where_::where_;

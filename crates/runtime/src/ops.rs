@@ -215,7 +215,7 @@ macro_rules! op_table {
                     -> (output: rules::recurrent(4, x, weight_ih, weight_hh, [bias_ih, bias_hh], rules::Recurrence { h0, c0, lengths, mask, input_mask, recurrent_mask })?,
                         hidden: rules::recurrent_state(x, weight_hh)?, cell: rules::recurrent_state(x, weight_hh)?,
                         saved: rules::recurrent_steps(x, weight_hh, 4, keep)?, cells: rules::recurrent_steps(x, weight_hh, 1, keep)?)
-                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh)) local(cpu::recurrent_local(x, weight_hh));
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh, None)) local(cpu::recurrent_local(4, x, weight_hh));
                 [fallible] lstm_grad (doutput: Opt, dhidden: Opt, dcell: Opt, x: In, weight_ih: In, weight_hh: In, output: In, saved: In, cells: In, h0: Opt, c0: Opt,
                         lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
                     { reverse: bool, input_grad: bool }
@@ -224,27 +224,51 @@ macro_rules! op_table {
                             &[("dhidden", dhidden), ("dcell", dcell)], rules::Recurrence { h0, c0, lengths, mask, input_mask, recurrent_mask }, input_grad)?,
                         dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh), dbias: rules::recurrent_bias(weight_hh)?,
                         dh0: rules::recurrent_state(x, weight_hh)?, dc0: rules::recurrent_state(x, weight_hh)?)
-                    scratch(cpu::recurrent_grad_scratch(x, weight_ih, weight_hh)) local(cpu::recurrent_grad_local(x, weight_hh));
-                [fallible] gru (x: In, weight_ih: In, weight_hh: In, bias_ih: Opt, bias_hh: Opt, h0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    scratch(cpu::recurrent_grad_scratch(4, x, weight_ih, weight_hh, None)) local(cpu::recurrent_grad_local(4, x, weight_hh));
+                // ... with projections, peepholes or normalised sums; `bias` is that of both sums together. Gradients of what is not there are empty
+                [fallible] lstm_variant (x: In, weight_ih: In, weight_hh: In, weight_hr: Opt, peephole: Opt, norm_ih: Opt, norm_hh: Opt, norm_c: Opt, bias_c: Opt, bias: Opt,
+                        h0: Opt, c0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
                     { reverse: bool, keep: bool }
+                    -> (output: rules::LstmVariant { weight_hr, peephole, norm_ih, norm_hh, norm_c, bias_c, bias }
+                            .output(x, weight_ih, weight_hh, rules::Recurrence { h0, c0, lengths, mask, input_mask, recurrent_mask })?,
+                        hidden: rules::recurrent_state(x, weight_hh)?, cell: rules::lstm_cell(x, weight_ih)?,
+                        saved: rules::lstm_steps(x, weight_ih, rules::LstmVariant { weight_hr, peephole, norm_ih, norm_hh, norm_c, bias_c, bias }.saved(), keep)?,
+                        cells: rules::lstm_steps(x, weight_ih, 1, keep)?)
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh, weight_hr)) local(cpu::recurrent_local(4, x, weight_hh));
+                [fallible] lstm_variant_grad (doutput: Opt, dhidden: Opt, dcell: Opt, x: In, weight_ih: In, weight_hh: In, weight_hr: Opt,
+                        peephole: Opt, norm_ih: Opt, norm_hh: Opt, norm_c: Opt, bias_c: Opt, output: In, saved: In, cells: In, h0: Opt, c0: Opt,
+                        lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, input_grad: bool }
+                    -> (dx: { let variant = rules::LstmVariant { weight_hr, peephole, norm_ih, norm_hh, norm_c, bias_c, bias: None };
+                            variant.grad(x, weight_ih, weight_hh, [("output", Some(output)), ("doutput", doutput), ("dhidden", dhidden)],
+                                [("saved", Some(saved), variant.saved()), ("cells", Some(cells), 1), ("dcell", dcell, 1)],
+                                rules::Recurrence { h0, c0, lengths, mask, input_mask, recurrent_mask }, input_grad)? },
+                        dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh), dweight_hr: rules::like_or_nothing(x.dtype, weight_hr)?,
+                        dpeephole: rules::like_or_nothing(x.dtype, peephole)?, dnorm_ih: rules::like_or_nothing(x.dtype, norm_ih)?,
+                        dnorm_hh: rules::like_or_nothing(x.dtype, norm_hh)?, dnorm_c: rules::like_or_nothing(x.dtype, norm_c)?,
+                        dbias_c: rules::like_or_nothing(x.dtype, bias_c)?, dbias: rules::recurrent_bias(weight_hh)?,
+                        dh0: rules::recurrent_state(x, weight_hh)?, dc0: rules::lstm_cell(x, weight_ih)?)
+                    scratch(cpu::recurrent_grad_scratch(4, x, weight_ih, weight_hh, weight_hr)) local(cpu::recurrent_grad_local(4, x, weight_hh));
+                [fallible] gru (x: In, weight_ih: In, weight_hh: In, bias_ih: Opt, bias_hh: Opt, h0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
+                    { reverse: bool, before: bool, keep: bool }
                     -> (output: rules::recurrent(3, x, weight_ih, weight_hh, [bias_ih, bias_hh],
                             rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask })?,
                         hidden: rules::recurrent_state(x, weight_hh)?, saved: rules::recurrent_steps(x, weight_hh, 4, keep)?)
-                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh)) local(cpu::recurrent_local(x, weight_hh));
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh, before.then_some(weight_hh))) local(cpu::recurrent_local(3, x, weight_hh));
                 [fallible] gru_grad (doutput: Opt, dhidden: Opt, x: In, weight_ih: In, weight_hh: In, output: In, saved: In, h0: Opt,
                         lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
-                    { reverse: bool, input_grad: bool }
+                    { reverse: bool, before: bool, input_grad: bool }
                     -> (dx: rules::recurrent_grad(3, x, weight_ih, weight_hh, &[("output", Some(output), 1), ("saved", Some(saved), 4), ("doutput", doutput, 1)],
                             &[("dhidden", dhidden)], rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask }, input_grad)?,
                         dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh),
                         dbias_ih: rules::recurrent_bias(weight_hh)?, dbias_hh: rules::recurrent_bias(weight_hh)?, dh0: rules::recurrent_state(x, weight_hh)?)
-                    scratch(cpu::recurrent_grad_scratch(x, weight_ih, weight_hh)) local(cpu::recurrent_grad_local(x, weight_hh));
+                    scratch(cpu::recurrent_grad_scratch(3, x, weight_ih, weight_hh, before.then_some(weight_hh))) local(cpu::recurrent_grad_local(3, x, weight_hh));
                 [fallible] rnn (x: In, weight_ih: In, weight_hh: In, bias_ih: Opt, bias_hh: Opt, h0: Opt, lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
                     { reverse: bool, relu: bool }
                     -> (output: rules::recurrent(1, x, weight_ih, weight_hh, [bias_ih, bias_hh],
                             rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask })?,
                         hidden: rules::recurrent_state(x, weight_hh)?)
-                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh)) local(cpu::recurrent_local(x, weight_hh));
+                    scratch(cpu::recurrent_scratch(weight_ih, weight_hh, None)) local(cpu::recurrent_local(1, x, weight_hh));
                 [fallible] rnn_grad (doutput: Opt, dhidden: Opt, x: In, weight_ih: In, weight_hh: In, output: In, h0: Opt,
                         lengths: Opt, mask: Opt, input_mask: Opt, recurrent_mask: Opt)
                     { reverse: bool, relu: bool, input_grad: bool }
@@ -252,7 +276,7 @@ macro_rules! op_table {
                             &[("dhidden", dhidden)], rules::Recurrence { h0, c0: None, lengths, mask, input_mask, recurrent_mask }, input_grad)?,
                         dweight_ih: rules::like(weight_ih), dweight_hh: rules::like(weight_hh), dbias: rules::recurrent_bias(weight_hh)?,
                         dh0: rules::recurrent_state(x, weight_hh)?)
-                    scratch(cpu::recurrent_grad_scratch(x, weight_ih, weight_hh)) local(cpu::recurrent_grad_local(x, weight_hh));
+                    scratch(cpu::recurrent_grad_scratch(1, x, weight_ih, weight_hh, None)) local(cpu::recurrent_grad_local(1, x, weight_hh));
 
                 // -- softmax and cross-entropy
                 [] softmax (x: In) { dim: i64 } -> (y: rules::float_along(x, dim)?);

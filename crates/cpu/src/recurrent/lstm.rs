@@ -4,7 +4,7 @@ use super::backward::{Gradients, Left, backward};
 use super::forward::{Inputs, Outputs, forward};
 use super::math::Math;
 use super::stored::Place;
-use super::{Cell, Step, StepBack};
+use super::{Cell, Step, StepBack, runs};
 use ferrograd_tensor::{Cx, Result, View, ViewMut};
 
 #[derive(Clone, Copy)]
@@ -12,44 +12,52 @@ struct Lstm;
 
 impl Cell for Lstm {
     const GATES: usize = 4;
-    const SAVED: usize = 4;
-    const JOINED: usize = 4;
+    fn saved(self) -> usize {
+        4
+    }
+    fn joined(self) -> usize {
+        4
+    }
 
     #[inline(always)]
-    unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>, j: usize, n: usize) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let sum = |block: usize| m.load(at.sums.add(block * at.hidden + j), n);
-            let (i, f, g, o) = (m.sigmoid(sum(0)), m.sigmoid(sum(1)), m.tanh(sum(2)), m.sigmoid(sum(3)));
-            let c = m.fma(f, m.load(at.c.add(j), n), m.mul(i, g));
-            m.store(at.c.add(j), n, c);
-            m.store(at.h.add(j), n, m.mul(o, m.tanh(c)));
-            for (block, value) in [i, f, g, o].into_iter().enumerate() {
-                m.store(at.saved.add(block * at.hidden + j), n, value);
+    unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
+        for (j, n) in runs::<M>(at.hidden) {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let sum = |block: usize| m.load(at.sums.add(block * at.hidden + j), n);
+                let (i, f, g, o) = (m.sigmoid(sum(0)), m.sigmoid(sum(1)), m.tanh(sum(2)), m.sigmoid(sum(3)));
+                let c = m.fma(f, m.load(at.c.add(j), n), m.mul(i, g));
+                m.store(at.c.add(j), n, c);
+                m.store(at.h.add(j), n, m.mul(o, m.tanh(c)));
+                for (block, value) in [i, f, g, o].into_iter().enumerate() {
+                    m.store(at.saved.add(block * at.hidden + j), n, value);
+                }
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>, j: usize, n: usize) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let saved = |block: usize| m.load(at.saved.add(block * at.hidden + j), n);
-            let (i, f, g, o) = (saved(0), saved(1), saved(2), saved(3));
-            let dh = m.load(at.dh.add(j), n);
-            let y = m.tanh(m.load(at.c.add(j), n));
-            let dc = m.fma(m.through_tanh(o, y), dh, m.load(at.dc.add(j), n));
-            let gates = [
-                m.through_sigmoid(m.mul(dc, g), i),
-                m.through_sigmoid(m.mul(dc, m.load(at.c_before.add(j), n)), f),
-                m.through_tanh(m.mul(dc, i), g),
-                m.through_sigmoid(m.mul(dh, y), o),
-            ];
-            for (block, value) in gates.into_iter().enumerate() {
-                m.store(at.dprojected.add(block * at.hidden + j), n, value);
+    unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
+        for (j, n) in runs::<M>(at.hidden) {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let saved = |block: usize| m.load(at.saved.add(block * at.hidden + j), n);
+                let (i, f, g, o) = (saved(0), saved(1), saved(2), saved(3));
+                let dh = m.load(at.dh.add(j), n);
+                let y = m.tanh(m.load(at.c.add(j), n));
+                let dc = m.fma(m.through_tanh(o, y), dh, m.load(at.dc.add(j), n));
+                let gates = [
+                    m.through_sigmoid(m.mul(dc, g), i),
+                    m.through_sigmoid(m.mul(dc, m.load(at.c_before.add(j), n)), f),
+                    m.through_tanh(m.mul(dc, i), g),
+                    m.through_sigmoid(m.mul(dh, y), o),
+                ];
+                for (block, value) in gates.into_iter().enumerate() {
+                    m.store(at.dprojected.add(block * at.hidden + j), n, value);
+                }
+                m.store(at.dc.add(j), n, m.mul(dc, f));
+                m.store(at.dh.add(j), n, m.zero());
             }
-            m.store(at.dc.add(j), n, m.mul(dc, f));
-            m.store(at.dh.add(j), n, m.zero());
         }
     }
 }
@@ -77,7 +85,22 @@ pub fn lstm(
     saved: &mut ViewMut,
     cells: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, mask, input_mask, recurrent_mask, reverse };
+    let x = Inputs {
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        h0,
+        c0,
+        lengths,
+        mask,
+        input_mask,
+        recurrent_mask,
+        reverse,
+        second: None,
+        params: &[],
+    };
     forward(
         cx,
         Lstm,
@@ -119,14 +142,31 @@ pub fn lstm_grad(
     dh0: &mut ViewMut,
     dc0: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0, lengths, mask, input_mask, recurrent_mask, reverse };
+    let x = Inputs {
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih: None,
+        bias_hh: None,
+        h0,
+        c0,
+        lengths,
+        mask,
+        input_mask,
+        recurrent_mask,
+        reverse,
+        second: None,
+        params: &[],
+    };
     let left = Left { doutput, dhidden, dcell, output, saved: Some(saved), cells: Some(cells) };
     let y = Gradients {
         dx: input_grad.then(|| Place::of(dx)),
         dweight_ih: Place::of(dweight_ih),
         dweight_hh: Place::of(dweight_hh),
-        dbias_ih: Place::of(dbias),
+        dbias_ih: Some(Place::of(dbias)),
         dbias_hh: None,
+        dsecond: None,
+        dparams: vec![],
         dh0: Place::of(dh0),
         dc0: Some(Place::of(dc0)),
     };

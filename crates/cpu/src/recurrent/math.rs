@@ -14,6 +14,12 @@ pub(super) trait Math: Copy {
     unsafe fn store(self, p: *mut Self::E, n: usize, v: Self::V);
     fn zero(self) -> Self::V;
     fn one(self) -> Self::V;
+    fn splat(self, a: f64) -> Self::V;
+    /// The sum of all lanes.
+    fn total(self, a: Self::V) -> f64;
+    /// Zeros behind the first `n` lanes.
+    fn first(self, a: Self::V, n: usize) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a * b + c
@@ -59,6 +65,22 @@ impl<S: Simd> Math for Lanes<S> {
     #[inline(always)]
     fn one(self) -> S::F {
         self.0.splat(1.0)
+    }
+    #[inline(always)]
+    fn splat(self, a: f64) -> S::F {
+        self.0.splat(a as f32)
+    }
+    #[inline(always)]
+    fn total(self, a: S::F) -> f64 {
+        f64::from(self.0.reduce_add(a))
+    }
+    #[inline(always)]
+    fn first(self, a: S::F, n: usize) -> S::F {
+        self.0.select(self.0.first(n), a, self.0.zero())
+    }
+    #[inline(always)]
+    fn add(self, a: S::F, b: S::F) -> S::F {
+        self.0.add(a, b)
     }
     #[inline(always)]
     fn sub(self, a: S::F, b: S::F) -> S::F {
@@ -107,6 +129,18 @@ impl Math for Double {
     }
     fn one(self) -> f64 {
         1.0
+    }
+    fn splat(self, a: f64) -> f64 {
+        a
+    }
+    fn total(self, a: f64) -> f64 {
+        a
+    }
+    fn first(self, a: f64, _: usize) -> f64 {
+        a
+    }
+    fn add(self, a: f64, b: f64) -> f64 {
+        a + b
     }
     fn sub(self, a: f64, b: f64) -> f64 {
         a - b

@@ -4,10 +4,13 @@
 //! Rows of the batch do not depend on each other: a task takes a few of them through the whole sequence, and nobody waits for anybody. It goes by
 //! stretches of a few steps. Forward, the stretch's inputs are projected at once, then its steps are taken; backward, its steps give the gradients of the
 //! gates, from which those of the inputs and of the weights follow at once. So neither projections nor gates' gradients leave the caches.
+//!
+//! Some cells multiply once more in a step ([`Second`]): what they put out, or the last gate's part of the state.
 mod backward;
 mod forward;
 mod gru;
 mod lstm;
+mod lstm_variant;
 mod math;
 mod operand;
 mod products;
@@ -22,33 +25,73 @@ pub use backward::{recurrent_grad_local, recurrent_grad_scratch};
 pub use forward::{recurrent_local, recurrent_scratch};
 pub use gru::{gru, gru_grad};
 pub use lstm::{lstm, lstm_grad};
+pub use lstm_variant::{lstm_variant, lstm_variant_grad};
 pub use rnn::{rnn, rnn_grad};
 
 use math::{Elementwise, Math};
 
-/// A cell's formula, a run of units at a time. `SAVED` blocks of H go from a step to its gradient.
+/// A cell's formula, a row of units at a time.
 trait Cell: Copy + Sync {
-    /// Blocks of the projections and of the weights.
+    /// Blocks of the projections.
     const GATES: usize;
-    const SAVED: usize;
+    /// Blocks of H that go from a step to its gradient.
+    fn saved(self) -> usize;
     /// Blocks, from the first, whose recurrent part is added to x's projection before the cell sees them; the others come apart.
-    const JOINED: usize;
+    fn joined(self) -> usize;
+    /// Whether the recurrent parts have gradients of their own.
+    fn apart(self) -> bool {
+        self.joined() < Self::GATES
+    }
+    fn second(self) -> Second {
+        Second::None
+    }
     /// # Safety
-    /// `n` units from `j` on lie in every block, `n <= LANES`.
-    unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>, j: usize, n: usize);
+    /// Every block and state of the row has `hidden` units.
+    unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>);
     /// # Safety
     /// As for `forward`.
-    unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>, j: usize, n: usize);
+    unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>);
+    /// What follows the product of [`Second::Candidate`].
+    ///
+    /// # Safety
+    /// As for `forward`.
+    unsafe fn finish<M: Math>(self, _: M, _: &Step<M::E>) {}
+    /// The same backwards.
+    ///
+    /// # Safety
+    /// As for `forward`.
+    unsafe fn finish_backward<M: Math>(self, _: M, _: &StepBack<M::E>) {}
+}
+
+/// What a step multiplies by weights after the cell has seen its sums.
+#[derive(Clone, Copy, PartialEq)]
+enum Second {
+    None,
+    /// What the cell puts out, of H units: h is made of it by weights [P, H].
+    Output,
+    /// The last block that the cell saved, by the last gate's recurrent weights: added to that gate's projection. [`Cell::finish`] goes on from there.
+    Candidate,
+}
+
+/// Units of a row, a vector's worth at a time: where they begin, and how many.
+#[inline(always)]
+fn runs<M: Math>(hidden: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..hidden).step_by(M::LANES).map(move |j| (j, M::LANES.min(hidden - j)))
 }
 
 /// One row at one step. Blocks that a cell has no use for may be null.
 #[derive(Clone, Copy)]
 struct Step<E> {
     hidden: usize,
+    /// The cell's own parameters, one behind the other.
+    params: *const E,
     /// x's projections.
     projected: *const E,
-    /// Sums of the gates.
-    sums: *const E,
+    /// Sums of the gates, and those of the candidate.
+    sums: *mut E,
+    candidate: *const E,
+    /// Factors on h where it enters a product; null for none.
+    factor: *const E,
     /// The states, replaced.
     h: *mut E,
     c: *mut E,
@@ -59,18 +102,26 @@ struct Step<E> {
 #[derive(Clone, Copy)]
 struct StepBack<E> {
     hidden: usize,
+    params: *const E,
+    /// Sums of the parameters' gradients, added to.
+    dparams: *mut E,
+    factor: *const E,
     saved: *const E,
     /// States after the step and before it.
     h: *const E,
     c: *const E,
     h_before: *const E,
     c_before: *const E,
-    /// The gradient of the state after the step; becomes what reaches the state before it past the gates.
+    /// The gradient of what the cell put out; becomes what reaches the state before it past the gates.
     dh: *mut E,
     dc: *mut E,
     /// Gradients of the projections, and of the recurrent parts.
     dprojected: *mut E,
     drecurrent: *mut E,
+    /// What the cell put out, made again for [`Second::Output`].
+    out: *mut E,
+    /// The gradient of what entered the product of [`Second::Candidate`].
+    dentering: *const E,
 }
 
 /// Most rows of a task, and of a stretch: each of a task's rows has at least four steps in one.
@@ -82,34 +133,26 @@ fn piece(gates: usize, hidden: usize) -> usize {
     if gates * hidden <= 1 << 17 { 8 } else { MOST_ROWS }
 }
 
-/// Units by units of all rows of a step.
+/// All rows of a step.
 struct Forward<'a, C, E>(C, &'a [Step<E>]);
-
-impl<C: Cell, E: Copy> Elementwise<E> for Forward<'_, C, E> {
-    #[inline(always)]
-    fn run<M: Math<E = E>>(self, m: M) {
-        for at in self.1 {
-            for j in (0..at.hidden).step_by(M::LANES) {
-                // SAFETY: whoever made the step gives blocks of `hidden` units.
-                unsafe { self.0.forward(m, at, j, M::LANES.min(at.hidden - j)) };
-            }
-        }
-    }
-}
-
+struct Finish<'a, C, E>(C, &'a [Step<E>]);
 struct Backward<'a, C, E>(C, &'a [StepBack<E>]);
+struct FinishBackward<'a, C, E>(C, &'a [StepBack<E>]);
 
-impl<C: Cell, E: Copy> Elementwise<E> for Backward<'_, C, E> {
-    #[inline(always)]
-    fn run<M: Math<E = E>>(self, m: M) {
-        for at in self.1 {
-            for j in (0..at.hidden).step_by(M::LANES) {
-                // SAFETY: as in `Forward`.
-                unsafe { self.0.backward(m, at, j, M::LANES.min(at.hidden - j)) };
+macro_rules! each_row {
+    ($($work:ident: $method:ident;)*) => {
+        $(impl<C: Cell, E: Copy> Elementwise<E> for $work<'_, C, E> {
+            #[inline(always)]
+            fn run<M: Math<E = E>>(self, m: M) {
+                for at in self.1 {
+                    // SAFETY: whoever made the step gives blocks of `hidden` units.
+                    unsafe { self.0.$method(m, at) };
+                }
             }
-        }
-    }
+        })*
+    };
 }
+each_row! { Forward: forward; Finish: finish; Backward: backward; FinishBackward: finish_backward; }
 
 /// to = a b + more, without b or more where there is none.
 struct Masked<E> {

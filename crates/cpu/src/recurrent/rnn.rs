@@ -3,7 +3,7 @@ use super::backward::{Gradients, Left, backward};
 use super::forward::{Inputs, Outputs, forward};
 use super::math::Math;
 use super::stored::Place;
-use super::{Cell, Step, StepBack};
+use super::{Cell, Step, StepBack, runs};
 use ferrograd_tensor::{Cx, Result, View, ViewMut};
 
 #[derive(Clone, Copy)]
@@ -13,25 +13,33 @@ struct Rnn {
 
 impl Cell for Rnn {
     const GATES: usize = 1;
-    const SAVED: usize = 0;
-    const JOINED: usize = 1;
+    fn saved(self) -> usize {
+        0
+    }
+    fn joined(self) -> usize {
+        1
+    }
 
     #[inline(always)]
-    unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>, j: usize, n: usize) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let sum = m.load(at.sums.add(j), n);
-            m.store(at.h.add(j), n, if self.relu { m.where_positive(sum, sum) } else { m.tanh(sum) });
+    unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
+        for (j, n) in runs::<M>(at.hidden) {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let sum = m.load(at.sums.add(j), n);
+                m.store(at.h.add(j), n, if self.relu { m.where_positive(sum, sum) } else { m.tanh(sum) });
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>, j: usize, n: usize) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            let (dh, h) = (m.load(at.dh.add(j), n), m.load(at.h.add(j), n));
-            m.store(at.drecurrent.add(j), n, if self.relu { m.where_positive(h, dh) } else { m.through_tanh(dh, h) });
-            m.store(at.dh.add(j), n, m.zero());
+    unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
+        for (j, n) in runs::<M>(at.hidden) {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let (dh, h) = (m.load(at.dh.add(j), n), m.load(at.h.add(j), n));
+                m.store(at.drecurrent.add(j), n, if self.relu { m.where_positive(h, dh) } else { m.through_tanh(dh, h) });
+                m.store(at.dh.add(j), n, m.zero());
+            }
         }
     }
 }
@@ -55,7 +63,22 @@ pub fn rnn(
     output: &mut ViewMut,
     hidden: &mut ViewMut,
 ) -> Result {
-    let x = Inputs { x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    let x = Inputs {
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        h0,
+        c0: None,
+        lengths,
+        mask,
+        input_mask,
+        recurrent_mask,
+        reverse,
+        second: None,
+        params: &[],
+    };
     forward(cx, Rnn { relu }, &x, Outputs { output: Place::of(output), hidden: Place::of(hidden), cell: None, saved: None, cells: None })
 }
 
@@ -82,15 +105,31 @@ pub fn rnn_grad(
     dbias: &mut ViewMut,
     dh0: &mut ViewMut,
 ) -> Result {
-    let x =
-        Inputs { x, weight_ih, weight_hh, bias_ih: None, bias_hh: None, h0, c0: None, lengths, mask, input_mask, recurrent_mask, reverse };
+    let x = Inputs {
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih: None,
+        bias_hh: None,
+        h0,
+        c0: None,
+        lengths,
+        mask,
+        input_mask,
+        recurrent_mask,
+        reverse,
+        second: None,
+        params: &[],
+    };
     let left = Left { doutput, dhidden, dcell: None, output, saved: None, cells: None };
     let y = Gradients {
         dx: input_grad.then(|| Place::of(dx)),
         dweight_ih: Place::of(dweight_ih),
         dweight_hh: Place::of(dweight_hh),
-        dbias_ih: Place::of(dbias),
+        dbias_ih: Some(Place::of(dbias)),
         dbias_hh: None,
+        dsecond: None,
+        dparams: vec![],
         dh0: Place::of(dh0),
         dc0: None,
     };

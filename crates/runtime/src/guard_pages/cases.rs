@@ -273,8 +273,14 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         lstm(x(&[9, 2, h]), x(&[4 * h, h]), x(&[4 * h, h]), (), (), (), (), (), (), (), ()) { false, false }
         lstm_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, h]), x(&[3, 4, n]), x(&[4 * h, n]), x(&[4 * h, h]), x(&[3, 4, h]), x(&[3, 4, 4 * h]), x(&[3, 4, h]), x(&[3, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true }
         lstm_grad((), (), (), x(&[9, 2, h]), x(&[4 * h, h]), x(&[4 * h, h]), x(&[9, 2, h]), x(&[9, 2, 4 * h]), x(&[9, 2, h]), (), (), (), (), (), ()) { false, false }
-        gru(x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3 * h]), x(&[3 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { false, true }
-        gru_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3, 4, h]), x(&[3, 4, 4 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { false, true }
+        lstm_variant(x(&[3, 4, n]), x(&[4 * h, n]), x(&[4 * h, 5]), x(&[5, h]), x(&[3 * h]), x(&[4 * h]), x(&[4 * h]), x(&[h]), x(&[h]), x(&[4 * h]), x(&[3, 5]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, 5])) { true, true }
+        lstm_variant(x(&[9, 2, h]), x(&[4 * h, h]), x(&[4 * h, h]), (), x(&[3 * h]), (), (), (), (), x(&[4 * h]), (), (), (), (), (), ()) { false, false }
+        lstm_variant_grad(x(&[3, 4, 5]), x(&[3, 5]), x(&[3, h]), x(&[3, 4, n]), x(&[4 * h, n]), x(&[4 * h, 5]), x(&[5, h]), x(&[3 * h]), x(&[4 * h]), x(&[4 * h]), x(&[h]), x(&[h]), x(&[3, 4, 5]), x(&[3, 4, 12 * h]), x(&[3, 4, h]), x(&[3, 5]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, 5])) { true, true }
+        lstm_variant_grad((), (), (), x(&[9, 2, h]), x(&[4 * h, h]), x(&[4 * h, n]), x(&[n, h]), (), (), (), (), (), x(&[9, 2, n]), x(&[9, 2, 4 * h]), x(&[9, 2, h]), (), (), (), (), (), ()) { false, false }
+        gru(x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3 * h]), x(&[3 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { false, false, true }
+        gru(x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3 * h]), x(&[3 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true, true }
+        gru_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3, 4, h]), x(&[3, 4, 4 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { false, false, true }
+        gru_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, 4, n]), x(&[3 * h, n]), x(&[3 * h, h]), x(&[3, 4, h]), x(&[3, 4, 4 * h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true, true }
         rnn(x(&[3, 4, n]), x(&[h, n]), x(&[h, h]), x(&[h]), x(&[h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, false }
         rnn_grad(x(&[3, 4, h]), x(&[3, h]), x(&[3, 4, n]), x(&[h, n]), x(&[h, h]), x(&[3, 4, h]), x(&[3, h]), index(&[3], 5), truth(&[3, 4]), x(&[3, n]), x(&[3, h])) { true, true, true }
         softmax(x(&[3, n])) { 1 }

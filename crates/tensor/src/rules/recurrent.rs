@@ -49,13 +49,14 @@ pub struct Recurrence<'a> {
 }
 
 impl Recurrence<'_> {
-    fn check(&self, [n, t, i, h]: [usize; 4], dtype: DType) -> Result {
-        need("h0", self.h0, dtype, &[n, h], "[N, H]")?;
+    /// `units`, of h, and by which letter they go, may differ from the cells'.
+    fn check(&self, [n, t, i, h]: [usize; 4], dtype: DType, (units, letters): (usize, &str)) -> Result {
+        need("h0", self.h0, dtype, &[n, units], letters)?;
         need("c0", self.c0, dtype, &[n, h], "[N, H]")?;
         need("lengths", self.lengths, DType::I32, &[n], "int32 [N]")?;
         need("mask", self.mask, DType::Bool, &[n, t], "bool [N, T]")?;
         need("inputMask", self.input_mask, dtype, &[n, i], "[N, I]")?;
-        need("recurrentMask", self.recurrent_mask, dtype, &[n, h], "[N, H]")
+        need("recurrentMask", self.recurrent_mask, dtype, &[n, units], letters)
     }
 }
 
@@ -65,7 +66,7 @@ pub fn recurrent(gates: usize, x: &Meta, weight_ih: &Meta, weight_hh: &Meta, bia
     for (name, bias) in ["biasIh", "biasHh"].into_iter().zip(biases) {
         need(name, bias, x.dtype, &[gates * h], "one a gate and unit")?;
     }
-    more.check([n, t, i, h], x.dtype)?;
+    more.check([n, t, i, h], x.dtype, (h, "[N, H]"))?;
     tensor(x.dtype, &[n, t, h])
 }
 
@@ -103,8 +104,94 @@ pub fn recurrent_grad(
     for &(name, state) in rows {
         need(name, state, x.dtype, &[n, h], "[N, H]")?;
     }
-    more.check([n, t, i, h], x.dtype)?;
+    more.check([n, t, i, h], x.dtype, (h, "[N, H]"))?;
     if input_grad { tensor(x.dtype, &[n, t, i]) } else { tensor(x.dtype, &[0]) }
+}
+
+/// What makes an LSTM another than the common one.
+pub struct LstmVariant<'a> {
+    pub weight_hr: Option<&'a Meta>,
+    pub peephole: Option<&'a Meta>,
+    pub norm_ih: Option<&'a Meta>,
+    pub norm_hh: Option<&'a Meta>,
+    pub norm_c: Option<&'a Meta>,
+    pub bias_c: Option<&'a Meta>,
+    pub bias: Option<&'a Meta>,
+}
+
+impl LstmVariant<'_> {
+    /// Rows, steps, features, cells, and units of h.
+    fn sizes(&self, x: &Meta, weight_ih: &Meta, weight_hh: &Meta) -> Result<[usize; 5]> {
+        need_float("x", x)?;
+        let h = weight_ih.dims().first().map_or(0, |rows| rows / 4);
+        let p = self.weight_hr.map_or(Some(h), |w| w.dims().first().copied()).unwrap_or(0);
+        let &[n, t, i] = x.dims() else {
+            return Err(Error::shape(format!("x must be [N, T, I].\n  {}\n  Add the batch dimension with x.unsqueeze(0).", show("x", x))));
+        };
+        need("weightIh", Some(weight_ih), x.dtype, &[4 * h, i], "[4 H, I]")?;
+        need("weightHr", self.weight_hr, x.dtype, &[p, h], "[P, H]")?;
+        need("weightHh", Some(weight_hh), x.dtype, &[4 * h, p], "[4 H, P]")?;
+        let own = [
+            ("peephole", self.peephole, 3, "[3 H]"),
+            ("normIh", self.norm_ih, 4, "[4 H]"),
+            ("normHh", self.norm_hh, 4, "[4 H]"),
+            ("normC", self.norm_c, 1, "[H]"),
+            ("biasC", self.bias_c, 1, "[H]"),
+            ("bias", self.bias, 4, "[4 H]"),
+        ];
+        for (name, given, blocks, letters) in own {
+            need(name, given, x.dtype, &[blocks * h], letters)?;
+        }
+        Ok([n, t, i, h, p])
+    }
+    /// Blocks of H that a step keeps: the gates, and the sums where they are normalised.
+    pub fn saved(&self) -> usize {
+        if self.norm_ih.is_some() || self.norm_hh.is_some() { 12 } else { 4 }
+    }
+    /// The states after every step, [N, T, P].
+    pub fn output(&self, x: &Meta, weight_ih: &Meta, weight_hh: &Meta, more: Recurrence) -> Result<Meta> {
+        let [n, t, i, h, p] = self.sizes(x, weight_ih, weight_hh)?;
+        more.check([n, t, i, h], x.dtype, (p, "[N, P]"))?;
+        tensor(x.dtype, &[n, t, p])
+    }
+    /// The gradient of x, [N, T, I], or nothing. `output`: what is as h is; `cells`: as c, with so many blocks.
+    pub fn grad(
+        &self,
+        x: &Meta,
+        weight_ih: &Meta,
+        weight_hh: &Meta,
+        output: [(&str, Option<&Meta>); 3],
+        cells: [(&str, Option<&Meta>, usize); 3],
+        more: Recurrence,
+        input_grad: bool,
+    ) -> Result<Meta> {
+        let [n, t, i, h, p] = self.sizes(x, weight_ih, weight_hh)?;
+        let whole = |last: bool| if last { vec![n] } else { vec![n, t] };
+        for (name, given) in output {
+            need(name, given, x.dtype, &[whole(name == "dhidden"), vec![p]].concat(), "as h is")?;
+        }
+        for (name, given, blocks) in cells {
+            need(name, given, x.dtype, &[whole(name == "dcell"), vec![blocks * h]].concat(), "as the cells are")?;
+        }
+        more.check([n, t, i, h], x.dtype, (p, "[N, P]"))?;
+        if input_grad { tensor(x.dtype, &[n, t, i]) } else { tensor(x.dtype, &[0]) }
+    }
+}
+
+/// As [`recurrent_steps`], of an LSTM whose h may have fewer units.
+pub fn lstm_steps(x: &Meta, weight_ih: &Meta, blocks: usize, keep: bool) -> Result<Meta> {
+    let (&[n, t, _], &[gates, _]) = (x.dims(), weight_ih.dims()) else { return tensor(x.dtype, &[0]) };
+    if keep { tensor(x.dtype, &[n, t, blocks * (gates / 4)]) } else { tensor(x.dtype, &[0]) }
+}
+
+/// The cell of every row, [N, H].
+pub fn lstm_cell(x: &Meta, weight_ih: &Meta) -> Result<Meta> {
+    tensor(x.dtype, &[x.dims().first().copied().unwrap_or(0), weight_ih.dims().first().map_or(0, |gates| gates / 4)])
+}
+
+/// As an operand, or nothing where there is none.
+pub fn like_or_nothing(dtype: DType, x: Option<&Meta>) -> Result<Meta> {
+    tensor(dtype, x.map_or(&[0], |x| x.dims()))
 }
 
 #[cfg(test)]
@@ -137,5 +224,32 @@ mod tests {
         assert_eq!(recurrent_steps(&x, &u, 4, false).unwrap().dims(), [0]);
         assert_eq!(recurrent_state(&x, &u).unwrap().dims(), [2, 3]);
         assert_eq!(recurrent_bias(&u).unwrap().dims(), [12]);
+    }
+
+    #[test]
+    fn operands_of_variants_must_fit() {
+        let m = |dims: &[usize]| Meta::new(DType::F32, dims).unwrap();
+        let (x, w, u, r, p) = (m(&[2, 5, 7]), m(&[12, 7]), m(&[12, 2]), m(&[2, 3]), m(&[9]));
+        let none = || LstmVariant { weight_hr: None, peephole: None, norm_ih: None, norm_hh: None, norm_c: None, bias_c: None, bias: None };
+        let projected = || LstmVariant { weight_hr: Some(&r), ..none() };
+        assert_eq!(projected().output(&x, &w, &u, NONE).unwrap().dims(), [2, 5, 2]);
+        assert_eq!(LstmVariant { peephole: Some(&p), ..projected() }.output(&x, &w, &u, NONE).unwrap().dims(), [2, 5, 2]);
+        let said = |variant: LstmVariant, u: &Meta, more| variant.output(&x, &w, u, more).unwrap_err().message;
+        assert!(said(none(), &u, NONE).contains("weightHh must be [4 H, P], here [12, 3]"));
+        assert!(said(LstmVariant { peephole: Some(&r), ..projected() }, &u, NONE).contains("peephole must be [3 H], here [9]"));
+        assert!(said(LstmVariant { norm_c: Some(&p), ..projected() }, &u, NONE).contains("normC must be [H], here [3]"));
+        assert!(said(projected(), &u, Recurrence { h0: Some(&m(&[2, 3])), ..NONE }).contains("h0 must be [N, P], here [2, 2]"));
+        assert!(said(projected(), &u, Recurrence { c0: Some(&m(&[2, 2])), ..NONE }).contains("c0 must be [N, H], here [2, 3]"));
+        assert_eq!(lstm_steps(&x, &w, 4, true).unwrap().dims(), [2, 5, 12]);
+        assert_eq!(lstm_cell(&x, &w).unwrap().dims(), [2, 3]);
+        let (output, cells, saved) = (m(&[2, 5, 2]), m(&[2, 5, 3]), m(&[2, 5, 12]));
+        let grad = |output: &Meta, saved: &Meta, dcell: Option<&Meta>| {
+            let kept = [("saved", Some(saved), 4), ("cells", Some(&cells), 1), ("dcell", dcell, 1)];
+            projected().grad(&x, &w, &u, [("output", Some(output)), ("doutput", None), ("dhidden", None)], kept, NONE, true)
+        };
+        assert_eq!(grad(&output, &saved, None).unwrap().dims(), [2, 5, 7]);
+        assert!(grad(&cells, &saved, None).is_err());
+        assert!(grad(&output, &cells, None).is_err());
+        assert!(grad(&output, &saved, Some(&m(&[2, 2]))).is_err());
     }
 }
