@@ -230,6 +230,7 @@ mod tests {
     fn operands_of_variants_must_fit() {
         let m = |dims: &[usize]| Meta::new(DType::F32, dims).unwrap();
         let (x, w, u, r, p) = (m(&[2, 5, 7]), m(&[12, 7]), m(&[12, 2]), m(&[2, 3]), m(&[9]));
+        let (wide, narrow) = (m(&[2, 3]), m(&[2, 2]));
         let none = || LstmVariant { weight_hr: None, peephole: None, norm_ih: None, norm_hh: None, norm_c: None, bias_c: None, bias: None };
         let projected = || LstmVariant { weight_hr: Some(&r), ..none() };
         assert_eq!(projected().output(&x, &w, &u, NONE).unwrap().dims(), [2, 5, 2]);
@@ -238,8 +239,8 @@ mod tests {
         assert!(said(none(), &u, NONE).contains("weightHh must be [4 H, P], here [12, 3]"));
         assert!(said(LstmVariant { peephole: Some(&r), ..projected() }, &u, NONE).contains("peephole must be [3 H], here [9]"));
         assert!(said(LstmVariant { norm_c: Some(&p), ..projected() }, &u, NONE).contains("normC must be [H], here [3]"));
-        assert!(said(projected(), &u, Recurrence { h0: Some(&m(&[2, 3])), ..NONE }).contains("h0 must be [N, P], here [2, 2]"));
-        assert!(said(projected(), &u, Recurrence { c0: Some(&m(&[2, 2])), ..NONE }).contains("c0 must be [N, H], here [2, 3]"));
+        assert!(said(projected(), &u, Recurrence { h0: Some(&wide), ..NONE }).contains("h0 must be [N, P], here [2, 2]"));
+        assert!(said(projected(), &u, Recurrence { c0: Some(&narrow), ..NONE }).contains("c0 must be [N, H], here [2, 3]"));
         assert_eq!(lstm_steps(&x, &w, 4, true).unwrap().dims(), [2, 5, 12]);
         assert_eq!(lstm_cell(&x, &w).unwrap().dims(), [2, 3]);
         let (output, cells, saved) = (m(&[2, 5, 2]), m(&[2, 5, 3]), m(&[2, 5, 12]));
@@ -250,6 +251,6 @@ mod tests {
         assert_eq!(grad(&output, &saved, None).unwrap().dims(), [2, 5, 7]);
         assert!(grad(&cells, &saved, None).is_err());
         assert!(grad(&output, &cells, None).is_err());
-        assert!(grad(&output, &saved, Some(&m(&[2, 2]))).is_err());
+        assert!(grad(&output, &saved, Some(&narrow)).is_err());
     }
 }
