@@ -73,7 +73,7 @@ checkOp<Args>('lstmVariants', {
     return [output, hidden, cell]
   },
   reference,
-  rows: ['lstm_variant_grad'],
+  rows: ['lstm_variant', 'lstm_variant_grad'],
   second: 'refused',
   // Norms over a few sums amplify what rounding to 8 bits leaves of them.
   tolerance: { float32: 1e-4, bfloat16: 0.15, float16: 3e-2 },

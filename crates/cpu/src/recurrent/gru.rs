@@ -20,6 +20,7 @@ impl Cell for Gru {
         2
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -37,6 +38,7 @@ impl Cell for Gru {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -79,6 +81,7 @@ impl Cell for ResetBefore {
         Second::Candidate
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -93,6 +96,7 @@ impl Cell for ResetBefore {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn finish<M: Math>(self, m: M, at: &Step<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -106,6 +110,7 @@ impl Cell for ResetBefore {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -122,6 +127,7 @@ impl Cell for ResetBefore {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn finish_backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {

@@ -19,6 +19,7 @@ impl Cell for Lstm {
         4
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -36,6 +37,7 @@ impl Cell for Lstm {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {

@@ -49,6 +49,7 @@ impl Cell for Variant {
         if self.projects { Second::Output } else { Second::None }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
         let h = at.hidden;
@@ -89,6 +90,7 @@ impl Cell for Variant {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
         let h = at.hidden;
@@ -186,6 +188,7 @@ impl Norm {
     ///
     /// # Safety
     /// `len` elements everywhere; `dw` and `dx` are the caller's.
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn backward<M: Math>(self, m: M, len: usize, x: *const M::E, w: *const M::E, dw: *mut M::E, dy: *const M::E, dx: *mut M::E) {
         // SAFETY: by the caller's promise.

@@ -20,6 +20,7 @@ impl Cell for Rnn {
         1
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn forward<M: Math>(self, m: M, at: &Step<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
@@ -31,6 +32,7 @@ impl Cell for Rnn {
         }
     }
 
+    // SAFETY: as the trait says.
     #[inline(always)]
     unsafe fn backward<M: Math>(self, m: M, at: &StepBack<M::E>) {
         for (j, n) in runs::<M>(at.hidden) {
