@@ -100,3 +100,62 @@ describe('the loss of several batches is that of all samples at once', () => {
     expect((await trainer.evaluate(hot, { batchSize: 4 })).loss).toBeCloseTo((await trainer.evaluate(apart)).loss, 6)
   })
 })
+
+describe('predictions of sequences of unequal length', () => {
+  const trainer = new Trainer(framewise(), { loss: 'crossEntropy' })
+  const wanted = async (): Promise<number[][]> => Promise.all(features.map(async (row) => (await trainer.predictClasses(row)) as number[]))
+
+  test('outputs and probabilities are joined, those of shorter batches filled up with 0', async () => {
+    const logits = (await (await trainer.predict(apart.inputs)).tolist()) as number[][]
+    const shares = (await (await trainer.predictProbabilities(apart.inputs)).tolist()) as number[][]
+    const rows = (flat: number[][]): number[][][] => {
+      const left = [...flat]
+      return lengths.map((length) => [...left.splice(0, length), ...Array.from({ length: 7 - length }, () => [0, 0, 0])])
+    }
+    for (const batchSize of [1, 2, 4, 9]) {
+      const [outputs, probabilities] = [await trainer.predict(sequences, { batchSize }), await trainer.predictProbabilities(sequences, { batchSize })]
+      expect(outputs.shape).toEqual([9, 7, 3])
+      for (const [found, expected] of [[await outputs.tolist(), rows(logits)], [await probabilities.tolist(), rows(shares)]] as const)
+        expect(found).toEqual(expected.map((row, n) => {
+          const longest = Math.max(...lengths.slice(n - (n % batchSize), n - (n % batchSize) + batchSize))
+          // The same step may differ in its last bits where it stands in another batch; what the model makes of padding is its own.
+          return row.map((step, t) => (t < lengths[n]! ? step.map((value) => expect.closeTo(value, 6)) : t < longest ? expect.anything() : [0, 0, 0]))
+        }))
+    }
+  })
+
+  test('classes are a list a sequence, of its own steps', async () => {
+    for (const batchSize of [1, 2, 4, 9]) {
+      const rows: number[][] = await trainer.predictClasses(sequences, { batchSize })
+      expect(rows.map((row) => row.length)).toEqual(lengths)
+      expect(rows).toEqual(await wanted())
+    }
+  })
+
+  test('batches of a stream without lengths are filled up, and keep their steps', async () => {
+    const stream = [features.slice(0, 1), features.slice(2, 3)].map((inputs) => ({ inputs, labels: [0] }))
+    expect((await trainer.predict(stream)).shape).toEqual([2, 7, 3])
+    expect((await trainer.predictClasses<number[]>(stream)).map((row) => row.length)).toEqual([5, 7])
+  })
+
+  test('yes or no: one a step, several a sample', async () => {
+    class Yes extends nn.Module {
+      forward({ features }: { features: Tensor }): Tensor {
+        return features.narrow(-1, 0, 1)
+      }
+    }
+    const positive = features.map((row) => row.map((step) => Number(step[0]! > 0)))
+    const yes = new Trainer(new Yes(), { loss: 'bceWithLogits' })
+    for (const batchSize of [2, 9]) expect(await yes.predictClasses(sequences, { batchSize })).toEqual(positive)
+    // [N, 3] of rows that have three steps at most: three answers each, not steps.
+    class Several extends nn.Module {
+      forward({ features }: { features: Tensor }): Tensor {
+        return features.select(1, 0)
+      }
+    }
+    const first = features.map((row) => row[0]!)
+    const three = data.dataset({ inputs: { features: data.ragged(features.map((row) => row.slice(0, 3))) }, labels: steps.map(([label]) => label!) })
+    expect(await new Trainer(new Several(), { loss: 'bceWithLogits' }).predictClasses(three)).toEqual(first.map((row) => row.map((value) => Number(value > 0))))
+    expect(await (await new Trainer(new Several()).predict(three)).tolist()).toEqual(first.map((row) => row.map(Math.fround)))
+  })
+})

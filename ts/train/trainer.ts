@@ -20,7 +20,7 @@ import {
   type TrainerOptions,
   trainerOptionNames,
 } from './options.js'
-import { classesOf, predictAll, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
+import { predictAll, predictClassRows, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
 import { holdOut, peek, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
 import { areTexts, checkVectorizer, encoded, encodedData, isTextData, type TextData } from './texts.js'
@@ -215,33 +215,48 @@ export class Trainer {
 
   /**
    * The raw outputs of all inputs, batch by batch, joined; the `logits` of a model that gives a record. The caller owns them.
+   *
+   * Where batches of sequences are of unlike lengths, their outputs [N, T, ...] are filled up at the end with 0 to the longest, as by PyTorch's
+   * `pad_sequence`; what the model itself gives behind a row's end stays. Which steps are a row's own its length says, of `ctcDecode` for example.
    */
   predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     return this.#predict(inputs, options, (output) => output)
   }
 
-  /** Probabilities by the loss's task: softmax of [N, K] logits, sigmoid of yes-or-no logits. */
+  /** Probabilities by the loss's task: softmax of [N, K] logits, sigmoid of yes-or-no logits. Sequences are filled up with 0 as by `predict`. */
   predictProbabilities(inputs: PredictInputs, options: PredictOptions = {}): Promise<Tensor> {
     const { task } = this.#loss()
     return this.#predict(inputs, options, (output) => probabilitiesOf(output, task))
   }
 
-  /** Class numbers by the loss's task: the largest output, or 0 and 1 by threshold. */
-  async predictClasses(inputs: PredictInputs, options: PredictOptions = {}): Promise<number[]> {
+  /**
+   * Class numbers by the loss's task: the largest output, or 0 and 1 by threshold. One a sample of outputs [N, K] or [N, 1]; of more, a list a
+   * sample: of the steps of [N, T, K], without those behind its length, where the inputs are one column with
+   * `lengths` beside (`data.ragged`, texts), or of several yes or no, [N, M].
+   *
+   * ```ts
+   * const tags: number[][] = await tagger.predictClasses(sequences)
+   * ```
+   */
+  async predictClasses<Row = number>(inputs: PredictInputs, options: PredictOptions = {}): Promise<Row[]> {
     const { task } = this.#loss()
-    const classes = await this.#predict(inputs, options, (output) => classesOf(output, task))
-    try {
-      return Array.from((await classes.data()) as Int32Array)
-    } finally {
-      classes.dispose()
-    }
+    return (await this.#overInputs(inputs, (given) => predictClassRows(given, this.#prediction(options), task))) as Row[]
   }
 
-  async #predict(inputs: PredictInputs, options: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
-    if (!areTexts(inputs)) return predictAll(this.model, inputs, options, this.#options.autocast, read)
-    const { given, dispose } = await encoded<Exclude<PredictInputs, readonly string[]>>('predict', inputs, this.#options.vectorizer)
+  #predict(inputs: PredictInputs, options: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
+    return this.#overInputs(inputs, (given) => predictAll(given, this.#prediction(options), read))
+  }
+
+  #prediction(options: PredictOptions): Parameters<typeof predictAll>[1] {
+    return { model: this.model, options, precision: this.#options.autocast }
+  }
+
+  /** Runs `body` on inputs whose texts have become ids. */
+  async #overInputs<T>(inputs: PredictInputs, body: (given: PredictInputs) => Promise<T>): Promise<T> {
+    if (!areTexts(inputs)) return body(inputs)
+    const { given, dispose } = await encoded<PredictInputs>('predict', inputs, this.#options.vectorizer)
     try {
-      return await predictAll(this.model, given, options, this.#options.autocast, read)
+      return await body(given)
     } finally {
       dispose()
     }
