@@ -2,8 +2,8 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
-import { data, device, manualSeed, models, Trainer } from '../../ts/index.js'
+import { afterAll, expect, it, vi } from 'vitest'
+import { data, device, manualSeed, models, nn, train, Trainer } from '../../ts/index.js'
 import { TextVectorizer } from '../../ts/text/index.js'
 
 const folder = await mkdtemp(join(tmpdir(), 'ferrograd-texts-'))
@@ -37,13 +37,115 @@ it('weights and words come back from a file, and from a checkpoint', async () =>
   await trainer.fit({ inputs: texts, labels }, { epochs: 4, verbose: false, checkpointDir: folder })
   const wanted = await (await trainer.predict(texts.slice(0, 4))).data()
   const path = join(folder, 'model.safetensors')
-  await model.save(path, { metadata: { vectorizer: JSON.stringify(vectorizer) } })
+  await trainer.save(path, { metadata: { note: 'kept' } })
+  expect((await train.inspectSafetensors(path)).metadata.note).toBe('kept')
   const again = make()
   await again.load(path)
   const loaded = new Trainer(again, { vectorizer: await TextVectorizer.load(path) })
   expect(await (await loaded.predict(texts.slice(0, 4))).data()).toEqual(wanted)
   const checkpoint = (await readdir(folder)).find((name) => name.startsWith('checkpoint-'))!
   expect((await TextVectorizer.load(join(folder, checkpoint))).toJSON()).toEqual(vectorizer.toJSON())
+})
+
+it('the best weights that ModelCheckpoint writes bring the words along', async () => {
+  const best = new train.ModelCheckpoint(join(folder, 'best.safetensors'), { monitor: 'loss' })
+  await new Trainer(make(), options).fit({ inputs: texts, labels }, { verbose: false, callbacks: [best] })
+  expect((await TextVectorizer.load(best.lastPath!)).toJSON()).toEqual(vectorizer.toJSON())
+  await make().load(best.lastPath!)
+  // Without a vectorizer a file holds the weights alone.
+  const plain = new Trainer(make(), { loss: 'crossEntropy' })
+  await plain.save(join(folder, 'weights.safetensors'))
+  await expect(TextVectorizer.load(join(folder, 'weights.safetensors'))).rejects.toThrow('no vectorizer')
+  await expect(plain.save(join(folder, 'weights.safetensors'), { metadat: {} } as object)).rejects.toThrow("Did you mean 'metadata'?")
+})
+
+const samples = {
+  async *[Symbol.asyncIterator](): AsyncGenerator<data.Sample> {
+    for (const [i, text] of texts.entries()) yield { inputs: text, labels: labels[i] }
+  },
+}
+const batches = {
+  *[Symbol.iterator](): Generator<data.Batch> {
+    for (let at = 0; at < 40; at += 8) yield { inputs: texts.slice(at, at + 8), labels: labels.slice(at, at + 8) }
+  },
+}
+/** A stream that flows once. */
+async function* once(): AsyncGenerator<data.Sample> {
+  yield* samples
+}
+
+it('takes texts as they stream, as it takes them from memory', async () => {
+  const losses = async (source: train.TrainingData, more: train.FitOptions): Promise<unknown> => {
+    manualSeed(1)
+    const { epochs } = await new Trainer(make(), options).fit(source, { epochs: 2, verbose: false, shuffle: false, ...more })
+    return epochs.map(({ loss, valLoss }) => [loss, valLoss])
+  }
+  const memory = { inputs: texts, labels } as never
+  const wanted = await losses(memory, { batchSize: 8, validation: memory, validationBatchSize: 8 })
+  expect(await losses(samples, { batchSize: 8, validation: samples, validationBatchSize: 8 })).toEqual(wanted)
+  expect(await losses(batches, { validation: batches })).toEqual(wanted)
+  expect(await losses([...batches], { validation: [...batches] })).toEqual(wanted)
+  const listed = texts.map((text, i) => ({ inputs: text, labels: labels[i] }))
+  expect(await losses(listed, { batchSize: 8, validation: listed, validationBatchSize: 8 })).toEqual(wanted)
+  expect(await losses([texts, labels] as never, { batchSize: 8, validation: memory, validationBatchSize: 8 })).toEqual(wanted)
+  const [first] = (await losses(memory, { batchSize: 8, epochs: 1 })) as unknown[]
+  expect(await losses(once(), { batchSize: 8, epochs: 1 })).toEqual([first])
+  // Full batches are for GD alone; of so many samples it takes a stream, too.
+  const whole = new Trainer(make(), { ...options, optimizer: 'gd' })
+  await whole.fit(once(), { batchSize: 40, verbose: false })
+  await expect(whole.fit(batches, { verbose: false })).rejects.toThrow('how many samples there are is not known')
+
+  const trainer = new Trainer(make(), options)
+  await trainer.fit(samples, { epochs: 8, batchSize: 8, verbose: false })
+  expect(await trainer.evaluate(samples, { batchSize: 8 })).toEqual(await trainer.evaluate(batches))
+  expect((await trainer.evaluate(once(), { batchSize: 7 })).accuracy).toBe(1)
+  expect(await trainer.predictClasses(samples, { batchSize: 7 })).toEqual(labels)
+  expect(await trainer.predictClasses(batches)).toEqual(labels)
+  expect((await trainer.predict({ inputs: texts, labels } as never)).shape).toEqual([40, 2])
+  // Ids that are there already stream as they did.
+  const { ids, lengths } = await vectorizer.encode(texts)
+  expect((await trainer.evaluate([{ inputs: { ids, lengths }, labels }])).accuracy).toBe(1)
+  expect(ids.disposed).toBe(false)
+})
+
+it('streams of texts say what goes wrong with them', async () => {
+  const trainer = new Trainer(make(), options)
+  await expect(trainer.fit(samples, { verbose: false })).rejects.toThrow(/^fit: the stream gives single texts, and no batchSize was given[^]*Give batchSize/)
+  await expect(trainer.evaluate(batches, { batchSize: 4 })).rejects.toThrow(/^evaluate: the stream gives batches of texts[^]*Leave batchSize out/)
+  await expect(trainer.fit(samples, { batchSize: 8, shuffle: true, verbose: false })).rejects.toThrow('shuffle: true wants samples by number')
+  const broken = [{ inputs: 'good', labels: 1 }, { inputs: 7, labels: 0 }]
+  await expect(trainer.evaluate((function* () { yield* broken })() as never, { batchSize: 2 })).rejects.toThrow(/encode: row 1/)
+})
+
+it('streams of texts are closed, and leave no ids behind', async () => {
+  let closed = 0
+  async function* watched(): AsyncGenerator<data.Sample> {
+    try {
+      yield* samples
+    } finally {
+      closed++
+    }
+  }
+  const trainer = new Trainer(make(), options)
+  await trainer.fit(samples, { batchSize: 8, verbose: false })
+  const before = device.memory().tensors
+  await trainer.evaluate(watched(), { batchSize: 8 })
+  ;(await trainer.predict(watched(), { batchSize: 8 })).dispose()
+  const stop: train.Callback = { onBatchEnd: (context) => context.stop('enough') }
+  await trainer.fit(watched(), { batchSize: 8, verbose: false, callbacks: [stop] })
+  expect(closed).toBe(3)
+  expect(device.memory().tensors).toBe(before)
+})
+
+it('a data set is not asked for all its inputs at once', async () => {
+  const set = data.dataset({ inputs: texts.map((_, i) => [i, 1]), labels: Int32Array.from(labels) })
+  const all = vi.spyOn(data.Dataset.prototype, 'inputs', 'get')
+  const trainer = new Trainer(new nn.Linear(2, 2), { loss: 'crossEntropy' })
+  await trainer.fit(set, { verbose: false, validation: set })
+  await trainer.evaluate(set)
+  await trainer.predict(set)
+  expect(all).not.toHaveBeenCalled()
+  all.mockRestore()
 })
 
 it('says what is missing', async () => {

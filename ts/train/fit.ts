@@ -13,6 +13,7 @@ import type { FitOptions } from './options.js'
 import { Progress, type ProgressState } from './progress.js'
 import { type Batch, batchSizeOf, type Batches, retain } from './source.js'
 import { type Precision, TrainStep } from './step.js'
+import { saveWithWords } from './texts.js'
 
 /** A `fit` with all its choices made. */
 export interface FitSettings {
@@ -321,6 +322,10 @@ export class FitRun implements FitContext {
 
   saveCheckpoint(path: string): Promise<void> {
     return this.#save(path)
+  }
+
+  saveWeights(path: string): Promise<void> {
+    return saveWithWords(this.model, path, this.#settings.options.metadata?.vectorizer)
   }
 
   async #save(path: string): Promise<void> {

@@ -41,7 +41,10 @@ export interface TrainerOptions {
    * model is.
    */
   autocast?: 'bfloat16'
-  /** Makes ids of texts, so that `fit`, `evaluate` and `predict` take them; checkpoints hold it. A `TextVectorizer` that was adapted or loaded. */
+  /**
+   * Makes ids of texts, so that `fit`, `evaluate` and `predict` take them: `{ inputs: texts, labels }`, or an iterable of such batches, or with
+   * `batchSize` of single texts. `save` and checkpoints keep it. A `TextVectorizer` that was adapted or loaded.
+   */
   vectorizer?: Vectorizer
 }
 

@@ -23,7 +23,7 @@ export interface PredictOptions {
 const ahead = 2
 
 /** A prediction's settings beside its inputs. */
-interface Prediction {
+export interface Prediction {
   model: nn.Module
   options: PredictOptions
   precision: Precision

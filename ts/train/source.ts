@@ -48,8 +48,9 @@ export function toBatches(source: TrainingData, { owner, batchSize, shuffle, aug
   return data.loader(given, { batchSize: size, shuffle: shuffle ?? (shuffled && !stream), seed, ...(augment === undefined ? {} : { augment }) })
 }
 
-function isIterable(source: Given): boolean {
-  return typeof source === 'object' && source !== null && !('inputs' in source) && !('get' in source) && (Symbol.iterator in source || Symbol.asyncIterator in source)
+/** Whether data comes as a stream: of samples, or of batches. */
+export function isIterable(source: object): source is Iterable<data.Sample | Batch> | AsyncIterable<data.Sample | Batch> {
+  return typeof source === 'object' && source !== null && !(source instanceof Tensor || source instanceof data.DataLoader) && !ArrayBuffer.isView(source) && !('inputs' in source) && !('get' in source) && (Symbol.iterator in source || Symbol.asyncIterator in source)
 }
 
 /**

@@ -1,7 +1,7 @@
 // Texts as training data and as inputs: the trainer's vectorizer makes ids of them.
-import { type data, Tensor, ValueError } from '../index.js'
+import { data, type nn, Tensor, ValueError } from '../index.js'
 import { kindOf } from '../internal.js'
-import type { TrainingData } from './source.js'
+import { fromPair, isIterable, peek, type TrainingData } from './source.js'
 
 /** Makes model inputs of texts: a `TextVectorizer`, or anything with such a method. */
 export interface Vectorizer {
@@ -27,10 +27,16 @@ export function checkVectorizer(vectorizer: unknown): void {
     throw new ValueError(`Trainer: the vectorizer must have encode(texts), got ${kindOf(vectorizer)}.\n  new TextVectorizer() of 'ferrograd/text' has.`, { op: 'Trainer' })
 }
 
+/** Saves a model with the words that its inputs are made of, plain data, as `TextVectorizer.load` reads them back. */
+export function saveWithWords(model: nn.Module, path: string, words: unknown, metadata: Record<string, string> = {}): Promise<void> {
+  return model.save(path, { metadata: { ...(words === undefined ? {} : { vectorizer: JSON.stringify(words) }), ...metadata } })
+}
+
 /** Whether inputs are texts. */
 export const areTexts = (inputs: unknown): inputs is readonly string[] => Array.isArray(inputs) && typeof inputs[0] === 'string'
 /** Whether data's inputs are texts. */
-export const isTextData = (source: unknown): source is TextData => areTexts((source as Partial<TextData> | null | undefined)?.inputs)
+// A data set holds no texts; asked for all its inputs, it would make them.
+const isTextData = (source: object): source is TextData => !(source instanceof data.Dataset) && areTexts((source as Partial<TextData>).inputs)
 
 /** Texts as a vectorizer encodes them, to be freed with `dispose`. */
 export interface Encoded<T> {
@@ -51,8 +57,66 @@ export async function encoded<T>(owner: string, texts: readonly string[], vector
   }
 }
 
-/** Training data with ids in the place of its texts. @throws as `encoded` */
-export async function encodedData(owner: string, source: TextData, vectorizer: Vectorizer | undefined): Promise<Encoded<TrainingData>> {
-  const { given, dispose } = await encoded<object>(owner, source.inputs, vectorizer)
-  return { given: { ...source, inputs: given } as TrainingData, dispose }
+/** Data without texts, and the samples that are still to be put together a batch. */
+export interface EncodedData extends Encoded<TrainingData> {
+  batchSize: number | undefined
+}
+
+/**
+ * Data with ids in the place of its texts: at once where they are in memory; a stream's, samples by the `batchSize` or whole batches, as they come. Data
+ * without texts stays as it is.
+ * @throws as `encoded`, and ValueError where `batchSize` does not go with the stream
+ */
+export async function encodedData(owner: string, source: TrainingData | TextData, vectorizer: Vectorizer | undefined, batchSize: number | undefined): Promise<EncodedData> {
+  const asItIs = { given: source as TrainingData, batchSize, dispose: () => {} }
+  const given: object = fromPair(source as TrainingData)
+  if (isTextData(given)) {
+    const { given: inputs, dispose } = await encoded<object>(owner, given.inputs, vectorizer)
+    return { given: { ...given, inputs } as TrainingData, batchSize, dispose }
+  }
+  if (vectorizer === undefined || !isIterable(given)) return asItIs
+  const samples = typeof batchSize === 'number'
+  if (Array.isArray(given) && samples) {
+    if (!isText(given[0])) return asItIs
+    const [inputs, labels] = [given.map((sample) => sample.inputs), given.map((sample) => sample.labels)]
+    return encodedData(owner, { inputs, labels }, vectorizer, batchSize)
+  }
+  const { first, whole } = await peek(given)
+  const [item] = first as unknown[]
+  if (!isText(item) && !isTextData(item ?? {})) return { ...asItIs, given: whole }
+  if (isText(item) && !samples)
+    throw new ValueError(`${owner}: the stream gives single texts, and no batchSize was given, which means whole batches.\n  Give batchSize: so many are put together.`, { op: owner })
+  if (!isText(item) && samples) throw new ValueError(`${owner}: the stream gives batches of texts, and batchSize asks for single ones.\n  Leave batchSize out.`, { op: owner })
+  const stream = whole as AsyncIterable<TextSample> & AsyncIterable<TextData>
+  return { ...asItIs, batchSize: undefined, given: { [Symbol.asyncIterator]: () => encodedBatches(owner, samples ? together(stream, batchSize) : stream, vectorizer) } }
+}
+
+interface TextSample {
+  inputs: string
+  labels: unknown
+}
+const isText = (item: unknown): item is TextSample => typeof (item as Partial<TextSample> | null | undefined)?.inputs === 'string'
+
+/** Single texts, so many a batch. */
+async function* together(stream: AsyncIterable<TextSample>, size: number): AsyncGenerator<TextData> {
+  let batch: TextSample[] = []
+  const whole = (): TextData => ({ inputs: batch.map(({ inputs }) => inputs), labels: batch.map(({ labels }) => labels) as data.ColumnSource })
+  for await (const sample of stream) {
+    if (batch.push(sample) < size) continue
+    yield whole()
+    batch = []
+  }
+  if (batch.length > 0) yield whole()
+}
+
+/** Batches with ids, which are freed when the next is asked for. */
+async function* encodedBatches(owner: string, batches: AsyncIterable<TextData>, vectorizer: Vectorizer): AsyncGenerator<data.Batch> {
+  for await (const { inputs: texts, labels } of batches) {
+    const { given: inputs, dispose } = await encoded<object>(owner, texts, vectorizer)
+    try {
+      yield { inputs, labels }
+    } finally {
+      dispose()
+    }
+  }
 }

@@ -20,10 +20,10 @@ import {
   type TrainerOptions,
   trainerOptionNames,
 } from './options.js'
-import { predictAll, predictClassRows, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
+import { predictAll, predictClassRows, type Prediction, type PredictInputs, type PredictOptions, probabilitiesOf } from './predict.js'
 import { holdOut, peek, toBatches, type TrainingData, usualInference } from './source.js'
 import { inference } from './step.js'
-import { areTexts, checkVectorizer, encoded, encodedData, isTextData, type TextData } from './texts.js'
+import { areTexts, checkVectorizer, encoded, encodedData, type EncodedData, saveWithWords, type TextData } from './texts.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
@@ -127,33 +127,34 @@ export class Trainer {
     checkValues(chosen)
     if (busy.has(this.model)) throw new ValueError('fit: this model is being trained already.\n  Await the first fit before the second.')
     busy.add(this.model)
-    const texts: { dispose(): void }[] = []
-    const read = async (owner: string, data: TextData): Promise<TrainingData> => {
-      const { given, dispose } = await encodedData(owner, data, this.#options.vectorizer)
-      texts.push({ dispose })
-      return given
+    const texts: EncodedData[] = []
+    const read = async (owner: string, data: TrainingData | TextData, batchSize: number | undefined): Promise<EncodedData> => {
+      const encoded = await encodedData(owner, data, this.#options.vectorizer, batchSize)
+      texts.push(encoded)
+      return encoded
     }
     try {
-      const held = isTextData(chosen.validation) ? { validation: await read('fit: validation', chosen.validation) } : {}
-      return await this.#fit(isTextData(source) ? await read('fit', source) : (source as TrainingData), { ...chosen, ...held })
+      const { validation } = chosen
+      const held = typeof validation === 'object' && validation !== null ? await read('fit: validation', validation, chosen.validationBatchSize) : validation
+      return await this.#fit(await read('fit', source, chosen.batchSize), held, chosen)
     } finally {
       for (const encoded of texts) encoded.dispose()
       busy.delete(this.model)
     }
   }
 
-  async #fit(source: TrainingData, options: FitOptions): Promise<History> {
-    const { epochs = 1, seed = 0, shuffle, accumulate = 1, batchSize } = options
-    const { training: given, validation } = await holdOut(numberedAnew(source, this.#classes), options.validation as number | TrainingData | undefined, seed)
+  async #fit({ given: source, batchSize }: EncodedData, held: EncodedData | number | undefined, options: FitOptions): Promise<History> {
+    const { epochs = 1, seed = 0, shuffle, accumulate = 1 } = options
+    const { training: given, validation } = await holdOut(numberedAnew(source, this.#classes), typeof held === 'object' ? held?.given : held, seed)
     const training = await materialise(this.model, given, batchSize)
     this.#followModel()
     // A function is called by the run itself, on its own stream of random numbers.
     const augment = typeof options.augment === 'function' ? undefined : options.augment
-    const usual = this.optimizer instanceof optim.GD ? Infinity : 32
+    const usual = this.optimizer instanceof optim.GD && typeof options.batchSize !== 'number' ? Infinity : 32
     const batches = toBatches(training, { owner: 'fit', batchSize, usual, shuffle, shuffled: true, seed, augment })
     const loss = this.#loss(toClassWeights(options.classWeights, batches.classes))
     if (loss.task.kind === 'multiclass') refuseOneClass(batches.classes)
-    const held = validation === null ? null : numberedAs('fit: validation', validation, batches.classes ?? null)
+    const measured = validation === null ? null : numberedAs('fit: validation', validation, batches.classes ?? null)
     const stepsPerEpoch = Math.ceil(batches.length / accumulate)
     const plan = { stepsPerEpoch, totalSteps: stepsPerEpoch * epochs }
     const metadata = { ...describe(training), ...this.#words(), ...options.metadata }
@@ -170,9 +171,9 @@ export class Trainer {
         epochs,
         options: { ...options, metadata },
         validation:
-          held === null
+          measured === null
             ? null
-            : toBatches(held, { owner: 'validation', batchSize: options.validationBatchSize, usual: usualInference, seed }),
+            : toBatches(measured, { owner: 'validation', batchSize: typeof held === 'object' ? held?.batchSize : options.validationBatchSize, usual: usualInference, seed }),
       })
       this.#classes = batches.classes ?? this.#classes ?? null
       try {
@@ -198,17 +199,17 @@ export class Trainer {
     refuseMissing('evaluate', source)
     refuseSecondSource('evaluate', options)
     const { batchSize, metrics, signal } = settle('evaluate', options, { batchSize: undefined, metrics: undefined, signal: undefined })
-    const texts = isTextData(source) ? await encodedData('evaluate', source, this.#options.vectorizer) : null
-    const batches = toBatches(numberedAs('evaluate', texts?.given ?? (source as TrainingData), this.#classes), { owner: 'evaluate', batchSize, usual: usualInference })
     // Metrics of their own, so that a running fit keeps its sums.
     const own = toMetrics('evaluate', metrics ?? this.#options.metrics)
+    const read = await encodedData('evaluate', source, this.#options.vectorizer, batchSize)
     const stream = new Stream()
     try {
+      const batches = toBatches(numberedAs('evaluate', read.given, this.#classes), { owner: 'evaluate', batchSize: read.batchSize, usual: usualInference })
       return (await evaluateBatches(this.model, batches, this.#loss(), own, { signal, stream, precision: this.#options.autocast })) as Record<string, MetricValue> & {
         loss: number
       }
     } finally {
-      texts?.dispose()
+      read.dispose()
       stream.close()
     }
   }
@@ -240,26 +241,34 @@ export class Trainer {
    */
   async predictClasses<Row = number>(inputs: PredictInputs, options: PredictOptions = {}): Promise<Row[]> {
     const { task } = this.#loss()
-    return (await this.#overInputs(inputs, (given) => predictClassRows(given, this.#prediction(options), task))) as Row[]
+    return (await this.#overInputs(inputs, options, (given, prediction) => predictClassRows(given, prediction, task))) as Row[]
   }
 
   #predict(inputs: PredictInputs, options: PredictOptions, read: (output: Tensor) => Tensor): Promise<Tensor> {
-    return this.#overInputs(inputs, (given) => predictAll(given, this.#prediction(options), read))
-  }
-
-  #prediction(options: PredictOptions): Parameters<typeof predictAll>[1] {
-    return { model: this.model, options, precision: this.#options.autocast }
+    return this.#overInputs(inputs, options, (given, prediction) => predictAll(given, prediction, read))
   }
 
   /** Runs `body` on inputs whose texts have become ids. */
-  async #overInputs<T>(inputs: PredictInputs, body: (given: PredictInputs) => Promise<T>): Promise<T> {
-    if (!areTexts(inputs)) return body(inputs)
-    const { given, dispose } = await encoded<PredictInputs>('predict', inputs, this.#options.vectorizer)
-    try {
-      return await body(given)
-    } finally {
-      dispose()
+  async #overInputs<T>(inputs: PredictInputs, options: PredictOptions, body: (given: PredictInputs, prediction: Prediction) => Promise<T>): Promise<T> {
+    const { vectorizer, autocast: precision } = this.#options
+    const prediction = { model: this.model, options, precision }
+    if (typeof inputs !== 'object' || inputs === null) return body(inputs, prediction)
+    if (areTexts(inputs)) {
+      const { given, dispose } = await encoded<PredictInputs>('predict', inputs, vectorizer)
+      return body(given, prediction).finally(dispose)
     }
+    const asked = options?.batchSize
+    const { given, batchSize, dispose } = await encodedData('predict', inputs as TrainingData, vectorizer, asked)
+    return body(given as PredictInputs, { ...prediction, options: batchSize === asked ? options : { ...options, batchSize: undefined } }).finally(dispose)
+  }
+
+  /**
+   * Writes the model's weights as `model.save` does, and the vectorizer beside them, where the trainer has one: `model.load(path)` and
+   * `TextVectorizer.load(path)` read them back. What resuming needs besides is in the checkpoints of `fit`.
+   */
+  async save(path: string, options: { metadata?: Record<string, string> } = {}): Promise<void> {
+    const { metadata } = settle('save', options, { metadata: {} })
+    await saveWithWords(this.model, path, this.#words().vectorizer, metadata)
   }
 
   /** The vectorizer as plain data, where it can be written down. */

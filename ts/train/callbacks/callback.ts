@@ -21,6 +21,8 @@ export interface FitContext {
   stop(reason: string): void
   /** Writes a checkpoint of this moment. */
   saveCheckpoint(path: string): Promise<void>
+  /** Writes the weights alone, as `trainer.save` does. */
+  saveWeights(path: string): Promise<void>
   /** Shows a remark without breaking the progress bar. */
   note(text: string): void
   /**

@@ -54,7 +54,7 @@ export class ModelCheckpoint implements Callback {
     if (better) this.best = value
     this.lastPath = this.#path.replaceAll('{epoch}', String(log.epoch + 1))
     await mkdir(dirname(this.lastPath), { recursive: true })
-    await (weightsOnly ? context.model.save(this.lastPath) : context.saveCheckpoint(this.lastPath))
+    await (weightsOnly ? context.saveWeights(this.lastPath) : context.saveCheckpoint(this.lastPath))
   }
 
   stateDict(): unknown {
