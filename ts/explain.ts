@@ -15,6 +15,14 @@ export function explain(op: string, error: unknown, args: ArrayLike<unknown>, se
     + '  A tensor comes from tensor(...) or from ops; sizes and dims are integers, options one plain object.', { op, cause: error })
 }
 
+/** As {@link explain}, for a module's `forward`: where it was given numbers or nothing for a tensor, the engine's words say nothing more. */
+export function explainForward(module: string, error: unknown, inputs: readonly unknown[]): unknown {
+  const [first] = inputs
+  const numbers = Array.isArray(first) ? !first.some((item) => item instanceof Tensor) : ArrayBuffer.isView(first) || typeof first !== 'object' || first === null
+  if (!numbers || !(error instanceof TypeError)) return explain(`${module}.forward`, error, inputs)
+  return new ValueError(`${module}.forward: cannot work with (${inputs.map(kindOf).join(', ')}).\n  A tensor comes from tensor(...) or from ops.`, { op: `${module}.forward`, cause: error })
+}
+
 /** The addon sees handles; here are the tensors themselves, also those in lists and options. */
 function severalDevices(op: string, cause: DeviceError, args: readonly unknown[]): DeviceError {
   const tensors = args.flatMap((arg) => (looksLikeOptions(arg) ? Object.values(arg as object) : [arg]).flat()).filter((arg) => arg instanceof Tensor)

@@ -30,6 +30,12 @@ it.each([
   expect((error as Error).message).toContain(`line 2 of ${join(folder, 'train.jsonl')} ${what}`)
 })
 
+it('names the line that is not in UTF-8', async () => {
+  await writeFile(join(folder, 'train.jsonl'), Buffer.from('{"text":"fine","label":1}\n{"text":"caf\xe9","label":1}\n', 'latin1'))
+  await put('test.jsonl', '{"text":"fine","label":1}')
+  await expect(data.imdb({ folder })).rejects.toThrow(`line 2 of ${join(folder, 'train.jsonl')} is not in utf-8`)
+})
+
 it('says where it looked', async () => {
   await expect(data.imdb({ folder })).rejects.toThrow(ValueError)
   await expect(data.imdb({ folder })).rejects.toThrow(folder)

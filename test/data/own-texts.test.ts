@@ -30,12 +30,27 @@ describe('readTexts', () => {
     expect(await data.readTexts(await write('f.csv', 'text\na\nb\n'), { label: null })).toEqual({ texts: ['a', 'b'], labels: [], classes: [] })
   })
 
+  it('takes quotes as letters where it is told to, and other quotes', async () => {
+    const glue = await write('glue.tsv', 'sentence\tlabel\n"too good\t1\nthe 5" screen, "fine"\t0\n')
+    await expect(data.readTexts(glue, { text: 'sentence' })).rejects.toThrow(/Where quotes are letters like others, say quote: false\./)
+    for (const quote of [false, null] as const)
+      expect(await data.readTexts(glue, { text: 'sentence', quote })).toEqual({ texts: ['"too good', 'the 5" screen, "fine"'], labels: [1, 0], classes: ['0', '1'] })
+    const single = await write('single.csv', "text,label\n'it''s, good',1\n5\",0\n")
+    expect((await data.readTexts(single, { quote: "'" })).texts).toEqual(["it's, good", '5"'])
+    expect(await data.csvSeries(await write('inch.csv', 'name,y\n5",1\n7",2\n'), { quote: false })).toEqual([1, 2])
+    for (const quote of ['', '""', '\n', true]) await expect(data.readTexts(glue, { quote: quote as string })).rejects.toThrow(/quote is one letter such as '"', or false for none/)
+    await expect(data.readTexts(glue, { quote: ';', delimiter: ';' })).rejects.toThrow(ValueError)
+  })
+
   it('reads a folder with a sub-folder a class', async () => {
     for (const name of ['neg', 'pos']) await mkdir(join(folder, 'films', name), { recursive: true })
     await write('films/pos/1.txt', 'fine')
     await write('films/neg/1.txt', 'dull')
     await write('films/neg/0.txt', 'poor')
     expect(await data.readTexts(join(folder, 'films'))).toEqual({ texts: ['poor', 'dull', 'fine'], labels: [0, 0, 1], classes: ['neg', 'pos'] })
+    await write('films/pos/2.txt', Buffer.from('fine\ncaf\xe9', 'latin1'))
+    await expect(data.readTexts(join(folder, 'films'))).rejects.toThrow(/line 2 of .*2\.txt is not in utf-8/)
+    expect((await data.readTexts(join(folder, 'films'), { encoding: 'windows-1252' })).texts.at(-1)).toBe('fine\ncafé')
   })
 
   it.each<[name: string, text: string | Uint8Array, message: RegExp]>([
@@ -50,7 +65,8 @@ describe('readTexts', () => {
     ['bytes.csv', Buffer.from('text,label\ngood,1\ncaf\xe9,1\n', 'latin1'), /line 3 of .*bytes\.csv is not in utf-8/],
     ['json.jsonl', '{"text":"a","label":1}\n{"text":', /line 2 of .*json\.jsonl is not JSON/],
     ['key.jsonl', '{"text":"a","label":1}\n{"txt":"b","label":0}', /line 2 of .*key\.jsonl has no text under "text"; there are "txt", "label"/],
-    ['null.jsonl', '{"text":"a","label":null}', /line 1 of .*null\.jsonl.* has no label/],
+    ['null.jsonl', '{"text":"a","label":null}', /line 1 of .*null\.jsonl has no label: null is none\./],
+    ['unlabelled.jsonl', '{"text":"a","label":1}\n{"text":"b","stars":1}', /line 2 of .*unlabelled\.jsonl has no label under "label"; there are "text", "stars"\./],
     ['bytes.jsonl', Buffer.from('{"text":"caf\xe9","label":1}\n', 'latin1'), /line 1 of .*bytes\.jsonl is not in utf-8/],
   ])('names what is wrong: %s', async (name, text, message) => {
     await expect(data.readTexts(await write(name, text))).rejects.toThrow(message)

@@ -37,6 +37,15 @@ describe('sentences', () => {
   })
 })
 
+it('lines that are not in UTF-8 are named', async () => {
+  const latin = (text: string): Buffer => Buffer.from(text, 'latin1')
+  await writeFile(join(folder, 'subj-train.tsv'), latin('1\tgood\n0\tcaf\xe9\n'))
+  await write('subj-test.tsv', '1\tgood\n')
+  await expect(data.sentences('subj', { folder })).rejects.toThrow(/line 2 of .*subj-train\.tsv is not in utf-8/)
+  await writeFile(join(folder, 'input.txt'), latin('To be\nor n\xf6t\n'))
+  await expect(data.tinyShakespeare({ folder })).rejects.toThrow(/line 2 of .*input\.txt is not in utf-8/)
+})
+
 describe('tinyShakespeare', () => {
   it('is cut behind its first nine tenths', async () => {
     await write('input.txt', 'abcdefghij'.repeat(3))
@@ -54,6 +63,13 @@ describe('windows', () => {
       found.push([...await (inputs as { data(): Promise<Float32Array> }).data(), ...await labels.data() as Float32Array])
     return found
   }
+
+  it('has a test part without samples where its share is 0', async () => {
+    const { train, test } = data.windows(series, { length: 3, horizon: 2, test: 0, scale: 'none' })
+    expect((await rows(train)).at(-1)).toEqual([15, 16, 17, 18, 19])
+    expect([test.length, test.inputs.shape, test.labels.shape]).toEqual([0, [0, 3, 1], [0, 2, 1]])
+    expect(() => data.loader(test)).toThrow('DataLoader: the data has no samples.')
+  })
 
   it('keeps what the held-out parts forecast out of training, and lets them look back', async () => {
     const { train, validation, test } = data.windows(series, { length: 3, horizon: 2, test: 0.25, validation: 0.25, scale: 'none' })
@@ -81,6 +97,8 @@ describe('windows', () => {
   })
 
   it('refuses what makes no sense', () => {
+    expect(() => data.windows(series, { length: 2, test: 0.01 })).toThrow('fits into the test part, which has none of the 20 steps.')
+    expect(() => data.windows(series, { length: 2, test: 0.6, validation: 0.6 })).toThrow('fits into the training part, which has none of the 20 steps.')
     expect(() => data.windows(series, { length: 0 })).toThrow('windows: length must be a positive integer, got 0')
     expect(() => data.windows([1, NaN, 2], { length: 1 })).toThrow('step 1 is NaN, expected finite numbers')
     expect(() => data.windows([[1, 2], [3]], { length: 1 })).toThrow('step 1 has 1 values, the first has 2')

@@ -48,11 +48,23 @@ describe('readWav', () => {
     ['compressed', wav(int16(1), { format: 17, bits: 4 }), /has samples of format 17 and 4 bits/],
     ['without channels', wav(int16(1), { channels: 0 }), /has 0 channels/],
     ['without samples', wav(int16(1)).subarray(0, 36), /has no samples/],
+    ['an empty data chunk', wav(int16()), /the bytes has no samples/],
+    ['half a sample', wav(Buffer.of(1)), /has no samples/],
+    ['no number', wav(Buffer.from(Float32Array.of(0, NaN).buffer), { format: 3, bits: 32 }), /has NaN as its sample 1/],
+    ['infinity', wav(Buffer.from(Float64Array.of(-Infinity, 0).buffer), { format: 3, bits: 64 }), /has -Infinity as its sample 0/],
     ['a header alone', wav(int16(1)).subarray(0, 12), /has no format/],
     ['a format that is cut off', wav(int16(1)).subarray(0, 30), /damaged format/],
   ])('refuses %s', async (_, bytes, message) => {
     await expect(data.readWav(bytes)).rejects.toThrow(FileFormatError)
     await expect(data.readWav(bytes)).rejects.toThrow(message)
+  })
+
+  it('names the file of a folder that has no samples', async () => {
+    await mkdir(join(folder, 'empty', 'yes'), { recursive: true })
+    await writeFile(join(folder, 'empty', 'yes', '1.wav'), wav(int16()))
+    await expect(data.wavFolder(join(folder, 'empty'))).rejects.toThrow(/1\.wav has no samples/)
+    await expect(data.wavFeatures([], { seconds: 0 })).rejects.toThrow('wavFeatures: seconds must be above 0, got 0.')
+    await expect(data.logMel(Float32Array.of(0, NaN), { sampleRate: 8000 })).rejects.toThrow('logMel: sample 1 is NaN, expected finite numbers.')
   })
 
   it('names a file that is not there', async () => {

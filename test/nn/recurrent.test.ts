@@ -1,6 +1,6 @@
 // Recurrent layers against PyTorch and Keras (test/golden/make_recurrent.py), against themselves step by step, and their messages.
 import { describe, expect, test } from 'vitest'
-import { autocast, compile, device, type DType, manualSeed, nn, noGrad, ones, optim, rand, scope, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
+import { autocast, compile, concat, device, type DType, manualSeed, nn, noGrad, ones, optim, rand, scope, ShapeError, type Tensor, tensor, ValueError, zeros } from '../../ts/index.js'
 import { formula, readGolden } from './golden.js'
 
 interface GoldenCase {
@@ -311,6 +311,51 @@ test('Bidirectional is a bidirectional layer', () => {
   })
 })
 
+test('Bidirectional goes on from where both directions have got to', () => {
+  scope(() => {
+    const two = new nn.Bidirectional(new nn.LSTM(I, H), new nn.GRU(I, H))
+    const [x, state] = [rand([N, T, I]), (): Tensor => rand([1, N, H])]
+    const states = { ahead: { h: state(), c: state() }, back: { h: state() } }
+    const { output, hidden, states: ends } = two.forward(x, { lengths: int32([5, 2, 3]), states })
+    const [a, b] = [two.ahead as nn.LSTM, two.back as nn.GRU]
+    const [ahead, back] = [a.forward(x, { lengths: int32([5, 2, 3]), states: states.ahead }), b.forward(x, { lengths: int32([5, 2, 3]), states: states.back, reverse: true })]
+    expect(bits(output)).toEqual(bits(concat([ahead.output, back.output], -1)))
+    expect(bits(hidden)).toEqual(bits(concat([ahead.hidden, back.hidden], -1)))
+    expect(bits((ends.ahead as { c: Tensor }).c)).toEqual(bits(ahead.states.c))
+    expect(bits(ends.back.h)).toEqual(bits(back.states.h))
+    for (const [wrong, got] of [[{ h: state() }, '{ h }'], [{ ahead: states.ahead }, '{ ahead }'], [[1], '[1]']] as const)
+      expect(() => two.forward(x, { states: wrong as never })).toThrow(`Bidirectional: states must be { ahead, back }, each the states of its layer, got ${got}.`)
+    expect(() => two.forward(x, { states: { ahead: states.back, back: states.back } })).toThrow('LSTM: states must be { h, c }, each a tensor, got { h }')
+  })
+})
+
+test('a cell takes a row alone', () => {
+  scope(() => {
+    const [x, h, c] = [rand([I]), rand([H]), rand([H])]
+    const row = (t: Tensor): Tensor => t.unsqueeze(0)
+    for (const cell of [new nn.GRUCell(I, H), new nn.RNNCell(I, H)]) {
+      expect(cell.forward(x, h).shape).toEqual([H])
+      expect(bits(cell.forward(x, h))).toEqual(bits(cell.forward(row(x), row(h))))
+      expect(bits(cell.forward(x))).toEqual(bits(cell.forward(row(x))))
+    }
+    const cell = new nn.LSTMCell(I, H)
+    const [alone, one] = [cell.forward(x, { h, c }), cell.forward(row(x), { h: row(h), c: row(c) })]
+    expect([alone.h.shape, alone.c.shape]).toEqual([[H], [H]])
+    expect([bits(alone.h), bits(alone.c)]).toEqual([bits(one.h), bits(one.c)])
+    expect(bits(cell.forward(x).c)).toEqual(bits(cell.forward(row(x)).c))
+  })
+})
+
+test("Keras' weights of both directions go into a Bidirectional of two layers", () => {
+  scope(() => {
+    const weights = [[I, 4 * H], [H, 4 * H], [4 * H], [I, 4 * H], [H, 4 * H], [4 * H]].map((shape) => rand(shape))
+    const [one, two] = [nn.loadKerasWeights(new nn.LSTM(I, H, { bidirectional: true }), weights), nn.loadKerasWeights(new nn.Bidirectional(new nn.LSTM(I, H), new nn.LSTM(I, H)), weights)]
+    const x = rand([N, T, I])
+    expect(bits(two.forward(x).output)).toEqual(bits(one.forward(x).output))
+    expect(() => nn.loadKerasWeights(two, weights.slice(0, 5))).toThrow('loadKerasWeights: LSTM takes 3 arrays, got 2.')
+  })
+})
+
 test('TimeDistributed goes through every step', () => {
   scope(() => {
     const conv = new nn.Conv2d(3, 2, 3)
@@ -356,6 +401,16 @@ test('messages', () => {
       Make the GRU with the sizes of the Keras layer, and resetAfter: false.]
   `)
   expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), [zeros([4, 12])])).toThrow(ShapeError)
+  expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), [[1], [2], [3]] as never)).toThrow('loadKerasWeights: array 0 must be a tensor, got [1]. Make one with tensor(...).')
+  expect(() => nn.loadKerasWeights(new nn.LSTM(4, 3), undefined as never)).toThrow('loadKerasWeights: takes the list of tensors that get_weights() gave, got undefined.')
+  expect(() => nn.loadKerasWeights(new nn.Linear(4, 3) as never, [])).toThrow('loadKerasWeights: takes an LSTM, GRU, RNN or Bidirectional, got Linear.')
+  for (const layer of [new nn.LSTM(4, 3), new nn.Linear(4, 3), new nn.Conv2d(4, 3, 3), new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3)), new nn.GRUCell(4, 3), new nn.LSTMCell(4, 3)]) {
+    for (const input of [[[1]], undefined, 3]) {
+      const message = (() => { try { layer.forward(input as never) } catch (error) { return error instanceof ValueError ? error.message : error } })()
+      expect(message).toMatch(/^\w+(\.forward: cannot work with \(|: x must be a tensor, got )(array|undefined|3)\b/)
+      expect(message).not.toMatch(/Cannot (read|destructure)|not a function|not iterable/)
+    }
+  }
   expect(() => new nn.Bidirectional(new nn.RNN(4, 3), new nn.RNN(4, 3), { merge: 'max' as 'sum' })).toThrow(ValueError)
   expect(() => new nn.Sequential(new nn.LSTM(4, 3), new nn.Linear(3, 2)).forward(zeros([2, 5, 4]))).toThrow('Sequential: LSTM gives { output, hidden, cell, states }, and Linear behind it takes one of them.')
   expect(() => new nn.TimeDistributed(new nn.RNN(4, 3)).forward(zeros([2, 5, 6, 4]))).toThrow('TimeDistributed: RNN gives Object, no tensor.')

@@ -157,6 +157,34 @@ it('Vocabulary', () => {
   expect(() => new Vocabulary(['a', 'b', 'a'])).toThrow('Vocabulary: "a" is there twice, as word 0 and 2.')
 })
 
+describe("a list of words as Keras' get_vocabulary() gives it", () => {
+  it('keeps its ids', async () => {
+    for (const vocabulary of [['', '[UNK]', 'a', 'b'], ['a', 'b']]) {
+      const vectorizer = new TextVectorizer({ vocabulary, maxTokens: 4 })
+      expect([vectorizer.vocabulary.words, vectorizer.vocabulary.size]).toEqual([['a', 'b'], 4])
+      expect((await plain(vectorizer, ['a x', 'b'])).ids).toEqual([[2, 1], [3, 0]])
+    }
+    for (const { options, vocabulary, ids } of golden.cases.filter(({ options }) => options['split'] === undefined))
+      expect((await plain(new TextVectorizer({ ...fromKeras(options), vocabulary }), golden.queries)).ids).toEqual(ids)
+    expect(new Vocabulary(['<pad>', '<unk>', 'a'], { padToken: '<pad>', oovToken: '<unk>' }).idOf('a')).toBe(2)
+    // Words that were counted are words, whatever they look like.
+    const odd = await new TextVectorizer({ standardize: { punctuation: false, lower: false } }).adapt(['[UNK] [UNK] a'])
+    expect([odd.vocabulary.words, TextVectorizer.fromJSON(odd.toJSON()).vocabulary.words]).toEqual([['[UNK]', 'a'], ['[UNK]', 'a']])
+  })
+
+  it('is refused where it is longer than maxTokens, or has padding elsewhere', () => {
+    for (const vocabulary of [['a', 'b', 'c'], ['', '[UNK]', 'a', 'b', 'c'], new Vocabulary(['a', 'b', 'c'])])
+      expect(() => new TextVectorizer({ maxTokens: 3, vocabulary })).toThrow('TextVectorizer: the vocabulary has 5 ids, those of padding and the unknown among them; maxTokens is 3.')
+    expect(() => new Vocabulary(['', 'a'])).toThrow('Vocabulary: word 0 is "", which padding is written as.')
+    expect(() => new TextVectorizer({ vocabulary: ['', '[UNK]', 'a', ''] })).toThrow(ValueError)
+  })
+})
+
+it("whitespace of all scripts separates words, which Keras' does not", async () => {
+  const vectorizer = await new TextVectorizer().adapt(['a\u00a0b\u0085c\u3000d'])
+  expect([...vectorizer.vocabulary.words].sort()).toEqual(['a', 'b', 'c', 'd'])
+})
+
 describe('refused', () => {
   it('rows that are no strings, by their number', async () => {
     const wrong = ['a', 'b', undefined] as unknown as string[]

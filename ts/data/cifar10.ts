@@ -72,7 +72,7 @@ async function classesIn(place: string): Promise<string[]> {
 
 /** Records of a label and the planes of red, green and blue become images with channels last. */
 async function readRecords(paths: readonly string[], classes: readonly string[]): Promise<Dataset> {
-  const files = await Promise.all(paths.map(readBytes))
+  const files = await Promise.all(paths.map((path) => readBytes(path)))
   files.forEach(({ length }, i) => {
     if (length === 0 || length % record !== 0)
       throw new FileFormatError(

@@ -9,6 +9,8 @@ import { pieces } from './text-file.js'
 export interface CsvOptions {
   /** What stands between fields (','). */
   delimiter?: string
+  /** What encloses a field with delimiters, line breaks or itself in it ('"'); false where quotes are letters like others, as in the TSV files of GLUE. */
+  quote?: string | false | null
   /** Whether the first row names the columns (true); else they are numbered from 0. */
   header?: boolean
   /** What the file is in ('utf-8'): also an encoding with a byte a letter, such as 'windows-1252'. */
@@ -16,7 +18,7 @@ export interface CsvOptions {
 }
 
 /** Defaults of `CsvOptions`. */
-export const csvDefaults = { delimiter: ',', header: true, encoding: 'utf-8' } as const
+export const csvDefaults = { delimiter: ',', quote: '"', header: true, encoding: 'utf-8' } as const
 
 /** A column, by its name or by its number from 0. */
 export type CsvColumn = string | number
@@ -45,12 +47,16 @@ const FAULTS: Readonly<Record<string, string>> = {
  * @throws FileFormatError naming the row that is wrong, ValueError for a column that is not there, naming those that are; as `pieces`
  */
 export async function* csvRows(
-  operation: string, path: string, columns: (names: readonly string[]) => readonly CsvColumn[], { delimiter, header, encoding }: Required<CsvOptions>,
+  operation: string, path: string, columns: (names: readonly string[]) => readonly CsvColumn[], form: CsvOptions = {},
 ): AsyncGenerator<CsvRow, void, undefined> {
-  if (typeof delimiter !== 'string' || delimiter === '' || /["\r\n]/.test(delimiter))
+  const { delimiter, quote: given, header, encoding } = { ...csvDefaults, ...form }
+  const quote = given === false ? null : given
+  if (quote !== null && !(typeof quote === 'string' && /^[^\r\n]$/.test(quote)))
+    throw new ValueError(`${operation}: quote is one letter such as '"', or false for none, got ${JSON.stringify(quote)}.`, { op: operation })
+  if (typeof delimiter !== 'string' || delimiter === '' || /[\r\n]/.test(delimiter) || (quote !== null && delimiter.includes(quote)))
     throw new ValueError(`${operation}: delimiter is a text such as ',' or '\\t', got ${JSON.stringify(delimiter)}.`, { op: operation })
   const { parse } = await import('csv-parse')
-  const parser = parse({ delimiter, info: true, skip_empty_lines: true, max_record_size: LONGEST })
+  const parser = parse({ delimiter, quote, escape: quote, info: true, skip_empty_lines: true, max_record_size: LONGEST })
   async function* texts(): AsyncGenerator<string, void, undefined> {
     for await (const { text } of pieces(operation, path, encoding)) yield text
   }
@@ -74,7 +80,7 @@ export async function* csvRows(
     // The parser runs ahead of what was read: it counts for itself.
     const { code = '', lines, records = 0 } = error as { code?: string; lines?: number; records?: number }
     if (error instanceof FerrogradError || FAULTS[code] === undefined) throw error
-    throw new FileFormatError(`${operation}: row ${header ? records : records + 1} (line ${lines}) of ${path} ${FAULTS[code]}.\n  A field with '${delimiter}', quotes or line breaks stands in quotes, quotes in it doubled: "a ""b"" c".`, { op: operation, cause: error })
+    throw new FileFormatError(`${operation}: row ${header ? records : records + 1} (line ${lines}) of ${path} ${FAULTS[code]}.\n  A field with '${delimiter}', quotes or line breaks stands in quotes, quotes in it doubled: "a ""b"" c". Where quotes are letters like others, say quote: false.`, { op: operation, cause: error })
   } finally {
     parser.destroy()
     await fed.catch(() => {})

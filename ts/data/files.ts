@@ -33,8 +33,8 @@ export async function checkFolder(operation: string, folder: string | undefined)
 }
 
 /** A file's bytes; those of a .gz file unpacked. @throws FileFormatError for a damaged one */
-export async function readBytes(path: string): Promise<Uint8Array> {
-  const bytes = await withFileErrors('read', path, false, () => readFile(path))
+export async function readBytes(path: string, operation = 'read'): Promise<Uint8Array> {
+  const bytes = await withFileErrors(operation, path, false, () => readFile(path))
   if (!path.endsWith('.gz')) return bytes
   try {
     return await unpack(bytes)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { settle } from '../internal.js'
-import { csvDefaults, csvRows } from './csv.js'
+import { csvRows } from './csv.js'
 import { type Dataset, dataset } from './dataset.js'
 import { candidates, checkFolder, namesIn, readBytes } from './files.js'
 import { logMel } from './log-mel.js'
@@ -44,10 +44,10 @@ async function read(index: string, audio: string, mels: number): Promise<TrainTe
   const samples = new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length - (bytes.length % 2)))
   const parts: Record<'train' | 'test', { rows: Float32Array[]; labels: number[] }> = { train: { rows: [], labels: [] }, test: { rows: [], labels: [] } }
   const turn = turns()
-  for await (const { fields, place } of csvRows('fsdd', index, () => COLUMNS, csvDefaults)) {
+  for await (const { fields, place } of csvRows('fsdd', index, () => COLUMNS)) {
     const [digit, part, offset, count] = [Number(fields[0]), fields[1], Number(fields[2]), Number(fields[3])] as [number, string, number, number]
     const whole = [digit, offset, count].every((n) => Number.isInteger(n) && n >= 0)
-    if (!whole || digit > 9 || (part !== 'train' && part !== 'test') || offset + count > samples.length)
+    if (!whole || count === 0 || digit > 9 || (part !== 'train' && part !== 'test') || offset + count > samples.length)
       throw new FileFormatError(`fsdd: ${place} names no digit, split and samples of ${audio}, which has ${samples.length}.`, { op: 'fsdd' })
     const wave = Float32Array.from(samples.subarray(offset, offset + count), (sample) => sample / 32768)
     parts[part].rows.push(await logMel(wave, { sampleRate: SAMPLE_RATE, mels }))

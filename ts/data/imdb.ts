@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { settle } from '../internal.js'
-import { cacheFolder, candidates, checkFolder, namesIn, readBytes } from './files.js'
+import { cacheFolder, candidates, checkFolder, namesIn } from './files.js'
 import { fetchImdb } from './imdb-archive.js'
+import { jsonLines } from './jsonl.js'
 import { turns } from './turn.js'
 
 /** Options of `imdb`. */
@@ -21,9 +22,6 @@ export interface Texts {
   labels: number[]
 }
 
-/** Bytes whose lines are read in one go. */
-const SOME = 1 << 18
-
 const patterns = { train: /^train.*\.jsonl(\.gz)?$/, test: /^test.*\.jsonl(\.gz)?$/ }
 
 /**
@@ -39,7 +37,7 @@ export async function imdb(options: ImdbOptions = {}): Promise<{ train: Texts; t
     await fetchImdb(place)
     found = await findFiles([place])
   }
-  if (found !== null) return { train: await jsonLines(found.train), test: await jsonLines(found.test) }
+  if (found !== null) return { train: await read(found.train), test: await read(found.test) }
   await checkFolder('imdb', folder)
   throw new ValueError(
     `imdb: train*.jsonl.gz and test*.jsonl.gz are not in ${places.join(', ')}.\n  Name their folder; each line is a JSON object with text and label. ` +
@@ -56,38 +54,17 @@ async function findFiles(places: readonly string[]): Promise<{ train: string; te
   return null
 }
 
-/** Texts and labels of a file of JSON lines. Invalid UTF-8 becomes U+FFFD. @throws FileFormatError naming the line */
-async function jsonLines(path: string): Promise<Texts> {
+/** Texts and labels of a file of JSON lines. @throws FileFormatError naming the line */
+async function read(path: string): Promise<Texts> {
   const found: Texts = { texts: [], labels: [] }
-  const bytes = await readBytes(path)
   const turn = turns()
-  let number = 0
-  // Some lines at a time, so that nothing blocks the event loop for as long as all of them would.
-  for (let start = 0; start < bytes.length; ) {
-    const newline = bytes.indexOf(10, start + SOME)
-    const end = newline < 0 ? bytes.length : newline
-    for (const line of new TextDecoder().decode(bytes.subarray(start, end)).split('\n')) {
-      number++
-      if (line.trim() === '') continue
-      const wrong = (what: string, cause?: unknown): never => {
-        throw new FileFormatError(`imdb: line ${number} of ${path} ${what}.\n  A line is a JSON object such as {"text": "A great film.", "label": 1}.`, { cause })
-      }
-      const row = parsed(line, wrong)
-      if (typeof row?.text !== 'string') return wrong('has no text')
-      if (!Number.isInteger(row.label)) return wrong('has no whole number as its label')
-      found.texts.push(row.text)
-      found.labels.push(row.label as number)
-    }
-    start = end + 1
+  for await (const { value, place } of jsonLines('imdb', path)) {
+    const { text, label } = (value ?? {}) as { text?: unknown; label?: unknown }
+    const fault = typeof text !== 'string' ? 'no text' : !Number.isInteger(label) ? 'no whole number as its label' : null
+    if (fault !== null) throw new FileFormatError(`imdb: ${place} has ${fault}.\n  A line is a JSON object such as {"text": "A great film.", "label": 1}.`)
+    found.texts.push(text as string)
+    found.labels.push(label as number)
     await turn()
   }
   return found
-}
-
-function parsed(line: string, wrong: (what: string, cause: unknown) => never): { text?: unknown; label?: unknown } | null {
-  try {
-    return JSON.parse(line) as { text?: unknown; label?: unknown } | null
-  } catch (error) {
-    return wrong('is not JSON', error)
-  }
 }

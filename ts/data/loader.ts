@@ -63,6 +63,7 @@ export class DataLoader implements AsyncIterable<Batch> {
     this.#seed = chosen.seed
     const stream = this.#source.kind === 'stream'
     const count = this.#source.kind === 'stream' ? Infinity : this.#source.data.length
+    if (count === 0) throw new ValueError('DataLoader: the data has no samples.')
     const asked = chosen.batchSize === undefined ? (stream ? null : 32) : chosen.batchSize
     // Infinity: all samples in one batch.
     const batchSize = (this.batchSize = asked === Infinity && !stream ? count : asked)

@@ -23,7 +23,7 @@ const FLOOR = 1e-6
  * first sample on without padding; a recording shorter than a frame is one, filled with zeros. Hann's window, the next power of two as the transform's size, triangles of height 1
  * from `low` to half the sample rate. torchaudio: `MelSpectrogram(center=False, power=2, norm=None, mel_scale='htk')`, plus 1e-6, `log`; it fills a window that is no power of
  * two with zeros on both sides, not behind, which moves the frames.
- * @throws ValueError for options that make no sense
+ * @throws ValueError for options that make no sense and samples that are no numbers
  */
 export async function logMel(samples: Float32Array, options: LogMelOptions): Promise<Float32Array> {
   const { sampleRate, mels, window, hop, low } = settle('logMel', options, { sampleRate: 0, mels: 40, window: 25, hop: 10, low: 20 })
@@ -31,6 +31,8 @@ export async function logMel(samples: Float32Array, options: LogMelOptions): Pro
   if (!Number.isInteger(mels) || mels < 1) throw new ValueError(`logMel: mels must be a positive integer, got ${String(mels)}.`, { op: 'logMel' })
   if (!(low >= 0 && low < sampleRate / 2)) throw new ValueError(`logMel: low lies below half the sample rate, ${sampleRate / 2} Hz, got ${String(low)}.`, { op: 'logMel' })
   if (!(samples instanceof Float32Array)) throw new ValueError('logMel: samples are a Float32Array, as readWav gives them.', { op: 'logMel' })
+  const bad = samples.findIndex((sample) => !Number.isFinite(sample))
+  if (bad >= 0) throw new ValueError(`logMel: sample ${bad} is ${samples[bad]}, expected finite numbers.`, { op: 'logMel' })
   const [length, step] = [Math.max(2, Math.round((window * sampleRate) / 1000)), Math.max(1, Math.round((hop * sampleRate) / 1000))]
   const size = 2 ** Math.ceil(Math.log2(length))
   const { default: FFT } = await import('fft.js')

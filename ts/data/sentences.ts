@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { settle } from '../internal.js'
-import { candidates, checkFolder, namesIn, readBytes } from './files.js'
+import { candidates, checkFolder, namesIn } from './files.js'
 import type { Texts } from './imdb.js'
+import { pieces } from './text-file.js'
 
 /** The sets that `sentences` knows. */
 export type SentenceSet = 'mr' | 'subj' | 'cr' | 'mpqa' | 'trec6' | 'sst2' | 'sst5'
@@ -56,15 +57,18 @@ export async function sentences(name: SentenceSet, options: SentencesOptions = {
 
 interface Row { label: string; text: string; place: string }
 
-/** Invalid UTF-8 becomes U+FFFD. */
 async function lines(path: string): Promise<Row[]> {
-  const text = new TextDecoder().decode(await readBytes(path))
-  return text.split('\n').flatMap((line, i) => {
-    if (line.trim() === '') return []
-    const tab = line.indexOf('\t')
-    if (tab < 1) throw new FileFormatError(`sentences: line ${i + 1} of ${path} has no label before a tab.\n  A line is a label, a tab and a sentence.`)
-    return [{ label: line.slice(0, tab), text: line.slice(tab + 1).trimEnd(), place: `line ${i + 1} of ${path}` }]
-  })
+  const rows: Row[] = []
+  for await (const { text, line: first } of pieces('sentences', path)) {
+    text.split('\n').forEach((line, i) => {
+      if (line.trim() === '') return
+      const tab = line.indexOf('\t')
+      const place = `line ${first + i} of ${path}`
+      if (tab < 1) throw new FileFormatError(`sentences: ${place} has no label before a tab.\n  A line is a label, a tab and a sentence.`)
+      rows.push({ label: line.slice(0, tab), text: line.slice(tab + 1).trimEnd(), place })
+    })
+  }
+  return rows
 }
 
 function numbered(rows: readonly Row[], classes: readonly string[]): Texts {

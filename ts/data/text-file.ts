@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import { FerrogradError, FileFormatError, ValueError } from '../index.js'
 import { fileError } from '../internal.js'
+import { readBytes } from './files.js'
 
 /** Whole lines of a file. */
 export interface Piece {
@@ -23,23 +24,7 @@ const LONGEST = 1 << 28
  * `encoding`, which it names
  */
 export async function* pieces(operation: string, path: string, encoding = 'utf-8'): AsyncGenerator<Piece, void, undefined> {
-  const decode = decoder(operation, encoding)
-  let line = 1
-  const piece = (bytes: Uint8Array): Piece => {
-    const text = decode(bytes) ?? refuse(bytes)
-    const from = line
-    line += count(bytes)
-    return { text: from === 1 ? text.replace(/^\uFEFF/, '') : text, line: from }
-  }
-  const refuse = (bytes: Uint8Array): never => {
-    let at = line
-    for (const one of linesOf(bytes)) {
-      if (decode(one) === null)
-        throw new FileFormatError(`${operation}: line ${at} of ${path} is not in ${encoding}.\n  Say what it is in, as in { encoding: 'windows-1252' }, or write the file anew in UTF-8.`, { op: operation })
-      at++
-    }
-    throw new FileFormatError(`${operation}: ${path} is not in ${encoding}.`, { op: operation })
-  }
+  const piece = reader(operation, path, encoding)
   // Bytes of the line that the last chunk began.
   let begun: Uint8Array[] = []
   let waiting = 0
@@ -52,9 +37,35 @@ export async function* pieces(operation: string, path: string, encoding = 'utf-8
     }
     if (end < chunk.length) begun.push(chunk.subarray(end))
     waiting += chunk.length - end
-    if (waiting > LONGEST) throw new FileFormatError(`${operation}: line ${line} of ${path} has more than ${LONGEST} bytes. Is this a text file?`, { op: operation })
+    if (waiting > LONGEST) throw new FileFormatError(`${operation}: line ${piece(new Uint8Array()).line} of ${path} has more than ${LONGEST} bytes. Is this a text file?`, { op: operation })
   }
   if (begun.length > 0) yield piece(Buffer.concat(begun))
+}
+
+/** All of a text file. @throws as `pieces` */
+export async function readText(operation: string, path: string, encoding = 'utf-8'): Promise<string> {
+  return reader(operation, path, encoding)(await readBytes(path, operation)).text
+}
+
+/** Makes texts of the bytes of whole lines, one call behind the other. */
+function reader(operation: string, path: string, encoding: string): (bytes: Uint8Array) => Piece {
+  const decode = decoder(operation, encoding)
+  let line = 1
+  const refuse = (bytes: Uint8Array): never => {
+    let at = line
+    for (const one of linesOf(bytes)) {
+      if (decode(one) === null)
+        throw new FileFormatError(`${operation}: line ${at} of ${path} is not in ${encoding}.\n  Say what it is in, as in { encoding: 'windows-1252' }, or write the file anew in UTF-8.`, { op: operation })
+      at++
+    }
+    throw new FileFormatError(`${operation}: ${path} is not in ${encoding}.`, { op: operation })
+  }
+  return (bytes) => {
+    const text = decode(bytes) ?? refuse(bytes)
+    const from = line
+    line += count(bytes)
+    return { text: from === 1 ? text.replace(/^\uFEFF/, '') : text, line: from }
+  }
 }
 
 async function* chunks(operation: string, path: string): AsyncGenerator<Buffer, void, undefined> {

@@ -1,10 +1,11 @@
 // Texts of one's own, with or without labels: rows of a CSV file, JSON lines, or a folder with a sub-folder a class.
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
-import { settle, withFileErrors } from '../internal.js'
+import { kindOf, settle, withFileErrors } from '../internal.js'
 import { type CsvColumn, csvDefaults, type CsvOptions, csvRows } from './csv.js'
 import { jsonLines } from './jsonl.js'
+import { readText } from './text-file.js'
 import { turns } from './turn.js'
 
 /** Options of `readTexts` and `streamTexts`. */
@@ -44,7 +45,7 @@ const DEFAULTS = { text: 'text', label: 'label', ...csvDefaults } as const
 export async function* streamTexts(path: string, options: ReadTextsOptions = {}): AsyncGenerator<LabelledText, void, undefined> {
   const { text, label, ...form } = settle('streamTexts', options, DEFAULTS)
   const kind = /\.(csv|tsv|jsonl|ndjson)(\.gz)?$/i.exec(path)?.[1]?.toLowerCase()
-  if (kind === undefined) yield* fromFolder(path, label !== null)
+  if (kind === undefined) yield* fromFolder(path, label !== null, form.encoding)
   else if (kind === 'jsonl' || kind === 'ndjson') yield* fromJson(path, text, label, form.encoding)
   else yield* fromCsv(path, text, label, { ...form, delimiter: kind === 'tsv' && options.delimiter === undefined ? '\t' : form.delimiter })
 }
@@ -64,7 +65,7 @@ export async function readTexts(path: string, options: ReadTextsOptions = {}): P
   return { texts, labels: names.map((name) => numbers.get(name)!), classes }
 }
 
-async function* fromCsv(path: string, text: CsvColumn, label: CsvColumn | null, form: Required<CsvOptions>): AsyncGenerator<LabelledText> {
+async function* fromCsv(path: string, text: CsvColumn, label: CsvColumn | null, form: CsvOptions): AsyncGenerator<LabelledText> {
   for await (const { fields: [found, name = null], place } of csvRows('readTexts', path, () => (label === null ? [text] : [text, label]), form)) {
     yield { text: found!, label: label === null ? null : named(name, place) }
   }
@@ -75,18 +76,18 @@ async function* fromJson(path: string, text: CsvColumn, label: CsvColumn | null,
     const row = (value ?? {}) as Record<string, unknown>
     const found = row[text]
     if (typeof found !== 'string') throw new FileFormatError(`readTexts: ${place} has no text under ${JSON.stringify(text)}${keysOf(row)}.`, { op: 'readTexts' })
-    yield { text: found, label: label === null ? null : named(row[label], `${place}${keysOf(row)}`) }
+    yield { text: found, label: label === null ? null : named(row[label], place, Object.hasOwn(row, label) ? `: ${kindOf(row[label])} is none` : ` under ${JSON.stringify(label)}${keysOf(row)}`) }
   }
 }
 
 const keysOf = (row: object): string => `; there ${Object.keys(row).length === 1 ? 'is' : 'are'} ${Object.keys(row).map((key) => JSON.stringify(key)).join(', ') || 'no keys'}`
 
-function named(label: unknown, place: string): string {
+function named(label: unknown, place: string, fault = ''): string {
   if ((typeof label === 'string' && label.trim() !== '') || Number.isFinite(label) || typeof label === 'boolean') return String(label).trim()
-  throw new FileFormatError(`readTexts: ${place} has no label.\n  Give each row its label, or say label: null.`, { op: 'readTexts' })
+  throw new FileFormatError(`readTexts: ${place} has no label${fault}.\n  Give each row its label, or say label: null.`, { op: 'readTexts' })
 }
 
-async function* fromFolder(path: string, labelled: boolean): AsyncGenerator<LabelledText> {
+async function* fromFolder(path: string, labelled: boolean, encoding: string): AsyncGenerator<LabelledText> {
   const entries = await withFileErrors('readTexts', path, false, () => readdir(path, { withFileTypes: true }))
   const folders = labelled ? entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort() : ['.']
   let found = false
@@ -94,14 +95,7 @@ async function* fromFolder(path: string, labelled: boolean): AsyncGenerator<Labe
     const files = (await readdir(join(path, name))).filter((file) => /\.txt$/i.test(file)).sort()
     for (const file of files) {
       found = true
-      const at = join(path, name, file)
-      const bytes = await withFileErrors('readTexts', at, false, () => readFile(at))
-      try {
-        yield { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), label: labelled ? name : null }
-      } catch (error) {
-        if (error instanceof TypeError) throw new FileFormatError(`readTexts: ${at} is not in utf-8.\n  Write it anew in UTF-8.`, { op: 'readTexts', cause: error })
-        throw error
-      }
+      yield { text: await readText('readTexts', join(path, name, file), encoding), label: labelled ? name : null }
     }
   }
   if (!found) throw new ValueError(`readTexts: ${path} holds no .txt files${labelled ? ' in sub-folders named by their class' : ''}.\n  Give a .csv, .tsv or .jsonl file, or such a folder.`, { op: 'readTexts' })

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { ValueError } from '../index.js'
 import { settle } from '../internal.js'
-import { candidates, checkFolder, namesIn, readBytes } from './files.js'
+import { candidates, checkFolder, namesIn } from './files.js'
+import { readText } from './text-file.js'
 
 /** Options of `tinyShakespeare`. */
 export interface TinyShakespeareOptions {
@@ -11,7 +12,7 @@ export interface TinyShakespeareOptions {
 
 /**
  * A megabyte of Shakespeare's plays (Karpathy 2015): its first nine tenths to train on, the rest to validate with.
- * @throws ValueError where the file is missing, FileError for a folder that is not there
+ * @throws ValueError where the file is missing, FileError for a folder that is not there, FileFormatError naming the line that is not in UTF-8
  */
 export async function tinyShakespeare(options: TinyShakespeareOptions = {}): Promise<{ train: string; validation: string }> {
   const { folder } = settle('tinyShakespeare', options, { folder: undefined })
@@ -19,7 +20,7 @@ export async function tinyShakespeare(options: TinyShakespeareOptions = {}): Pro
   for (const place of places) {
     const name = (await namesIn(place)).find((file) => /^input\.txt(\.gz)?$/.test(file))
     if (name === undefined) continue
-    const text = new TextDecoder().decode(await readBytes(join(place, name)))
+    const text = await readText('tinyShakespeare', join(place, name))
     const cut = Math.floor(0.9 * text.length)
     return { train: text.slice(0, cut), validation: text.slice(cut) }
   }

@@ -27,6 +27,7 @@ const DEFAULTS = { mels: 40, seconds: undefined } as const
 /** The log-mel energies of WAV files, [frames, mels] each, as `logMel` makes them. @throws as `readWav`; ValueError where sample rates differ */
 export async function wavFeatures(files: readonly string[], options: WavOptions = {}): Promise<Float32Array[]> {
   const { mels, seconds } = settle('wavFeatures', options, DEFAULTS)
+  if (seconds !== undefined && !(seconds > 0)) throw new ValueError(`wavFeatures: seconds must be above 0, got ${String(seconds)}.`, { op: 'wavFeatures' })
   const found: Float32Array[] = []
   const turn = turns()
   let rate = 0
@@ -35,7 +36,7 @@ export async function wavFeatures(files: readonly string[], options: WavOptions 
     if (rate !== 0 && sampleRate !== rate)
       throw new ValueError(`wavFeatures: ${file} has ${sampleRate} samples a second, the files before it ${rate}.\n  Bring all to one rate, for example: ffmpeg -i INPUT -ar ${rate} OUTPUT.wav`, { op: 'wavFeatures' })
     rate = sampleRate
-    found.push(await logMel(seconds === undefined ? samples : samples.subarray(0, Math.round(seconds * sampleRate)), { sampleRate, mels }))
+    found.push(await logMel(seconds === undefined ? samples : samples.subarray(0, Math.max(1, Math.round(seconds * sampleRate))), { sampleRate, mels }))
     await turn()
   }
   return found

@@ -25,14 +25,15 @@ const EXTENSIBLE = 0xfffe
 
 /**
  * A WAV file, or its bytes: PCM of 8, 16, 24 or 32 bits, or floats of 32 or 64. Python: `soundfile.read`, `torchaudio.load`.
- * @throws FileFormatError for other files, other encodings and files that end too soon; FileError
+ * @throws FileFormatError for other files, other encodings, files that end too soon, and those without samples or with some that are no numbers; FileError
  */
 export async function readWav(file: string | Uint8Array): Promise<Recording> {
   return typeof file === 'string' ? wavOf(await withFileErrors('readWav', file, false, () => readFile(file)), file) : wavOf(file, 'the bytes')
 }
 
 function wavOf(bytes: Uint8Array, name: string): Recording {
-  const wrong = (fault: string): FileFormatError => new FileFormatError(`readWav: ${name} ${fault}.\n  Convert it to a WAV file of 16 bits, for example: ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav`, { op: 'readWav' })
+  const wrong = (fault: string, way = 'Convert it to a WAV file of 16 bits, for example: ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav'): FileFormatError =>
+    new FileFormatError(`readWav: ${name} ${fault}.\n  ${way}`, { op: 'readWav' })
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const tag = (at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4))
   if (bytes.length < 12 || tag(0) !== 'RIFF' || tag(8) !== 'WAVE') throw wrong('is no WAV file')
@@ -52,7 +53,11 @@ function wavOf(bytes: Uint8Array, name: string): Recording {
       // Whoever streams a file does not know its length, and writes the largest.
       const end = size === 0xffffffff ? bytes.length : start + size
       if (end > bytes.length) throw wrong(`ends too soon: ${size} bytes of samples are announced, ${bytes.length - start} are there`)
-      return { samples: averaged(view, start, end, format), sampleRate: format.sampleRate }
+      const samples = averaged(view, start, end, format)
+      if (samples.length === 0) throw wrong('has no samples', 'Leave it out, or record it again.')
+      const bad = samples.findIndex((sample) => !Number.isFinite(sample))
+      if (bad >= 0) throw wrong(`has ${samples[bad]} as its sample ${bad}`, 'Leave it out, or write it again as whole numbers.')
+      return { samples, sampleRate: format.sampleRate }
     }
     // Chunks begin at even places.
     at = start + size + (size % 2)

@@ -1,6 +1,7 @@
 import { type Tensor, tensor, ValueError } from '../index.js'
 import { settle } from '../internal.js'
-import { type Dataset, dataset } from './dataset.js'
+import { toColumn } from './column.js'
+import { Dataset, dataset } from './dataset.js'
 
 /** Options of `windows`. */
 export interface WindowsOptions {
@@ -10,7 +11,7 @@ export interface WindowsOptions {
   horizon?: number
   /** Steps from one window to the next (1). */
   stride?: number
-  /** The share of the steps, the last ones, that only test windows forecast (0.2). */
+  /** The share of the steps, the last ones, that only test windows forecast; 0 for none, and a test part without samples (0.2). */
   test?: number
   /** The share of the steps in front of those that only validation windows forecast; 0 for none (0). */
   validation?: number
@@ -32,7 +33,7 @@ export interface Windows {
   train: Dataset
   /** Whose labels lie in the steps to validate with; none where that share is 0. */
   validation?: Dataset
-  /** Whose labels lie in the last steps. */
+  /** Whose labels lie in the last steps; without samples where that share is 0. */
   test: Dataset
   /** Of the steps to train on alone, so that nothing of the future comes into the past. */
   scaling: Scaling
@@ -70,22 +71,26 @@ export function windows(series: ArrayLike<number> | readonly (readonly number[])
   const scaled = new Float32Array(total * channels)
   rows.forEach((row, i) => row.forEach((value, c) => { scaled[i * channels + c] = (value - scaling.mean[c]!) / scaling.std[c]! }))
   /** Windows whose labels lie from `from` to below `to`. */
-  const part = (name: string, from: number, to: number): Dataset => {
+  const part = (name: string, from: number, to: number, share?: number): Dataset => {
     const starts: number[] = []
     for (let start = Math.max(0, from - length); start + length + horizon <= to; start += stride) starts.push(start)
-    if (starts.length === 0)
-      throw new ValueError(`windows: no window of ${length} + ${horizon} steps fits into the ${name} part, steps ${from} to ${to - 1} of ${total}.\n  Take a shorter length or horizon, or another share.`)
+    if (starts.length === 0 && share !== 0)
+      throw new ValueError(`windows: no window of ${length} + ${horizon} steps fits into the ${name} part, ${to > from ? `steps ${from} to ${to - 1} of ${total}` : `which has none of the ${total} steps`}.\n  Take a shorter length or horizon, or another share.`)
     const cut = (offset: number, steps: number): Tensor => {
       const values = new Float32Array(starts.length * steps * channels)
       starts.forEach((start, i) => values.set(scaled.subarray((start + offset) * channels, (start + offset + steps) * channels), i * steps * channels))
       return tensor(values, { shape: [starts.length, steps, channels], transfer: true })
     }
-    return dataset({ inputs: cut(0, length), labels: cut(length, horizon) })
+    const [inputs, labels] = [cut(0, length), cut(length, horizon)]
+    if (starts.length > 0) return dataset({ inputs, labels })
+    return new Dataset({
+      inputs: toColumn(inputs, 'inputs'), labels: toColumn(labels, 'labels'), classes: undefined, scale: undefined, normalisation: undefined, indices: null, oneHot: null,
+    })
   }
   return {
     train: part('training', 0, heldFrom),
     ...(validation === 0 ? {} : { validation: part('validation', heldFrom, testFrom) }),
-    test: part('test', testFrom, total),
+    test: part('test', testFrom, total, test),
     scaling,
     unscale: (values) => values.mul(tensor(scaling.std, { dtype: values.dtype })).add(tensor(scaling.mean, { dtype: values.dtype })),
   }

@@ -4,7 +4,9 @@ import { noGrad } from '../autograd.js'
 import { assign_ } from '../ops/assign.js'
 import { concat } from '../ops/concat.js'
 import { scope } from '../scope.js'
-import type { Tensor } from '../tensor.js'
+import { kindOf, noTensor } from '../explain.js'
+import { Tensor } from '../tensor.js'
+import { Bidirectional } from './bidirectional.js'
 import { GRU } from './gru.js'
 import { LSTM } from './lstm.js'
 import type { Recurrent } from './recurrent.js'
@@ -15,20 +17,43 @@ const GATES = (layer: Recurrent): readonly number[] => (layer instanceof LSTM ? 
 
 /**
  * Puts the weights of a Keras layer, as `layer.get_weights()` gives them, into a recurrent layer of ours: [kernel, recurrent_kernel, bias] of `LSTM`
- * (gates i, f, c, o), `GRU` (z, r, h; `resetAfter` as its reset_after) or `SimpleRNN`; of `Bidirectional`, those of both directions one after the other.
- * @throws ShapeError where they do not fit; ValueError for a layer of several layers
+ * (gates i, f, c, o), `GRU` (z, r, h; `resetAfter` as its reset_after) or `SimpleRNN`; of `Bidirectional`, those of both directions one after the other, into
+ * an `nn.Bidirectional`, or a layer with `bidirectional: true`, which gives what Keras' gives but for masked steps: there it carries the state on, Keras has 0.
+ * @throws ShapeError where they do not fit; ValueError for a layer of several layers, and for what are no tensors
  * @example loadKerasWeights(new nn.LSTM(128, 64), [kernel, recurrentKernel, bias])
  */
-export function loadKerasWeights<L extends LSTM | GRU | RNN>(layer: L, weights: readonly Tensor[]): L {
+export function loadKerasWeights<L extends LSTM | GRU | RNN | Bidirectional>(layer: L, weights: readonly Tensor[]): L {
+  if (!Array.isArray(weights)) throw new ValueError(`loadKerasWeights: takes the list of tensors that get_weights() gave, got ${kindOf(weights)}.`, { op: 'loadKerasWeights' })
+  weights.forEach((array: unknown, i) => {
+    if (!(array instanceof Tensor)) throw noTensor('loadKerasWeights', `array ${i}`, array)
+  })
+  if (layer instanceof Bidirectional) {
+    const first = arraysOf(layer.ahead)
+    load(layer.ahead, weights.slice(0, first))
+    load(layer.back, weights.slice(first))
+  } else if (layer instanceof LSTM || layer instanceof GRU || layer instanceof RNN) {
+    load(layer, weights)
+  } else {
+    throw new ValueError(`loadKerasWeights: takes an LSTM, GRU, RNN or Bidirectional, got ${kindOf(layer)}.`, { op: 'loadKerasWeights' })
+  }
+  return layer
+}
+
+/** How many arrays Keras has for a layer. */
+function arraysOf({ bidirectional, bias }: Recurrent): number {
+  return (bidirectional ? 2 : 1) * (bias ? 3 : 2)
+}
+
+function load(layer: LSTM | GRU | RNN, weights: readonly Tensor[]): void {
   const name = layer.constructor.name
-  if (layer.numLayers !== 1) throw new ValueError(`loadKerasWeights: a Keras layer is one layer, this ${name} has ${layer.numLayers}.\n  Load each into an ${name} of its own.`, { op: 'loadKerasWeights' })
+  if (layer.numLayers !== 1) throw new ValueError(`loadKerasWeights: a Keras layer is one layer, this ${name} has ${layer.numLayers}.\n  Load each into one of its own.`, { op: 'loadKerasWeights' })
   if (layer instanceof LSTM && (layer.projSize > 0 || layer.peephole || layer.layerNorm)) {
     throw new ValueError('loadKerasWeights: Keras has no LSTM with projections, peepholes or normalised sums.\n  Load into one without.', { op: 'loadKerasWeights' })
   }
   const places = layer.bidirectional ? ['L0', 'L0Reverse'] : ['L0']
   const each = layer.bias ? 3 : 2
-  if (weights.length !== places.length * each) {
-    throw new ShapeError(`loadKerasWeights: ${name} takes ${places.length * each} arrays, got ${weights.length}.\n  Give what get_weights() gave.`, { op: 'loadKerasWeights' })
+  if (weights.length !== arraysOf(layer)) {
+    throw new ShapeError(`loadKerasWeights: ${name} takes ${arraysOf(layer)} arrays, got ${weights.length}.\n  Give what get_weights() gave.`, { op: 'loadKerasWeights' })
   }
   const order = GATES(layer)
   const h = layer.hiddenSize
@@ -56,5 +81,4 @@ export function loadKerasWeights<L extends LSTM | GRU | RNN>(layer: L, weights: 
       own.biasHh!.fill_(0)
     }
   })))
-  return layer
 }

@@ -3,7 +3,7 @@ import '../attach.js'
 import { captureContext, enterModule, leaveModule, moduleStack, setModuleNaming } from '../context.js'
 import type { DType } from '../dtype.js'
 import { CaptureError, ValueError } from '../errors.js'
-import { explain } from '../explain.js'
+import { explainForward } from '../explain.js'
 import { settle } from '../options.js'
 import { Parameter, type Tensor } from '../tensor.js'
 import { type LoadOptions, loadModule, saveModule } from './files.js'
@@ -262,7 +262,7 @@ function withBookkeeping(forward: Forward): Forward {
       const hooks = readHooks(this)
       return hooks === null || !this.hasHooks ? forward.apply(this, inputs) : callWithHooks(this, hooks, forward, inputs)
     } catch (error) {
-      throw explain(`${this.constructor.name}.forward`, error, inputs)
+      throw explainForward(this.constructor.name, error, inputs)
     } finally {
       leaveModule(before)
     }

@@ -48,6 +48,12 @@ abstract class RecurrentCell extends Module {
     this.biasHh = bias ? uniformParameter([rows], bound) : null
   }
 
+  /** Whether x is a step of one row alone, [inputSize]. */
+  protected alone(x: unknown): boolean {
+    if (!(x instanceof Tensor)) throw noTensor(this.constructor.name, 'x', x)
+    return x.ndim === 1
+  }
+
   /** x [N, inputSize] as a sequence of one step. */
   protected step(x: Tensor): Tensor {
     const name = this.constructor.name
@@ -74,7 +80,8 @@ abstract class RecurrentCell extends Module {
 }
 
 /**
- * One step of an `LSTM`: x [N, inputSize], state { h, c } each [N, H] (zeros if left out) -> the next state. PyTorch: `nn.LSTMCell`.
+ * One step of an `LSTM`: x [N, inputSize], state { h, c } each [N, H] (zeros if left out) -> the next state. A row alone is x [inputSize] and states [H].
+ * PyTorch: `nn.LSTMCell`.
  * @example for (const x of steps) state = cell.forward(x, state)
  */
 export class LSTMCell extends RecurrentCell {
@@ -84,12 +91,19 @@ export class LSTMCell extends RecurrentCell {
 
   forward(x: Tensor, state: { h: Tensor; c: Tensor } | null = null): { h: Tensor; c: Tensor } {
     checkStates('LSTMCell', 'the state', state, ['h', 'c'])
+    if (this.alone(x)) {
+      const { h, c } = this.forward(x.unsqueeze(0), state && { h: state.h.unsqueeze(0), c: state.c.unsqueeze(0) })
+      return { h: h.squeeze(0), c: c.squeeze(0) }
+    }
     const { hidden, cell } = lstm(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: state?.h ?? null, c0: state?.c ?? null })
     return { h: hidden, c: cell }
   }
 }
 
-/** One step of a `GRU`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h. `resetAfter` as in `GRU`. PyTorch: `nn.GRUCell`. */
+/**
+ * One step of a `GRU`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h; x [inputSize] and h [H] for a row alone. `resetAfter` as in `GRU`. PyTorch:
+ * `nn.GRUCell`.
+ */
 export class GRUCell extends RecurrentCell {
   /** Whether r multiplies what the recurrent weight gives. */
   readonly resetAfter: boolean
@@ -102,6 +116,7 @@ export class GRUCell extends RecurrentCell {
   }
 
   forward(x: Tensor, h: Tensor | null = null): Tensor {
+    if (this.alone(x)) return this.forward(x.unsqueeze(0), this.state(h)?.unsqueeze(0)).squeeze(0)
     return gru(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: this.state(h), resetAfter: this.resetAfter }).hidden
   }
 
@@ -110,7 +125,7 @@ export class GRUCell extends RecurrentCell {
   }
 }
 
-/** One step of an `RNN`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h. PyTorch: `nn.RNNCell`. */
+/** One step of an `RNN`: x [N, inputSize], h [N, H] (zeros if left out) -> the next h; x [inputSize] and h [H] for a row alone. PyTorch: `nn.RNNCell`. */
 export class RNNCell extends RecurrentCell {
   /** What the sum goes through. */
   readonly nonlinearity: 'tanh' | 'relu'
@@ -123,6 +138,7 @@ export class RNNCell extends RecurrentCell {
   }
 
   forward(x: Tensor, h: Tensor | null = null): Tensor {
+    if (this.alone(x)) return this.forward(x.unsqueeze(0), this.state(h)?.unsqueeze(0)).squeeze(0)
     return rnn(this.step(x), this.weightIh, this.weightHh, { ...this.biases, h0: this.state(h), nonlinearity: this.nonlinearity }).hidden
   }
 }

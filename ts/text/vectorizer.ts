@@ -12,7 +12,7 @@ export interface VectorizerOptions {
   minCount?: number
   /** Steps of cleaning, or a function of one's own, which runs in JavaScript. Left out: lower case without punctuation, as in Keras. */
   standardize?: CleanOptions | ((text: string) => string)
-  /** Where a text is cut: at whitespace (the default), into characters, or not at all. */
+  /** Where a text is cut: at whitespace, Unicode's too (the default), into characters, or not at all. */
   split?: 'whitespace' | 'character' | 'none'
   /** Ids in each row; left out, as many as the longest text of a call has. */
   outputSequenceLength?: number
@@ -20,7 +20,7 @@ export interface VectorizerOptions {
   padding?: 'left' | 'right'
   /** The side that is cut off a text that is too long. Default 'right'; Keras' `pad_sequences` has 'left'. */
   truncation?: 'left' | 'right'
-  /** The words, where they are known: then `adapt` is not needed. */
+  /** The words, where they are known: then `adapt` is not needed. A list as Keras' `get_vocabulary()` gives it keeps its ids. */
   vocabulary?: Vocabulary | readonly string[]
 }
 
@@ -55,7 +55,8 @@ const NO_STEPS: CleanOptions = { lower: false, punctuation: false }
 
 /**
  * Texts to ids [N, T]: cleaned, split, looked up in a vocabulary that `adapt` learned, padded and cut. The words, their order and ids are those of
- * Keras' TextVectorization. Reading runs in Rust on threads of its own.
+ * Keras' TextVectorization, but that letters and whitespace of all scripts count: Keras changes the case of ASCII's letters alone, and does not split at
+ * U+00A0, U+0085, U+3000 and the like. Reading runs in Rust on threads of its own.
  */
 export class TextVectorizer {
   readonly #options: ReturnType<typeof settled>
@@ -64,10 +65,13 @@ export class TextVectorizer {
 
   /** @throws ValueError for an option that makes no sense */
   constructor(options?: VectorizerOptions) {
-    const { vocabulary } = this.#options = settled(options)
+    const { vocabulary, maxTokens = Infinity } = this.#options = settled(options)
     this.#pipeline = this.#reader()
     if (vocabulary !== undefined) {
       this.#vocabulary = vocabulary instanceof Vocabulary ? vocabulary : new Vocabulary(vocabulary)
+      const { size } = this.#vocabulary
+      if (size > maxTokens)
+        throw new ValueError(`TextVectorizer: the vocabulary has ${size} ids, those of padding and the unknown among them; maxTokens is ${maxTokens}.\n  Raise it or leave it out, or cut the list.`, { op: 'TextVectorizer' })
       this.#pipeline.setWords(packed(this.#vocabulary.words))
     }
   }
@@ -135,7 +139,8 @@ export class TextVectorizer {
   static fromJSON(json: VectorizerJSON): TextVectorizer {
     if (typeof json !== 'object' || json === null || !Array.isArray(json.words))
       throw new ValueError("TextVectorizer.fromJSON: takes what toJSON() gave, an object with 'options' and 'words'.", { op: 'TextVectorizer.fromJSON' })
-    return new TextVectorizer({ ...json.options, vocabulary: new Vocabulary(json.words, json.tokens) })
+    const { padToken = '', oovToken = '[UNK]' } = json.tokens ?? {}
+    return new TextVectorizer({ ...json.options, vocabulary: new Vocabulary([padToken, oovToken, ...json.words], json.tokens) })
   }
 
   /**

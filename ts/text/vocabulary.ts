@@ -14,7 +14,10 @@ const DEFAULTS = { padToken: '', oovToken: '[UNK]' } as const
 /** Lists that hold each word once, as counting gives them: they need no look for words that are there twice. */
 export const counted: WeakSet<readonly string[]> = new WeakSet()
 
-/** Words and their ids: 0 is padding, 1 every word that is not here, then the words in their order, as in Keras' TextVectorization. */
+/**
+ * Words and their ids: 0 is padding, 1 every word that is not here, then the words in their order, as in Keras' TextVectorization. A list that begins with how
+ * these two are written, '' and '[UNK]', has them already: what Keras' `get_vocabulary()` gives keeps its ids.
+ */
 export class Vocabulary {
   /** The id of padding. */
   static readonly PAD: number = 0
@@ -25,13 +28,18 @@ export class Vocabulary {
   readonly #special: readonly [string, string]
   #ids: ReadonlyMap<string, number> | undefined
 
-  /** @throws ValueError for what is no list, and for a word that is there twice or is no string */
+  /** @throws ValueError for what is no list, and for a word that is there twice, is written as padding or is no string */
   constructor(words: readonly string[], options?: VocabularyOptions) {
     if (!Array.isArray(words)) throw new ValueError(`Vocabulary: takes a list of words, got ${kindOf(words)}.`, { op: 'Vocabulary' })
     const { padToken, oovToken } = settle<VocabularyOptions, typeof DEFAULTS>('Vocabulary', options, DEFAULTS)
-    this.words = [...words]
     this.#special = [padToken, oovToken]
-    if (!counted.has(words)) this.#ids = idsOf(words)
+    const known = counted.has(words)
+    this.words = !known && words[0] === padToken && words[1] === oovToken ? words.slice(2) : [...words]
+    if (known) return
+    this.#ids = idsOf(this.words)
+    const padding = this.#ids.get(padToken)
+    if (padding !== undefined)
+      throw new ValueError(`Vocabulary: word ${padding - 2} is ${JSON.stringify(padToken)}, which padding is written as.\n  Leave it out, or begin the list with ${JSON.stringify(padToken)} and ${JSON.stringify(oovToken)}.`, { op: 'Vocabulary' })
   }
 
   /** How padding and words outside the vocabulary are written. */
