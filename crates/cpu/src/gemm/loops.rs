@@ -1,7 +1,7 @@
 //! The loops around the tile kernels: what is packed, how K is split, how C is shared out. All of it follows from shapes and strides,
 //! never from the number of threads.
 use super::long::long_scratch;
-use super::micro::{Job, Tiles, even_cut};
+use super::micro::{Ahead, Job, Tiles, even_cut};
 use super::next::Next;
 use super::pack::{Panel, SideBySide};
 use super::thin::thin_scratch;
@@ -259,30 +259,35 @@ impl Gemm {
             for panel in panels.clone() {
                 let first = panel * nr;
                 let cols = nr.min(n - first);
-                // SAFETY: the panel lies inside B or its packed copy.
-                let (bp, ldb) = unsafe {
-                    match b {
+                // SAFETY: the panel lies inside B or its packed copy; the bias has n elements.
+                let (b, ldb, bias) = unsafe {
+                    let (b, ldb) = match b {
                         Source::Packed(p) => (p.get().add(first * self.k + from * cols).cast_const(), cols as isize),
                         _ => (self.b.ptr.offset(first as isize * self.b.cs + from as isize * self.b.rs), self.b.rs),
-                    }
+                    };
+                    (b, ldb, if end && !self.bias.get().is_null() { self.bias.get().add(first).cast_const() } else { std::ptr::null() })
+                };
+                let mut job = Job {
+                    taps: &[(0, 0)],
+                    k: len,
+                    b,
+                    ldb,
+                    c: c.get(),
+                    ldc,
+                    n: cols,
+                    add: from > ks.start,
+                    bias,
+                    relu: end && self.relu,
+                    ahead: Ahead::NONE,
                 };
                 for t in rows_of_tiles.clone() {
                     let (row, rows) = even_cut(m, m_tiles, t);
+                    if !self.next.is_nothing() {
+                        job.ahead = self.next.share(panel * m_tiles + t, all_tiles, len);
+                    }
                     // SAFETY: tile and columns lie inside the operands and C, whose tile is the caller's.
                     unsafe {
-                        let job = Job {
-                            taps: &[(0, 0)],
-                            k: len,
-                            b: bp,
-                            ldb,
-                            c: c.get().add(row * ldc + first),
-                            ldc,
-                            n: cols,
-                            add: from > ks.start,
-                            bias: if end && !self.bias.get().is_null() { self.bias.get().add(first) } else { std::ptr::null() },
-                            relu: end && self.relu,
-                            ahead: self.next.share(panel * m_tiles + t, all_tiles, len),
-                        };
+                        job.c = c.get().add(row * ldc + first);
                         self.tile(tiles, a, row, rows, from, &job);
                     }
                 }
@@ -351,10 +356,13 @@ pub(crate) fn sum_parts(parts: &[f32], area: usize, mut put: impl FnMut(usize, f
     }
 }
 
+/// Tiles, and panels, of a task at most.
+const BLOCK: usize = 16;
+
 /// Tiles and panels of a task: at least `TASK_MACS` of work each and about `TASKS` of them, as square as can be.
 pub(super) fn block(m_tiles: usize, panels: usize, tile_macs: usize) -> (usize, usize) {
     let want = (m_tiles * panels * tile_macs / TASK_MACS).clamp(1, TASKS);
-    let (mut mt, mut np) = (m_tiles.min(16), panels.min(16));
+    let (mut mt, mut np) = (m_tiles.min(BLOCK), panels.min(BLOCK));
     while m_tiles.div_ceil(mt) * panels.div_ceil(np) < want && mt * np > 1 {
         // A tile is about 12 by 32.
         if np * 2 >= mt && np > 1 {

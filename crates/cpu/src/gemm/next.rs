@@ -40,6 +40,10 @@ impl Next {
         }
     }
 
+    pub fn is_nothing(&self) -> bool {
+        self.blocks.iter().all(|block| block.rows == 0)
+    }
+
     /// What tile `i` of `count`, of `steps` steps, asks for.
     pub(super) fn share(&self, i: usize, count: usize, steps: usize) -> Ahead {
         let pieces = self.blocks.map(|block| block.pieces(steps));

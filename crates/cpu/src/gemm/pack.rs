@@ -147,28 +147,35 @@ impl Kernel for Rows<'_> {
     }
 }
 
-/// `len` elements, in sizes that the compiler turns into vector moves rather than a call.
+/// `len` elements, in sizes that the compiler turns into vector moves rather than a call. The last move overlaps the one before it where `len` is no
+/// multiple: writing elements twice is quicker than going one by one.
 #[inline(always)]
 unsafe fn copy(src: *const f32, dst: *mut f32, len: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; nothing in front of the first or behind the last element is touched.
     unsafe {
-        let mut i = 0;
-        while i + 16 <= len {
-            *dst.add(i).cast::<[f32; 16]>() = *src.add(i).cast::<[f32; 16]>();
-            i += 16;
+        if len >= 16 {
+            moves::<16>(src, dst, len);
+        } else if len >= 8 {
+            moves::<8>(src, dst, len);
+        } else if len >= 4 {
+            moves::<4>(src, dst, len);
+        } else {
+            for i in 0..len {
+                *dst.add(i) = *src.add(i);
+            }
         }
-        if i + 8 <= len {
-            *dst.add(i).cast::<[f32; 8]>() = *src.add(i).cast::<[f32; 8]>();
-            i += 8;
-        }
-        if i + 4 <= len {
-            *dst.add(i).cast::<[f32; 4]>() = *src.add(i).cast::<[f32; 4]>();
-            i += 4;
-        }
-        while i < len {
-            *dst.add(i) = *src.add(i);
-            i += 1;
-        }
+    }
+}
+
+/// At least `N` elements, `N` at a time.
+#[inline(always)]
+unsafe fn moves<const N: usize>(src: *const f32, dst: *mut f32, len: usize) {
+    let mut i = 0;
+    while i < len {
+        let at = i.min(len - N);
+        // SAFETY: as in `copy`.
+        unsafe { *dst.add(at).cast::<[f32; N]>() = *src.add(at).cast::<[f32; N]>() };
+        i = at + N;
     }
 }
 

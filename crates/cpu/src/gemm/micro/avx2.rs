@@ -6,6 +6,8 @@ type V = __m256;
 /// All ones in the lanes that count, and how many these are.
 type Mask = (__m256i, usize);
 const W: usize = 8;
+/// Steps that `finish` takes.
+const LAST: usize = 0;
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]

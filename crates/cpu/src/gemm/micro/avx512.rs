@@ -5,6 +5,8 @@ use core::arch::x86_64::*;
 type V = __m512;
 type Mask = __mmask16;
 const W: usize = 16;
+/// Steps that `finish` takes.
+const LAST: usize = 4;
 
 #[inline]
 #[target_feature(enable = "avx512f")]

@@ -6,6 +6,8 @@ type V = float32x4_t;
 /// How many lanes count.
 type Mask = usize;
 const W: usize = 4;
+/// Steps that `finish` takes.
+const LAST: usize = 0;
 
 #[inline]
 #[target_feature(enable = "neon")]

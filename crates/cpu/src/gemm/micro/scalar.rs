@@ -6,6 +6,8 @@ type V = [f32; W];
 /// How many lanes count.
 type Mask = usize;
 const W: usize = 4;
+/// Steps that `finish` takes.
+const LAST: usize = 0;
 
 #[inline(always)]
 fn mask(n: usize) -> Mask {
