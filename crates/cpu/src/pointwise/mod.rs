@@ -11,7 +11,7 @@ mod tests;
 mod unary;
 
 pub use binary::{Binary, binary};
-pub use chain::{Function, Link, Place, TILES, chain, chain_local};
+pub use chain::{Function, Link, Place, TILES, chain, chain_local, chain_scratch};
 pub use spread::Spread;
 pub use unary::{Unary, unary};
 

@@ -10,6 +10,7 @@ mod tests;
 
 use self::columns::fold_columns;
 use self::rows::fold_rows;
+pub(crate) use self::rows::{Pieces, fold_whole_rows};
 use crate::fold::{All, Any, Fold, Largest, Product, ProductInt, Smallest, Sum, SumInt};
 use crate::strided::{Nest, ReadPtr};
 use ferrograd_simd::{Kernel, Scalar, vectorize};

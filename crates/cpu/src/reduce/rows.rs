@@ -80,27 +80,104 @@ impl<F: Fold> Kernel for Run<F> {
                 }
                 return a;
             }
-            let mut lanes = [a; LANES];
             let whole = len / LANES * LANES;
-            for i in (0..whole).step_by(LANES) {
-                let block: [F::T; LANES] = *x.add(i).cast();
-                for l in 0..LANES {
-                    lanes[l] = F::step(lanes[l], block[l]);
-                }
-            }
-            let mut width = LANES / 2;
-            while width > 0 {
-                for l in 0..width {
-                    lanes[l] = F::join(lanes[l], lanes[l + width]);
-                }
-                width /= 2;
-            }
-            for i in whole..len {
-                a = F::step(a, *x.add(i));
-            }
-            F::join(lanes[0], a)
+            let mut lanes = [a; LANES];
+            turns::<F>(&mut lanes, x, whole);
+            close::<F>(lanes, x.add(whole), len - whole)
         }
     }
+}
+
+/// Each lane takes its elements of `len`, a multiple of the lanes.
+///
+/// # Safety
+/// `len` elements must be readable.
+#[inline(always)]
+unsafe fn turns<F: Fold>(lanes: &mut [F::A; LANES], x: *const F::T, len: usize) {
+    for i in (0..len).step_by(LANES) {
+        // SAFETY: by the caller's promise.
+        let block: [F::T; LANES] = unsafe { *x.add(i).cast() };
+        for l in 0..LANES {
+            lanes[l] = F::step(lanes[l], block[l]);
+        }
+    }
+}
+
+/// Joins the lanes, and the last `len` elements behind them.
+///
+/// # Safety
+/// As for [`turns`].
+#[inline(always)]
+unsafe fn close<F: Fold>(mut lanes: [F::A; LANES], x: *const F::T, len: usize) -> F::A {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] = F::join(lanes[l], lanes[l + width]);
+        }
+        width /= 2;
+    }
+    let mut a = F::start();
+    for i in 0..len {
+        // SAFETY: by the caller's promise.
+        a = F::step(a, unsafe { *x.add(i) });
+    }
+    F::join(lanes[0], a)
+}
+
+/// A row that comes in pieces, all but the last as long as many turns of the lanes. Gives the bits of the row as a whole: one shorter than the
+/// lanes is taken in order there too, for joining accumulators of nothing changes nothing.
+pub(crate) struct Pieces<F: Fold>([F::A; LANES]);
+
+impl<F: Fold> Pieces<F> {
+    pub fn new() -> Pieces<F> {
+        Pieces([F::start(); LANES])
+    }
+    /// Takes in a piece that is not the last.
+    ///
+    /// # Safety
+    /// `len` elements must be readable, a multiple of the lanes.
+    pub unsafe fn take(&mut self, x: *const F::T, len: usize) {
+        on_path::<F, _>(Piece::<F> { lanes: &mut self.0, x, len, last: false });
+    }
+    /// What the row gives with its last piece.
+    ///
+    /// # Safety
+    /// `len` elements must be readable.
+    pub unsafe fn finish(&mut self, x: *const F::T, len: usize) -> F::A {
+        let a = on_path::<F, _>(Piece::<F> { lanes: &mut self.0, x, len, last: true });
+        self.0 = [F::start(); LANES];
+        F::join(F::start(), a)
+    }
+}
+
+struct Piece<'a, F: Fold> {
+    lanes: &'a mut [F::A; LANES],
+    x: *const F::T,
+    len: usize,
+    last: bool,
+}
+
+impl<F: Fold> Kernel for Piece<'_, F> {
+    type Output = F::A;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> F::A {
+        let whole = self.len / LANES * LANES;
+        let mut lanes = *self.lanes;
+        // SAFETY: `len` elements, by whoever made the piece.
+        unsafe {
+            turns::<F>(&mut lanes, self.x, whole);
+            *self.lanes = lanes;
+            if self.last { close::<F>(lanes, self.x.add(whole), self.len - whole) } else { F::start() }
+        }
+    }
+}
+
+/// Rows of `len` elements that follow each other, a result each.
+///
+/// # Safety
+/// `len` elements must be readable for each result.
+pub(crate) unsafe fn fold_whole_rows<F: Fold>(x: *const F::T, len: usize, divisor: usize, y: &mut [F::Y]) {
+    on_path::<F, _>(Rows::<F> { x, across: len as isize, len, step: 1, divisor, y });
 }
 
 /// Whole rows, a result each.

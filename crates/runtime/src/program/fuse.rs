@@ -1,41 +1,75 @@
-//! Chains: commands that follow each other and work on each element by itself run as one, tile by tile. What only passes between them needs no memory.
+//! Chains: commands that follow each other and work on each element by itself run as one, tile by tile, and so does a sum or mean of rows behind them.
+//! What only passes between them needs no memory.
 use super::{Program, Step};
-use crate::dispatch::pointwise;
+use crate::dispatch::{Op, pointwise};
 use crate::spec::Attrs;
-use ferrograd_cpu::{Link, Place, TILES, chain_local};
-use ferrograd_tensor::{DType, Meta};
+use ferrograd_cpu::{Function, Link, Place, TILES, chain_local, chain_scratch};
+use ferrograd_tensor::{DType, Meta, rules};
 use std::collections::{HashMap, HashSet};
 
 /// The longest chain: longer ones would keep more results of their own than they spare.
 const LONGEST: usize = 32;
+/// Commands that a chain may reach over for more of its own. Few, for what it makes earlier takes memory longer.
+const BETWEEN: usize = 4;
 
 impl Program {
     /// Joins commands where one reads what another, before it in a run of such commands, gives.
     pub(super) fn plan_chains(&mut self) {
-        let mut last_use: HashMap<u32, usize> = HashMap::new();
-        for (i, step) in self.steps.iter().enumerate() {
-            last_use.extend(step.operands.iter().map(|&(_, slot)| (slot, i)));
+        let mut reads: HashMap<u32, usize> = HashMap::new();
+        for (_, slot) in self.steps.iter().flat_map(|step| &step.operands).chain(&self.outputs) {
+            *reads.entry(*slot).or_default() += 1;
         }
-        last_use.extend(self.outputs.iter().map(|&(_, slot)| (slot, usize::MAX)));
-        let mut steps = std::mem::take(&mut self.steps).into_iter().enumerate().peekable();
-        let mut joined = Vec::new();
-        while let Some((i, step)) = steps.next() {
-            let Some(numel) = elements(&step) else {
-                joined.push(step);
-                continue;
-            };
-            let mut made: HashSet<u32> = step.outputs.iter().map(|&(_, slot)| slot).collect();
-            let mut run = vec![step];
-            while run.len() < LONGEST
-                && let Some((_, next)) = steps.next_if(|(_, next)| elements(next) == Some(numel) && reads_whole(next, numel, &made))
-            {
-                made.extend(next.outputs.iter().map(|&(_, slot)| slot));
-                run.push(next);
+        let mut steps: Vec<Option<Step>> = std::mem::take(&mut self.steps).into_iter().map(Some).collect();
+        for i in 0..steps.len() {
+            match Run::first(&mut steps[i..]) {
+                Some(run) => self.steps.extend(run.joined(&reads)),
+                None => self.steps.extend(steps[i].take()),
             }
-            let end = i + run.len();
-            joined.extend(chains(run, &made, |slot| last_use.get(&slot).is_some_and(|&last| last >= end)));
         }
-        self.steps = joined;
+    }
+}
+
+/// Commands that may become one chain.
+struct Run {
+    numel: usize,
+    steps: Vec<Step>,
+    /// The sum or mean that ends them.
+    total: Option<(Step, Function)>,
+    /// The slots that they fill.
+    made: HashSet<u32>,
+}
+
+impl Run {
+    /// The run that the first command begins: with those that follow, and, over a few others that do not concern them, those that read what it makes.
+    fn first(steps: &mut [Option<Step>]) -> Option<Run> {
+        let (first, rest) = steps.split_first_mut()?;
+        let mut run = Run { numel: elements(first.as_ref()?)?, steps: Vec::new(), total: None, made: HashSet::new() };
+        run.take(first.take()?);
+        // How many commands it has reached over, and what these give and write.
+        let (mut between, mut theirs) = (0, HashSet::new());
+        for place in rest {
+            let Some(step) = place else { continue };
+            let free = step.operands.iter().all(|(_, slot)| !theirs.contains(slot));
+            let total = if free && run.total.is_none() { total(step, run.numel, &run.made) } else { None };
+            let reads_ours = || step.operands.iter().any(|(_, slot)| run.made.contains(slot));
+            if free && elements(step) == Some(run.numel) && reads_whole(step, run.numel, &run.made) && (between == 0 || reads_ours()) {
+                place.take().into_iter().for_each(|step| run.take(step));
+            } else {
+                theirs.extend(step.outputs.iter().map(|&(_, slot)| slot).chain(step.written()));
+                match total {
+                    Some(function) => run.total = place.take().map(|step| (step, function)),
+                    None => between += 1,
+                }
+            }
+            if between > BETWEEN || run.steps.len() == LONGEST {
+                break;
+            }
+        }
+        Some(run)
+    }
+    fn take(&mut self, step: Step) {
+        self.made.extend(step.outputs.iter().map(|&(_, slot)| slot));
+        self.steps.push(step);
     }
 }
 
@@ -54,36 +88,64 @@ fn reads_whole(step: &Step, numel: usize, made: &HashSet<u32>) -> bool {
     step.operands.iter().all(|(meta, slot)| whole(meta) || !made.contains(slot))
 }
 
-/// The run as one chain, or as it is where nothing passes from one command to another.
-fn chains(run: Vec<Step>, made: &HashSet<u32>, needed_later: impl Fn(u32) -> bool) -> Vec<Step> {
-    if !run.iter().flat_map(|step| &step.operands).any(|(_, slot)| made.contains(slot)) {
-        return run;
+/// The sum or mean that the command is, if of rows of what a run of `numel` elements has made.
+fn total(step: &Step, numel: usize, made: &HashSet<u32>) -> Option<Function> {
+    let function = match step.op {
+        Op::sum => Function::Sum,
+        Op::mean => Function::Mean,
+        _ => return None,
+    };
+    let (&[(x, slot)], &[(y, _)]) = (&step.operands[..], &step.outputs[..]) else { return None };
+    let (&len, dims) = step.attrs.ints.split_first()?;
+    let gone = rules::axes(dims.get(..len as usize)?, x.rank()).ok()?;
+    let mut sizes = (0..x.rank()).filter(|&i| x.dims()[i] > 1).map(|i| gone[i]);
+    let rows = sizes.by_ref().find(|&gone| gone).is_some() && sizes.all(|gone| gone);
+    let fits = x.dtype == DType::F32 && y.dtype == DType::F32 && !step.anomaly && numel > 0;
+    (rows && fits && made.contains(&slot) && reads_whole(step, numel, made)).then_some(function)
+}
+
+impl Run {
+    /// The run as one chain; or as it is where nothing passes from one command to another. `reads`: how often each slot is read.
+    fn joined(self, reads: &HashMap<u32, usize>) -> Vec<Step> {
+        let Run { numel, steps, total, made } = self;
+        if total.is_none() && !steps.iter().flat_map(|step| &step.operands).any(|(_, slot)| made.contains(slot)) {
+            return steps;
+        }
+        // Who of them reads each slot last, and how often they do.
+        let mut readers: HashMap<u32, (usize, usize)> = HashMap::new();
+        for (i, step) in steps.iter().chain(total.as_ref().map(|(step, _)| step)).enumerate() {
+            for &(_, slot) in &step.operands {
+                let (last, count) = readers.entry(slot).or_default();
+                (*last, *count) = (i, *count + 1);
+            }
+        }
+        let needed_later = |slot: u32| reads.get(&slot) > readers.get(&slot).map(|(_, count)| count);
+        let mut chain = Chain::default();
+        for (i, step) in steps.iter().enumerate() {
+            chain.add(step, needed_later);
+            // Tiles whose last reader this was are free for the results behind it.
+            chain.tiles.iter_mut().for_each(|tile| *tile = tile.filter(|slot| readers.get(slot).is_some_and(|&(last, _)| last > i)));
+        }
+        let (mut scratch, mut attrs, mut last) = (0, Attrs::default(), &steps[steps.len() - 1]);
+        if let Some((step, function)) = &total {
+            chain.end(step, *function);
+            (scratch, attrs, last) = (chain_scratch(numel, numel / step.outputs[0].0.numel()), step.attrs.clone(), step);
+        }
+        vec![Step {
+            op: last.op,
+            anomaly: false,
+            module: last.module,
+            scratch,
+            local: chain_local(chain.reads.iter().map(|(meta, _)| meta)),
+            arity: vec![chain.reads.len() as u16],
+            attrs,
+            links: chain.links,
+            operands: chain.reads,
+            outputs: chain.results,
+            frees: Vec::new(),
+            guarded: Vec::new(),
+        }]
     }
-    let mut last_reader: HashMap<u32, usize> = HashMap::new();
-    for (i, step) in run.iter().enumerate() {
-        last_reader.extend(step.operands.iter().map(|&(_, slot)| (slot, i)));
-    }
-    let mut chain = Chain::default();
-    for (i, step) in run.iter().enumerate() {
-        chain.add(step, &needed_later);
-        // Tiles whose last reader this was are free for the results behind it.
-        chain.tiles.iter_mut().for_each(|tile| *tile = tile.filter(|slot| last_reader.get(slot).is_some_and(|&last| last > i)));
-    }
-    let last = &run[run.len() - 1];
-    vec![Step {
-        op: last.op,
-        anomaly: false,
-        module: last.module,
-        scratch: 0,
-        local: chain_local(chain.reads.iter().map(|(meta, _)| meta)),
-        arity: vec![chain.reads.len() as u16],
-        attrs: Attrs::default(),
-        links: chain.links,
-        operands: chain.reads,
-        outputs: chain.results,
-        frees: Vec::new(),
-        guarded: Vec::new(),
-    }]
 }
 
 /// A chain as far as it is made.
@@ -132,6 +194,12 @@ impl Chain {
         let floats = &step.attrs.floats;
         let attr = |i: usize| floats.get(i).copied().unwrap_or(0.0);
         self.links.push(Link { function, a: attr(0), b: attr(1), operands: [x, y], out });
+    }
+    /// Its last link: a sum or mean of what an earlier one gives.
+    fn end(&mut self, step: &Step, function: Function) {
+        let Some(&of) = self.places.get(&step.operands[0].1) else { return };
+        self.results.push(step.outputs[0]);
+        self.links.push(Link { function, a: 0.0, b: 0.0, operands: [of; 2], out: Place::Written(self.results.len() - 1) });
     }
 }
 
@@ -201,6 +269,61 @@ mod tests {
         }
         // Each sum needs a tile too, and the first finds none.
         assert_eq!(m.steps(&[sum]), [(2 * TILES + 5, 1, 5)]);
+    }
+
+    #[test]
+    fn a_chain_reaches_over_commands_that_do_not_concern_it() {
+        let (mut m, x) = made();
+        let a = m.op(Op::exp, &[&x]);
+        let other = m.op(Op::softmax, &[&a]);
+        let b = m.op(Op::mul, &[&a, &x]);
+        // Reads what stands between.
+        let c = m.op(Op::mul, &[&b, &other]);
+        assert_eq!(m.steps(&[c]), [(2, 1, 2), (0, 1, 1), (0, 2, 1)]);
+        let (mut m, x) = made();
+        let a = m.op(Op::exp, &[&x]);
+        let others: Vec<_> = (0..=BETWEEN).map(|_| m.op(Op::softmax, &[&a])).collect();
+        let b = m.op(Op::mul, &[&a, &x]);
+        assert_eq!(m.steps(&[&others[..], &[b]].concat()).len(), BETWEEN + 3);
+    }
+
+    #[test]
+    fn a_chain_reads_nothing_before_it_is_written_in_place() {
+        let (mut m, x) = made();
+        let a = m.op(Op::exp, &[&x]);
+        let mut command = m.session.command(Op::fill);
+        command.operands.push(x.clone());
+        command.arity.push(1);
+        m.recorder.record(*command);
+        let b = m.op(Op::mul, &[&a, &x]);
+        assert_eq!(m.steps(&[b]), [(0, 1, 1), (0, 1, 0), (0, 2, 1)]);
+    }
+
+    #[test]
+    fn sums_of_rows_end_a_chain_and_sums_of_columns_do_not() {
+        let total = |dims: &[i64]| {
+            let mut session = Session::new();
+            let x = session.planned(DType::F32, &Shape::new(&[2, 3, 50]).unwrap(), Device::Cpu);
+            let mut m = Made::new(&x, session);
+            let y = m.op(Op::square, &[&x]);
+            let mut command = m.session.command(Op::sum);
+            command.operands.push(y);
+            command.arity.push(1);
+            command.attrs.ints.push(dims.len() as i64);
+            command.attrs.ints.extend(dims);
+            command.attrs.ints.push(0);
+            let kept = (0..3).filter(|i| !dims.is_empty() && !dims.contains(i)).map(|i| [2, 3, 50][i as usize]).collect::<Vec<_>>();
+            let sum = m.session.planned(DType::F32, &Shape::new(&kept).unwrap(), Device::Cpu);
+            command.outputs.push(sum.clone());
+            m.recorder.record(*command);
+            m.steps(&[sum])
+        };
+        for rows in [&[][..], &[2], &[1, 2], &[0, 1, 2]] {
+            assert_eq!(total(rows), [(2, 1, 1)], "{rows:?}");
+        }
+        for columns in [&[0][..], &[1], &[0, 2], &[0, 1]] {
+            assert_eq!(total(columns), [(0, 1, 1), (0, 1, 1)], "{columns:?}");
+        }
     }
 
     fn view(of: &Rc<Tensor>, dims: &[usize]) -> Rc<Tensor> {

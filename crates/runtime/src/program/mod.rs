@@ -64,6 +64,12 @@ struct Step {
 }
 
 impl Step {
+    /// The slots that the command writes in place.
+    fn written(&self) -> Vec<u32> {
+        let kinds = self.op.spec().operands.iter().zip(&self.arity);
+        let written = kinds.flat_map(|((_, kind), &count)| std::iter::repeat_n(kind.is_written(), count as usize));
+        self.operands.iter().zip(written).filter(|(_, written)| *written).map(|(&(_, slot), _)| slot).collect()
+    }
     fn call(&self) -> Call<'_> {
         Call {
             op: self.op,

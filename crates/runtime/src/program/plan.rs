@@ -104,16 +104,8 @@ impl Program {
         let mut may_fail = false;
         for step in self.steps.iter_mut().rev() {
             if may_fail {
-                let mut position = 0;
-                for ((_, kind), &count) in step.op.spec().operands.iter().zip(&step.arity) {
-                    if kind.is_written() {
-                        let targets = &step.operands[position..position + count as usize];
-                        let outliving =
-                            targets.iter().map(|&(_, slot)| slot).filter(|&s| !matches!(self.slots[s as usize], Slot::Temporary { .. }));
-                        step.guarded.extend(outliving);
-                    }
-                    position += count as usize;
-                }
+                let outliving = |&slot: &u32| !matches!(self.slots[slot as usize], Slot::Temporary { .. });
+                step.guarded = step.written().into_iter().filter(outliving).collect();
             }
             may_fail |= !step.outputs.is_empty() || step.anomaly || step.op.spec().fallible;
         }

@@ -12,15 +12,16 @@ impl Program {
         let mut text = String::new();
         let mut moved = 0;
         for (i, step) in self.steps.iter().enumerate() {
-            let name = |(meta, slot): &(Meta, u32)| match Spread::of(&meta.layout) {
+            let reads = |(meta, slot): &(Meta, u32)| match Spread::of(&meta.layout) {
                 spread if !step.links.is_empty() && spread != Spread::Whole => format!("{spread} {}", self.name(*slot)),
                 _ => self.name(*slot),
             };
-            let names = |tensors: &[(Meta, u32)]| tensors.iter().map(name).collect::<Vec<_>>().join(", ");
+            let operands = step.operands.iter().map(reads).collect::<Vec<_>>().join(", ");
+            let outputs = step.outputs.iter().map(|&(_, slot)| self.name(slot)).collect::<Vec<_>>().join(", ");
             let shapes = step.outputs.iter().map(|(meta, _)| format!("{} {}", meta.dtype, meta.shape())).collect::<Vec<_>>().join(", ");
             let bytes: usize = step.operands.iter().chain(&step.outputs).map(|(meta, _)| meta.bytes()).sum();
             moved += bytes;
-            let (name, operands, outputs, attrs) = (title(step), names(&step.operands), names(&step.outputs), attributes(step));
+            let (name, attrs) = (title(step), attributes(step));
             let _ = writeln!(text, "{i:4}  {name} ({operands}) -> ({outputs}) {shapes}{attrs}  {}", size(bytes));
         }
         let temporaries: Vec<usize> =
