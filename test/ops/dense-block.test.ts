@@ -53,7 +53,7 @@ const of = (x: number[], narrow: number, growth: number, layers: number, args: A
 
 checkOp<Args>('denseBlock', {
   op: ([x, ...parameters], { eps, keep = true }) => denseBlock(x!, layersOf(parameters, eps), keep),
-  rows: ['append_channels', 'append_channels_grad', 'norm_relu_conv', 'norm_relu_conv_grad'],
+  rows: ['append_channels', 'append_channels_grad', 'norm_relu_conv', 'norm_relu_conv_grad', 'norm_relu_conv3x3', 'norm_relu_conv3x3_grad'],
   reference: ([x, ...parameters], { eps }) => {
     let features = x!
     for (let i = 0; i < parameters.length; i += 6) {
@@ -104,6 +104,6 @@ test('gives what the layers give one by one, and the same bits whether it keeps 
       const scale = Math.sqrt(want.reduce((sum, v) => sum + v * v, 0) / want.length) + 1e-6
       want.forEach((v, i) => expect(Math.abs(results[0]![t]![i]! - v)).toBeLessThan(2e-4 * Math.max(scale, Math.abs(v))))
     })
-    expectRan(['norm_relu_conv_grad'])
+    expectRan(['norm_relu_conv_grad', 'norm_relu_conv3x3_grad'])
   })
 })

@@ -34,18 +34,17 @@ const parametersOf = ({ norm1, conv1, norm2, conv2 }: DenseOperands): Tensor[] =
 
 const window = (border: number): Geometry => ({ stride: [1, 1], padding: [border, border, border, border], dilation: [1, 1], groups: 1 })
 const [POINT, AROUND] = [window(0), window(1)]
-const RELU = 1
 
-/** The block's features with statistics of each channel, and of each layer what stands before and behind its second normalisation, with that one's statistics. */
+/** The block's features with statistics of each channel, and of each layer what its first convolution gives, with its statistics. */
 interface Features { buffer: Tensor; mean: Tensor; variance: Tensor }
-type Inner = readonly [narrow: Tensor, active: Tensor, mean: Tensor, variance: Tensor]
+type Inner = readonly [narrow: Tensor, mean: Tensor, variance: Tensor]
 
 /**
  * A dense block in training: x [N, H, W, c] -> [N, H, W, c + layers · growth], where each layer appends
  * conv2(relu(norm2(conv1(relu(norm1(all channels so far)))))), a 1x1 and a padded 3x3 convolution.
  *
  * All channels lie in one buffer, into which each layer writes its own; their statistics, the same for every layer that reads them, are computed
- * once; what the first normalisation gives is never stored. The gradient of the buffer is added to in place. `keep`: each layer's narrow tensors wait
+ * once; what the normalisations give is never stored. The gradient of the buffer is added to in place. `keep`: each layer's narrow tensor waits
  * for the backward pass, instead of being computed again; the same bits. Huang et al., 2017; Pleiss et al., 2017.
  */
 export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = true): Tensor {
@@ -61,9 +60,9 @@ export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = t
       const inner = bottleneck(features, parametersOf(layer), layer)
       if (!isRecomputing()) {
         layer.norm1.update(features.mean.narrow(0, 0, at), features.variance.narrow(0, 0, at), n * h * w)
-        layer.norm2.update(inner[2], inner[3], n * h * w)
+        layer.norm2.update(inner[1], inner[2], n * h * w)
       }
-      const added = run.conv2d(inner[1], layer.conv2, null, AROUND.stride, AROUND.padding, AROUND.dilation, AROUND.groups, 0)
+      const added = run.normReluConv3x3(...inner, layer.norm2.weight, layer.norm2.bias, layer.conv2, layer.norm2.eps)
       run.appendChannels(features.buffer, features.mean, features.variance, added, at)
       return keep ? [...inner] : []
     }))
@@ -79,7 +78,7 @@ export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = t
         const [buffer, mean, variance, ...inner] = saved.slice(inputs.length) as [Tensor, Tensor, Tensor, ...Tensor[]]
         const gradients = isGradEnabled()
           ? composedGradient(dy, x, parameters, layers)
-          : gradient(dy, { buffer, mean, variance }, start, parameters, layers, layers.map((_, i) => (keep ? inner.slice(4 * i, 4 * i + 4) as unknown as Inner : null)))
+          : gradient(dy, { buffer, mean, variance }, start, parameters, layers, layers.map((_, i) => (keep ? inner.slice(3 * i, 3 * i + 3) as unknown as Inner : null)))
         return gradients.map((g, i) => () => sumBack(g, likes[i]!))
       },
     })
@@ -94,11 +93,9 @@ function empty(shape: number[], x: Tensor): Features {
 
 const statisticsCode = (x: Tensor): number => (x.dtype === 'float64' ? x._code : dtypeCode('float32'))
 
-/** norm1, ReLU, conv1, norm2, ReLU of the channels that conv1 reads. */
-function bottleneck({ buffer, mean, variance }: Features, [weight1, bias1, conv1, weight2, bias2]: Tensor[], { norm1, norm2 }: DenseOperands): Inner {
-  const narrow = run.normReluConv(buffer, mean, variance, weight1!, bias1!, conv1!, norm1.eps)
-  const [active, mean2, variance2] = run.batchNorm(narrow, weight2!, bias2!, null, norm2.eps, RELU)
-  return [narrow, active, mean2, variance2]
+/** norm1, ReLU, conv1 of the channels that conv1 reads. */
+function bottleneck({ buffer, mean, variance }: Features, [weight1, bias1, conv1]: Tensor[], { norm1 }: DenseOperands): Inner {
+  return run.normReluConv(buffer, mean, variance, weight1!, bias1!, conv1!, norm1.eps)
 }
 
 /** The gradients of x and of every layer's parameters. */
@@ -106,7 +103,7 @@ function gradient(
   dy: Tensor, features: Features, start: number, parameters: Tensor[][], layers: readonly DenseOperands[], kept: readonly (Inner | null)[],
 ): Tensor[] {
   const { buffer, mean, variance } = features
-  const [, h, w, width] = buffer.shape as [number, number, number, number]
+  const width = buffer.shape[3]!
   // A copy of its own, to which every layer adds.
   const dbuffer = run.contiguous(dy)
   const correction = run.full([2, width], statisticsCode(buffer), 0, buffer._device)
@@ -118,12 +115,12 @@ function gradient(
     const growth = conv2.shape[0]!
     end -= growth
     all[i] = scope(() => {
-      const [narrow, active, mean2, variance2] = kept[i] ?? bottleneck(features, own, layer)
+      const [narrow, mean2, variance2] = kept[i] ?? bottleneck(features, own, layer)
       const dadded = run.appendChannelsGrad(dbuffer, buffer, mean, correction, end, growth)
-      const dconv2 = weightGradient(active, dadded, [3, 3], AROUND)
-      const dactive = inputGradient(dadded, conv2, h, w, AROUND)
-      const [dnarrow, dweight2, dbias2] = run.batchNormGrad(dactive, narrow, mean2, variance2, weight2, bias2, layer.norm2.eps, RELU)
-      const [dconv1, dweight1, dbias1] = run.normReluConvGrad(dnarrow, buffer, mean, variance, weight1, bias1, conv1, dbuffer, correction, layer.norm1.eps)
+      const [dnarrow, correction2, dconv2, dweight2, dbias2] = run.normReluConv3x3Grad(dadded, narrow, mean2, variance2, weight2, bias2, conv2, layer.norm2.eps)
+      const [dconv1, dweight1, dbias1] = run.normReluConvGrad(
+        dnarrow, narrow, mean2, correction2, buffer, mean, variance, weight1, bias1, conv1, dbuffer, correction, layer.norm1.eps,
+      )
       return [dweight1, dbias1, dconv1, dweight2, dbias2, dconv2]
     })
   }

@@ -28,6 +28,7 @@ mod linear;
 mod matmul;
 mod nonzero;
 mod norm_relu_conv;
+mod norm_relu_conv3x3;
 mod orthogonal;
 mod pad;
 mod pool2d;
@@ -60,6 +61,10 @@ pub use nonzero::{masked_select, nonzero, nonzero_count};
 pub use norm_relu_conv::{
     norm_relu_conv, norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch, norm_relu_conv_local,
     norm_relu_conv_scratch,
+};
+pub use norm_relu_conv3x3::{
+    norm_relu_conv3x3, norm_relu_conv3x3_grad, norm_relu_conv3x3_grad_local, norm_relu_conv3x3_grad_scratch, norm_relu_conv3x3_local,
+    norm_relu_conv3x3_scratch,
 };
 pub use orthogonal::{orthogonal, orthogonal_scratch};
 pub use pad::pad;

@@ -185,12 +185,21 @@ macro_rules! op_table {
                 [] append_channels_grad (dbuffer: In, buffer: In, mean: In, correction: In) { start: i64, size: i64 }
                     -> (dx: rules::append_channels_grad(dbuffer, buffer, mean, correction, start, size)?);
                 [] norm_relu_conv (x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In) { eps: f64 }
-                    -> (y: rules::norm_relu_conv(x, mean, variance, weight, bias, kernel)?)
+                    -> (y: rules::norm_relu_conv(x, mean, variance, weight, bias, kernel)?,
+                        y_mean: rules::out_stats(x, kernel), y_variance: rules::out_stats(x, kernel))
                     scratch(cpu::norm_relu_conv_scratch(x, kernel)) local(cpu::norm_relu_conv_local(x, kernel));
-                [] norm_relu_conv_grad (dy: In, x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In, dx: Mut, correction: Mut) { eps: f64 }
-                    -> (dkernel: rules::norm_relu_conv_grad(dy, x, mean, variance, weight, bias, kernel, dx, correction)?,
+                [] norm_relu_conv_grad (dy: In, y: In, y_mean: In, y_correction: In, x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In, dx: Mut, correction: Mut) { eps: f64 }
+                    -> (dkernel: rules::norm_relu_conv_grad(dy, y, y_mean, y_correction, x, mean, variance, weight, bias, kernel, dx, correction)?,
                         dweight: rules::kernel_stats(x, kernel), dbias: rules::kernel_stats(x, kernel))
                     scratch(cpu::norm_relu_conv_grad_scratch(x, kernel)) local(cpu::norm_relu_conv_grad_local(x, kernel));
+                // of all of x's channels; dx comes in two parts, the second of which `norm_relu_conv_grad` applies
+                [] norm_relu_conv3x3 (x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In) { eps: f64 }
+                    -> (y: rules::norm_relu_conv3x3(x, mean, variance, weight, bias, kernel)?)
+                    scratch(cpu::norm_relu_conv3x3_scratch(x, kernel)) local(cpu::norm_relu_conv3x3_local(x, kernel));
+                [] norm_relu_conv3x3_grad (dy: In, x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In) { eps: f64 }
+                    -> (dx: rules::norm_relu_conv3x3_grad(dy, x, mean, variance, weight, bias, kernel)?, correction: rules::correction(x),
+                        dkernel: rules::like(kernel), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
+                    scratch(cpu::norm_relu_conv3x3_grad_scratch(x, dy, kernel)) local(cpu::norm_relu_conv3x3_grad_local(x, dy, kernel));
                 // over the last `dims` dimensions
                 [] layer_norm (x: In, weight: Opt, bias: Opt) { dims: i64, eps: f64 }
                     -> (y: rules::layer_norm(x, weight, bias, dims)?, mean: rules::layer_stats(x, dims)?, rstd: rules::layer_stats(x, dims)?)

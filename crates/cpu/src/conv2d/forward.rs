@@ -179,7 +179,7 @@ pub(super) fn float(
         return depthwise::forward(cx, g, x, weight, bias, relu, y);
     }
     if winograd::pays(g) {
-        return winograd::forward(cx, g, x, weight, bias, relu, y, pool);
+        return winograd::forward(cx, g, x, None, weight, bias, relu, y, pool);
     }
     direct(cx, g, Tiles::of(isa()), "conv2d", x, weight, bias, relu, y, pool);
 }

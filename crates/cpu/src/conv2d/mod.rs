@@ -7,7 +7,7 @@ mod correlate;
 mod depthwise;
 mod engine;
 mod forward;
-mod geometry;
+pub(crate) mod geometry;
 mod input_grad;
 mod plain;
 mod pooled;
@@ -15,7 +15,7 @@ mod spread;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
-mod winograd;
+pub(crate) mod winograd;
 mod woven;
 
 pub use forward::{conv2d, conv2d_local, conv2d_scratch};

@@ -117,7 +117,7 @@ fn float(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         return depthwise::weight_grad(cx, g, x, dy, dw);
     }
     if winograd::pays(g) {
-        return winograd::weight_grad(cx, g, x, dy, SyncPtr(dw.as_mut_ptr()));
+        return winograd::weight_grad(cx, g, x, None, dy, SyncPtr(dw.as_mut_ptr()));
     }
     let tiles = Tiles::of(isa());
     let (parts, depth) = (parts(g), g.depth());

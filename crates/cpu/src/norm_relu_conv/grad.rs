@@ -1,23 +1,21 @@
 //! The gradients of [`super::norm_relu_conv`], in one pass over x and its gradient.
 use super::product::{self, Product};
-use super::rows::{Back, LANES};
+use super::rows::{Back, Correct, LANES, SUMMED};
 use super::{Norm, Shared, Sizes, wide};
-use crate::channels::{Param, set_stats};
+use crate::channels::{Param, set_stats, stat};
 use crate::gemm::{Mat, Next};
 use ferrograd_simd::{Kernel, Scalar, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 
 /// Elements normalised at a time: in an L2 of 1 MiB they lie beside their gradient, the rows of x and those of its gradient.
 const BLOCK: usize = super::BLOCK / 2;
-/// Rows whose sums stay in the numbers that x computes in, before they are added up in float64.
-const SUMMED: usize = 32;
 
 /// Bytes that [`norm_relu_conv_grad`] wants.
 pub fn norm_relu_conv_grad_scratch(x: &Meta, kernel: &Meta) -> usize {
     let (s, size) = (Sizes::new(x, kernel, BLOCK), wide(x.dtype));
     let chunks = s.chunks();
     let bytes = |elements: usize, size: usize| (elements * size).next_multiple_of(64);
-    bytes(Shared::<f32>::len(&s), size) + bytes(chunks * s.out * s.channels, size) + bytes(chunks * 2 * s.channels, 8)
+    bytes(Shared::<f32>::len(&s), size) + bytes(3 * s.out, size) + bytes(chunks * s.out * s.channels, size) + bytes(chunks * 2 * s.channels, 8)
 }
 
 /// Bytes for each thread that [`norm_relu_conv_grad`] wants.
@@ -39,9 +37,14 @@ fn room(s: &Sizes) -> [usize; 6] {
 /// s * (g - sum g / n - (x - mean) * rstd^2 * sum(g * (x - mean)) / n): dx += s * g, and the rest, which is a number a channel and another times
 /// x - mean, is added up in `correction` [2, C], for `append_channels_grad` to apply once. dkernel = dy^T max(0, z),
 /// dweight = rstd * sum(g * (x - mean)), dbias = sum g.
+///
+/// dy comes in the same two parts from the normalisation behind: y_correction[0] + y_correction[1] * (y - y_mean) is added to it.
 pub fn norm_relu_conv_grad(
     cx: &mut Cx,
     dy: &View,
+    y: &View,
+    y_mean: &View,
+    y_correction: &View,
     x: &View,
     mean: &View,
     variance: &View,
@@ -60,16 +63,23 @@ pub fn norm_relu_conv_grad(
     let norm = Norm { mean, variance, weight: Param::new(weight, 1.0), bias: Param::new(bias, 0.0), eps };
     with_float!(x.dtype(), T => {
         let (shared, mut cx) = Shared::<T>::new(cx, sizes, &norm, kernel.slice());
+        let (behind, mut cx) = cx.split_scratch::<<T as Float>::Acc>(3 * sizes.out);
+        for (o, to) in behind.iter_mut().enumerate() {
+            *to = Element::from_f64(if o < sizes.out { stat(y_mean, o) } else { stat(y_correction, o - sizes.out) });
+        }
+        let behind = Behind { y: y.slice(), c: std::array::from_fn(|i| &behind[i * sizes.out..][..sizes.out]) };
         let count = sizes.chunks();
         let (dkernels, mut cx) = cx.split_scratch::<<T as Float>::Acc>(count * sizes.out * channels);
         let (sums, mut cx) = cx.split_scratch::<f64>(count * 2 * channels);
-        pass(&mut cx, &shared, dy.slice(), x.slice(), dx.slice_mut(), dkernels, sums);
+        pass(&mut cx, &shared, &behind, dy.slice(), x.slice(), dx.slice_mut(), dkernels, sums);
         join(&cx, dkernels, dkernel.slice_mut::<T>());
-        let sum = |kind: usize, k: usize| sums.chunks_exact((2 * channels).max(1)).fold(0.0, |sum, part| sum + part[kind * channels + k]);
-        set_stats(dbias, |k| sum(0, k));
-        set_stats(dweight, |k| sum(1, k) * norm.rstd(k));
-        let n = sizes.rows as f64;
-        add(correction, channels, |k| [sum(0, k), sum(1, k) * norm.rstd(k) * norm.rstd(k)].map(|v| -norm.scale(k) * v / n));
+        let of = |k: usize| {
+            let sum = |kind: usize| sums.chunks_exact((2 * channels).max(1)).fold(0.0, |sum, part| sum + part[kind * channels + k]);
+            norm.gradients(k, sizes.rows as f64, [sum(0), sum(1)])
+        };
+        set_stats(dbias, |k| of(k).0[0]);
+        set_stats(dweight, |k| of(k).0[1]);
+        add(correction, channels, |k| of(k).1);
         Ok(())
     })
 }
@@ -92,7 +102,7 @@ fn add(correction: &mut ViewMut, channels: usize, of: impl Fn(usize) -> [f64; 2]
 }
 
 /// Everything that runs over rows: fills `dkernels` [chunk, out, channels] and `sums` [chunk, 2, channels].
-fn pass<T: Float>(cx: &mut Cx, shared: &Shared<T>, dy: &[T], x: &[T], dx: &mut [T], dkernels: &mut [T::Acc], sums: &mut [f64])
+fn pass<T: Float>(cx: &mut Cx, shared: &Shared<T>, behind: &Behind<T>, dy: &[T], x: &[T], dx: &mut [T], dkernels: &mut [T::Acc], sums: &mut [f64])
 where
     T::Acc: Product,
 {
@@ -117,16 +127,24 @@ where
             let last = block + 1 == s.blocks_of(chunk).end;
             let (x, after) = x[first * s.width..].split_at(rows * s.width);
             let after = if last { &[] } else { &after[..after.len().min(rows * s.width)] };
-            let task = Task { shared, dy: &dy[first * s.out..][..rows * s.out], x, after, rows };
+            let own = first * s.out..(first + rows) * s.out;
+            let task = Task { shared, dy: &dy[own.clone()], behind: Behind { y: &behind.y[own], c: behind.c }, x, after, rows };
             task.run(local, &room, dx, dkernel, sums, block == s.blocks_of(chunk).start);
         }
     });
+}
+
+/// y, and the coefficients of what is added to its gradient, as [`Correct`] has them.
+struct Behind<'a, T: Float> {
+    y: &'a [T],
+    c: [&'a [T::Acc]; 3],
 }
 
 /// One block of rows.
 struct Task<'a, T: Float> {
     shared: &'a Shared<'a, T>,
     dy: &'a [T],
+    behind: Behind<'a, T>,
     x: &'a [T],
     /// x's rows of the block that follows.
     after: &'a [T],
@@ -145,9 +163,8 @@ where
         let (part, local) = local.split_at_mut(room[3]);
         let (some, local) = local.split_at_mut(room[4]);
         let (active, dz) = (&mut active[..rows * s.channels], &mut dz[..rows * s.channels]);
-        for (to, &from) in dy.iter_mut().zip(self.dy) {
-            *to = from.acc();
-        }
+        let run = Correct { dy: self.dy, y: self.behind.y, c: self.behind.c, to: &mut dy[..rows * s.out] };
+        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
         let row = |ptr: *const T::Acc, step: usize| Mat { ptr, rs: step as isize, cs: 1 };
         let [next, after] = [&*dx, self.after].map(|rows| Next::of([rows, &[]], s.width, s.channels));
         // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` rows * channels.

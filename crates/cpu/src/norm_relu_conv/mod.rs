@@ -1,5 +1,6 @@
 //! y = relu((x - mean) / sqrt(variance + eps) * weight + bias) kernel^T over the first channels of x: the normalisation, ReLU and 1x1 convolution
-//! of a dense layer, which reads the channels that there are so far of a buffer with room for more.
+//! of a dense layer, which reads the channels that there are so far of a buffer with room for more. With y come the mean and variance of its channels,
+//! for the normalisation that follows.
 //!
 //! What is normalised lives in a block of rows that a second-level cache holds, and never reaches memory; the gradient computes it again.
 mod grad;
@@ -10,12 +11,14 @@ mod tests;
 
 pub use grad::{norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch};
 
-use crate::channels::{Param, stat};
+pub(crate) use rows::{LANES, SUMMED, normal};
+
+use crate::channels::{Param, set_stats, stat};
 use crate::gemm::{Mat, Next};
 use ferrograd_simd::{Kernel, Scalar, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 use product::Product;
-use rows::Normalise;
+use rows::{Moments, Normalise};
 use std::ops::Range;
 
 /// Elements normalised at a time: 256 KiB of float32, a quarter of an L2 of 1 MiB, in which also lie the block's rows of x and the next ones.
@@ -63,6 +66,10 @@ impl Sizes {
     fn blocks_of(&self, chunk: usize) -> Range<usize> {
         chunk * self.together()..self.blocks().min((chunk + 1) * self.together())
     }
+    fn rows_of_chunk(&self, chunk: usize) -> Range<usize> {
+        let blocks = self.blocks_of(chunk);
+        blocks.start * self.block()..self.rows.min(blocks.end * self.block())
+    }
     /// Rows of a whole block, and of the last one.
     fn heights(&self) -> [usize; 2] {
         [self.block().min(self.rows), self.rows % self.block()]
@@ -76,7 +83,8 @@ fn wide(dtype: DType) -> usize {
 
 /// Bytes that [`norm_relu_conv`] wants.
 pub fn norm_relu_conv_scratch(x: &Meta, kernel: &Meta) -> usize {
-    (wide(x.dtype) * Shared::<f32>::len(&Sizes::new(x, kernel, BLOCK))).next_multiple_of(64)
+    let s = Sizes::new(x, kernel, BLOCK);
+    (wide(x.dtype) * Shared::<f32>::len(&s)).next_multiple_of(64) + 8 * s.chunks() * 2 * s.out
 }
 
 /// Bytes for each thread that [`norm_relu_conv`] wants.
@@ -92,7 +100,8 @@ fn forward_room(s: &Sizes) -> [usize; 3] {
     [(rows * c).next_multiple_of(16), (rows * s.out).next_multiple_of(16), room[0].max(room[1])]
 }
 
-/// x [..., C], mean and variance of at least as many channels as kernel [O, 1, 1, c] has, weight and bias [c] -> y [..., O].
+/// x [..., C], mean and variance of at least as many channels as kernel [O, 1, 1, c] has, weight and bias [c] -> y [..., O], its mean and
+/// (biased) variance [O].
 pub fn norm_relu_conv(
     cx: &mut Cx,
     x: &View,
@@ -103,6 +112,8 @@ pub fn norm_relu_conv(
     kernel: &View,
     eps: f64,
     y: &mut ViewMut,
+    y_mean: &mut ViewMut,
+    y_variance: &mut ViewMut,
 ) -> Result {
     let sizes = Sizes::new(x.meta(), kernel.meta(), BLOCK);
     if y.numel() == 0 {
@@ -111,26 +122,62 @@ pub fn norm_relu_conv(
     let norm = Norm { mean, variance, weight: Param::new(weight, 1.0), bias: Param::new(bias, 0.0), eps };
     with_float!(x.dtype(), T => {
         let (shared, mut cx) = Shared::<T>::new(cx, sizes, &norm, kernel.slice());
-        forward(&mut cx, &shared, x.slice(), y.slice_mut());
+        let (moments, mut cx) = cx.split_scratch::<f64>(sizes.chunks() * 2 * sizes.out);
+        forward(&mut cx, &shared, x.slice(), y.slice_mut(), moments);
+        let y = y.slice_mut::<T>();
+        let of = |o: usize| joined(&sizes, y, moments, o);
+        set_stats(y_mean, |o| of(o).0);
+        set_stats(y_variance, |o| of(o).1);
         Ok(())
     })
 }
 
+/// Mean and variance of channel `o` of y out of its chunks' [sum, sum of squares] of y - (y's first row in the chunk), joined in order (Chan et al. 1979).
+fn joined<T: Element>(s: &Sizes, y: &[T], moments: &[f64], o: usize) -> (f64, f64) {
+    let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+    for chunk in 0..s.chunks() {
+        let rows = s.rows_of_chunk(chunk);
+        let (first, count) = (y[rows.start * s.out + o].to_f64(), rows.len() as f64);
+        let [sum, square] = [0, 1].map(|kind| moments[(2 * chunk + kind) * s.out + o]);
+        let away = first + sum / count - mean;
+        squares += (square - sum * (sum / count)).max(0.0) + away * away * n * count / (n + count);
+        n += count;
+        mean += away * count / n;
+    }
+    // NaN got lost in the max above.
+    (mean, if mean.is_nan() { f64::NAN } else { squares / n })
+}
+
 /// What a channel is normalised by.
-struct Norm<'a> {
-    mean: &'a View<'a>,
-    variance: &'a View<'a>,
-    weight: Param<'a>,
-    bias: Param<'a>,
-    eps: f64,
+pub(crate) struct Norm<'a> {
+    pub mean: &'a View<'a>,
+    pub variance: &'a View<'a>,
+    pub weight: Param<'a>,
+    pub bias: Param<'a>,
+    pub eps: f64,
 }
 
 impl Norm<'_> {
-    fn rstd(&self, channel: usize) -> f64 {
+    pub fn rstd(&self, channel: usize) -> f64 {
         1.0 / (stat(self.variance, channel) + self.eps).sqrt()
     }
-    fn scale(&self, channel: usize) -> f64 {
+    pub fn scale(&self, channel: usize) -> f64 {
         self.weight.at(channel) * self.rstd(channel)
+    }
+    /// What normalises `channels` channels, [3, channels]: (x - c0) * c1 + c2.
+    pub fn coefficients<A: Element>(&self, channels: usize, to: &mut [A]) {
+        for k in 0..channels {
+            let values = [stat(self.mean, k), self.scale(k), self.bias.at(k)];
+            for (i, v) in values.into_iter().enumerate() {
+                to[i * channels + k] = A::from_f64(v);
+            }
+        }
+    }
+    /// Out of the sums of g and of g * (x - mean) over `n` rows, g being the gradient of the normalised channel: the gradients of bias and weight, and
+    /// what of x's is linear in x, a number and another times x - mean.
+    pub fn gradients(&self, channel: usize, n: f64, [sum, product]: [f64; 2]) -> ([f64; 2], [f64; 2]) {
+        let (scale, rstd) = (self.scale(channel), self.rstd(channel));
+        ([sum, product * rstd], [sum, product * rstd * rstd].map(|v| -scale * v / n))
     }
 }
 
@@ -150,12 +197,7 @@ impl<'a, T: Float> Shared<'a, T> {
         let channels = sizes.channels;
         let (all, cx) = cx.split_scratch::<T::Acc>(Self::len(&sizes));
         let (coefficients, wide) = all.split_at_mut((3 * channels).next_multiple_of(16));
-        for k in 0..channels {
-            let values = [stat(norm.mean, k), norm.scale(k), norm.bias.at(k)];
-            for (i, v) in values.into_iter().enumerate() {
-                coefficients[i * channels + k] = T::Acc::from_f64(v);
-            }
-        }
+        norm.coefficients(channels, coefficients);
         for (to, &from) in wide.iter_mut().zip(kernel) {
             *to = from.acc();
         }
@@ -169,17 +211,22 @@ impl<'a, T: Float> Shared<'a, T> {
     }
 }
 
-fn forward<T: Float>(cx: &mut Cx, shared: &Shared<T>, x: &[T], y: &mut [T])
+/// Fills y, and `moments` [chunk, 2, out].
+fn forward<T: Float>(cx: &mut Cx, shared: &Shared<T>, x: &[T], y: &mut [T], moments: &mut [f64])
 where
     T::Acc: Product,
 {
     let sizes = shared.sizes;
     let Sizes { channels, out, width, .. } = sizes;
     let [active_len, product_len, room] = forward_room(&sizes);
-    let to = SyncPtr(y.as_mut_ptr());
+    let (to, moments) = (SyncPtr(y.as_mut_ptr()), SyncPtr(moments.as_mut_ptr()));
     cx.par_local::<T::Acc>(sizes.chunks(), active_len + product_len + room, |chunk, local| {
         let (active, rest) = local.split_at_mut(active_len);
         let (product, room) = rest.split_at_mut(product_len);
+        // SAFETY: each chunk has its own.
+        let sums = unsafe { std::slice::from_raw_parts_mut(moments.get().add(chunk * 2 * out), 2 * out) };
+        sums.fill(0.0);
+        let start = sizes.rows_of_chunk(chunk).start * out;
         for i in sizes.blocks_of(chunk) {
             let (first, rows) = sizes.rows_of(i);
             shared.normalise(x, first, &mut active[..rows * channels]);
@@ -200,6 +247,9 @@ where
                         *y.add(i) = T::from_acc(v);
                     }
                 }
+                let (y, shift) = (std::slice::from_raw_parts(y, rows * out), std::slice::from_raw_parts(to.get().add(start), out));
+                let run = Moments { y, shift, sums: &mut *sums };
+                if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
             }
         }
     });

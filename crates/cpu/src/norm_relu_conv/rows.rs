@@ -6,9 +6,15 @@ use ferrograd_simd::{Kernel, Simd, inlined};
 use ferrograd_tensor::{DType, Float};
 
 /// Lanes of the widest vector.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// Rows at a time.
 const TOGETHER: usize = 4;
+
+/// max(0, (x - c0) * c1 + c2); NaN stays.
+#[inline(always)]
+pub(crate) fn normal<S: Simd>(s: S, x: S::F, c: [S::F; 3]) -> S::F {
+    s.at_least(s.fma(s.sub(x, c[0]), c[1], c[2]), s.zero())
+}
 
 /// to [rows, channels] = max(0, (x - c0) * c1 + c2), of rows of x that lie `width` apart; NaN stays.
 pub(super) struct Normalise<'a, T: Float> {
@@ -49,8 +55,7 @@ impl<T: Float> Normalise<'_, T> {
             unsafe {
                 let c = inlined::<_, 3>(|i| load(s, c[i].add(k), n));
                 for r in 0..R {
-                    let y = s.add(s.mul(s.sub(load(s, x.add(r * width + k), n), c[0]), c[1]), c[2]);
-                    store(s, to.add(r * channels + k), n, s.at_least(y, s.zero()));
+                    store(s, to.add(r * channels + k), n, normal(s, load(s, x.add(r * width + k), n), c));
                 }
             }
         }
@@ -120,8 +125,8 @@ impl<T: Float> Back<'_, T> {
                 let (mut some, mut products) = (s.load(sum.add(k)), s.load(product.add(k)));
                 for r in 0..R {
                     let (wide, narrow) = (r * width + k, r * channels + k);
-                    let centred = s.sub(load(s, x.add(wide), n), c[0]);
-                    let y = s.at_least(s.add(s.mul(centred, c[1]), c[2]), s.zero());
+                    let x = load(s, x.add(wide), n);
+                    let (centred, y) = (s.sub(x, c[0]), normal(s, x, c));
                     store(s, active.add(narrow), n, y);
                     let g = s.select(s.le(y, s.zero()), s.zero(), load(s, dz.add(narrow), n));
                     store(s, dx.add(wide), n, s.add(load(s, dx.add(wide), n), s.mul(c[1], g)));
@@ -144,6 +149,90 @@ impl<T: Float> Back<'_, T> {
             self.dx[wide] = T::from_acc(self.dx[wide].acc() + self.c[1][k] * g);
             self.sums[0][k] += g;
             self.sums[1][k] += g * centred;
+        }
+    }
+}
+
+/// to = dy + c1 + c2 * (y - c0), coefficients by channel: a gradient, and what the normalisation behind it has left to be applied.
+pub(super) struct Correct<'a, T: Float> {
+    pub dy: &'a [T],
+    pub y: &'a [T],
+    pub c: [&'a [T::Acc]; 3],
+    /// [rows, channels], as dy and y.
+    pub to: &'a mut [T::Acc],
+}
+
+impl<T: Float> Kernel for Correct<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Correct { dy, y, c, to } = self;
+        let channels = c[0].len();
+        for ((to, dy), y) in to.chunks_exact_mut(channels.max(1)).zip(dy.chunks_exact(channels.max(1))).zip(y.chunks_exact(channels.max(1))) {
+            if T::DTYPE != DType::F32 {
+                (0..channels).for_each(|k| to[k] = dy[k].acc() + (c[1][k] + c[2][k] * (y[k].acc() - c[0][k])));
+                continue;
+            }
+            let (to, dy, y) = (to.as_mut_ptr().cast::<f32>(), dy.as_ptr().cast::<f32>(), y.as_ptr().cast::<f32>());
+            for k in (0..channels).step_by(S::LANES) {
+                let n = S::LANES.min(channels - k);
+                // SAFETY: all of them are float32 and have `channels` elements.
+                unsafe {
+                    let c = inlined::<_, 3>(|i| load(s, c[i].as_ptr().cast::<f32>().add(k), n));
+                    let slope = s.fma(c[2], s.sub(load(s, y.add(k), n), c[0]), c[1]);
+                    store(s, to.add(k), n, s.add(load(s, dy.add(k), n), slope));
+                }
+            }
+        }
+    }
+}
+
+/// Rows whose sums stay in the numbers that x computes in, before they are added up in float64.
+pub(crate) const SUMMED: usize = 32;
+
+/// sums [2, channels] += of y - shift and its square, over rows of y.
+pub(super) struct Moments<'a, T: Float> {
+    pub y: &'a [T],
+    /// A row near the mean, which keeps the squares near the variance.
+    pub shift: &'a [T],
+    pub sums: &'a mut [f64],
+}
+
+impl<T: Float> Kernel for Moments<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Moments { y, shift, sums } = self;
+        let channels = shift.len();
+        let (sums, squares) = sums.split_at_mut(channels);
+        for some in y.chunks(SUMMED * channels) {
+            if T::DTYPE != DType::F32 {
+                for (i, v) in some.iter().enumerate() {
+                    let (k, d) = (i % channels, v.to_f64() - shift[i % channels].to_f64());
+                    (sums[k], squares[k]) = (sums[k] + d, squares[k] + d * d);
+                }
+                continue;
+            }
+            let (y, shift) = (some.as_ptr().cast::<f32>(), shift.as_ptr().cast::<f32>());
+            for k in (0..channels).step_by(S::LANES) {
+                let n = S::LANES.min(channels - k);
+                let (mut sum, mut square) = ([0f32; LANES], [0f32; LANES]);
+                // SAFETY: both are float32, whole rows of `channels` elements; a vector has at most LANES lanes.
+                unsafe {
+                    let shift = load(s, shift.add(k), n);
+                    let (mut a, mut b) = (s.zero(), s.zero());
+                    for row in 0..some.len() / channels {
+                        let d = s.sub(load(s, y.add(row * channels + k), n), shift);
+                        (a, b) = (s.add(a, d), s.fma(d, d, b));
+                    }
+                    s.store(sum.as_mut_ptr(), a);
+                    s.store(square.as_mut_ptr(), b);
+                }
+                for i in 0..n {
+                    sums[k + i] += f64::from(sum[i]);
+                    squares[k + i] += f64::from(square[i]);
+                }
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ struct Operands {
     bias: Vec<f64>,
     kernel: Vec<f64>,
     dy: Vec<f64>,
+    /// What is still to be added to dy, [2, out].
+    behind: Vec<f64>,
 }
 
 impl Operands {
@@ -32,6 +34,7 @@ impl Operands {
             dx: noise(4, rows * width),
             kernel: noise(5, out * channels),
             dy: noise(6, rows * out),
+            behind: noise(7, 2 * out),
             x,
             mean,
             variance,
@@ -50,8 +53,8 @@ impl Operands {
     fn normal(&self, r: usize, k: usize) -> f64 {
         (self.x[r * self.sizes.width + k] - self.mean[k]) / (self.variance[k] + EPS).sqrt()
     }
-    /// y, dx with its correction applied, dkernel, dweight, dbias.
-    fn reference(&self) -> [Vec<f64>; 5] {
+    /// y, dx with its correction applied, dkernel, dweight, dbias, y's mean and variance.
+    fn reference(&self) -> [Vec<f64>; 7] {
         let Sizes { rows, width, channels, out, .. } = self.sizes;
         let z = |r: usize, k: usize| self.normal(r, k) * self.weight[k] + self.bias[k];
         let (mut y, mut dkernel) = (vec![0.0; rows * out], vec![0.0; out * channels]);
@@ -61,9 +64,19 @@ impl Operands {
             for k in 0..channels {
                 for o in 0..out {
                     y[r * out + o] += z(r, k).max(0.0) * self.kernel[o * channels + k];
-                    dkernel[o * channels + k] += z(r, k).max(0.0) * self.dy[r * out + o];
+                }
+            }
+        }
+        let column = |o: usize| y.iter().skip(o).step_by(out);
+        let y_mean: Vec<f64> = (0..out).map(|o| column(o).sum::<f64>() / rows as f64).collect();
+        let y_variance = (0..out).map(|o| column(o).map(|v| (v - y_mean[o]).powi(2)).sum::<f64>() / rows as f64).collect();
+        for r in 0..rows {
+            for k in 0..channels {
+                for o in 0..out {
+                    let dy = self.dy[r * out + o] + self.behind[o] + self.behind[out + o] * (y[r * out + o] - y_mean[o]);
+                    dkernel[o * channels + k] += z(r, k).max(0.0) * dy;
                     if z(r, k) > 0.0 {
-                        g[r * channels + k] += self.dy[r * out + o] * self.kernel[o * channels + k];
+                        g[r * channels + k] += dy * self.kernel[o * channels + k];
                     }
                 }
                 dbias[k] += g[r * channels + k];
@@ -76,10 +89,10 @@ impl Operands {
                 dx[r * width + k] += self.weight[k] / (self.variance[k] + EPS).sqrt() * inner;
             }
         }
-        [y, dx, dkernel, dweight, dbias]
+        [y, dx, dkernel, dweight, dbias, y_mean, y_variance]
     }
     /// The same by the kernels.
-    fn run<T: Element, St: Element>(&self, threads: usize) -> [Vec<f64>; 5] {
+    fn run<T: Element, St: Element>(&self, threads: usize) -> [Vec<f64>; 7] {
         let Sizes { rows, width, channels, out, .. } = self.sizes;
         let cast = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
         let stats = |v: &[f64]| v.iter().map(|&v| St::from_f64(v)).collect::<Vec<St>>();
@@ -89,11 +102,13 @@ impl Operands {
         let (xv, kernel) = (View::of(&x, &[rows, width]), View::of(&kernel, &[out, 1, 1, channels]));
         let (mv, vv) = (View::of(&mean, &[width]), View::of(&variance, &[width]));
         let (w, b) = (View::of(&weight, &[channels]), View::of(&bias, &[channels]));
-        let mut y = vec![T::default(); rows * out];
+        let (mut y, mut y_mean, mut y_variance) = (vec![T::default(); rows * out], vec![St::default(); out], vec![St::default(); out]);
         let room = [norm_relu_conv_scratch(xv.meta(), kernel.meta()), norm_relu_conv_local(xv.meta(), kernel.meta())];
         on_lanes(threads, room[0], room[1], |cx| {
-            norm_relu_conv(cx, &xv, &mv, &vv, Some(&w), Some(&b), &kernel, EPS, &mut ViewMut::of(&mut y, &[rows, out])).unwrap()
+            let (m, v) = (&mut ViewMut::of(&mut y_mean, &[out]), &mut ViewMut::of(&mut y_variance, &[out]));
+            norm_relu_conv(cx, &xv, &mv, &vv, Some(&w), Some(&b), &kernel, EPS, &mut ViewMut::of(&mut y, &[rows, out]), m, v).unwrap()
         });
+        let behind = stats(&self.behind);
         let (mut dx, mut correction) = (cast(&self.dx), vec![St::from_f64(0.0); 2 * width]);
         let mut dkernel = vec![T::default(); out * channels];
         let (mut dweight, mut dbias) = (vec![St::default(); channels], vec![St::default(); channels]);
@@ -102,6 +117,9 @@ impl Operands {
             norm_relu_conv_grad(
                 cx,
                 &View::of(&dy, &[rows, out]),
+                &View::of(&y, &[rows, out]),
+                &View::of(&y_mean, &[out]),
+                &View::of(&behind, &[2, out]),
                 &xv,
                 &mv,
                 &vv,
@@ -123,14 +141,14 @@ impl Operands {
             let k = i % width;
             *dx += correction[k] + correction[width + k] * (self.x[i] - self.mean[k]);
         }
-        [wide(&y), dx, wide(&dkernel), narrow(&dweight), narrow(&dbias)]
+        [wide(&y), dx, wide(&dkernel), narrow(&dweight), narrow(&dbias), narrow(&y_mean), narrow(&y_variance)]
     }
 }
 
 fn check<T: Element, St: Element>(sizes: [usize; 4], tolerance: f64) {
     let operands = Operands::new(sizes).rounded::<T>();
     let (got, want) = (operands.run::<T, St>(1), operands.reference());
-    for (name, (got, want)) in ["y", "dx", "dkernel", "dweight", "dbias"].into_iter().zip(got.iter().zip(&want)) {
+    for (name, (got, want)) in ["y", "dx", "dkernel", "dweight", "dbias", "y_mean", "y_variance"].into_iter().zip(got.iter().zip(&want)) {
         let scale = want.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
         assert_close(got, want, tolerance, tolerance * scale, &format!("{name} {sizes:?} {:?}", T::DTYPE));
     }

@@ -260,8 +260,12 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         append_channels_grad(x(&[2, 3, n]), x(&[2, 3, n]), stat(&[n]), stat(&[2, n])) { 0, 1 }
         norm_relu_conv(x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n])) { 1e-5 }
         norm_relu_conv(x(&[2, 3, 4, n + 2]), stat(&[n + 2]), stat(&[n + 2]), (), (), x(&[h, 1, 1, n])) { 1e-5 }
-        norm_relu_conv_grad(x(&[5, 3]), x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n]), x(&[5, n]), stat(&[2, n])) { 1e-5 }
-        norm_relu_conv_grad(x(&[2, 9, h]), x(&[2, 9, n + 2]), stat(&[n + 2]), stat(&[n + 2]), (), (), x(&[h, 1, 1, n]), x(&[2, 9, n + 2]), stat(&[2, n + 2])) { 1e-5 }
+        norm_relu_conv_grad(x(&[5, 3]), x(&[5, 3]), stat(&[3]), stat(&[2, 3]), x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n]), x(&[5, n]), stat(&[2, n])) { 1e-5 }
+        norm_relu_conv_grad(x(&[2, 9, h]), x(&[2, 9, h]), stat(&[h]), stat(&[2, h]), x(&[2, 9, n + 2]), stat(&[n + 2]), stat(&[n + 2]), (), (), x(&[h, 1, 1, n]), x(&[2, 9, n + 2]), stat(&[2, n + 2])) { 1e-5 }
+        norm_relu_conv3x3(x(&[2, 3, 4, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[h, 3, 3, n])) { 1e-5 }
+        norm_relu_conv3x3(x(&[3, 7, 6, n + 31]), stat(&[n + 31]), stat(&[n + 31]), (), (), x(&[h + 11, 3, 3, n + 31])) { 1e-5 }
+        norm_relu_conv3x3_grad(x(&[2, 3, 4, h]), x(&[2, 3, 4, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[h, 3, 3, n])) { 1e-5 }
+        norm_relu_conv3x3_grad(x(&[3, 7, 6, h + 11]), x(&[3, 7, 6, n + 31]), stat(&[n + 31]), stat(&[n + 31]), (), (), x(&[h + 11, 3, 3, n + 31])) { 1e-5 }
         layer_norm(x(&[5, n]), x(&[n]), x(&[n])) { 1, 1e-5 }
         layer_norm(x(&[2, 3, n]), (), ()) { 2, 1e-5 }
         layer_norm_grad(x(&[5, n]), x(&[5, n]), stat(&[5]), stat(&[5]), x(&[n])) { 1 }

@@ -1,5 +1,5 @@
-//! Rules of what a dense block is made of: a buffer of features into which channels are appended, and the fused normalisation, ReLU and 1x1
-//! convolution that reads the first of them.
+//! Rules of what a dense block is made of: a buffer of features into which channels are appended, the fused normalisation, ReLU and 1x1
+//! convolution that reads the first of them, and the same with 3x3 that follows.
 use super::conv2d::same_dtype;
 use super::{channel_stats, need_float, show};
 use crate::{Error, MAX_RANK, Meta, Result};
@@ -65,7 +65,7 @@ pub fn append_channels(buffer: &Meta, mean: &Meta, variance: &Meta, x: &Meta, st
 pub fn append_channels_grad(dbuffer: &Meta, buffer: &Meta, mean: &Meta, correction: &Meta, start: i64, size: i64) -> Result<Meta> {
     need_buffer("buffer", buffer, &[("mean", mean)])?;
     need_gradient("dbuffer", dbuffer, buffer)?;
-    need_correction(correction, buffer)?;
+    need_correction("correction", correction, buffer)?;
     need_channels(buffer, start, size)?;
     with_channels(buffer, size as usize)
 }
@@ -79,22 +79,22 @@ fn need_gradient(name: &str, gradient: &Meta, of: &Meta) -> Result {
 }
 
 /// Two numbers a channel, in the dtype of the statistics.
-fn need_correction(correction: &Meta, buffer: &Meta) -> Result {
-    let stats = channel_stats(buffer);
-    if correction.dims() == [2, stats.dims()[0]] && correction.dtype == stats.dtype {
+fn need_correction(name: &str, given: &Meta, of: &Meta) -> Result {
+    let wanted = correction(of);
+    if *given == wanted {
         return Ok(());
     }
-    Err(Error::shape(format!("correction must be [2, {}] {}.\n  {}", stats.dims()[0], stats.dtype, show("correction", correction))))
+    Err(Error::shape(format!("{name} must be {:?} {}.\n  {}", wanted.dims(), wanted.dtype, show(name, given))))
 }
 
-/// x [N, ..., C] and its statistics; weight and bias [c] and kernel [O, 1, 1, c] for its first c channels -> [N, ..., O].
-pub fn norm_relu_conv(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Meta>, bias: Option<&Meta>, kernel: &Meta) -> Result<Meta> {
-    need_buffer("x", x, &[("mean", mean), ("variance", variance)])?;
-    same_dtype("x", x, "kernel", kernel)?;
-    let [out, 1, 1, channels @ 1..=usize::MAX] = *kernel.dims() else {
-        return Err(Error::shape(format!("kernel must be [O, 1, 1, C], of at least one channel.\n  {}", show("kernel", kernel))));
-    };
-    need_channels(x, 0, channels as i64)?;
+/// What of a gradient of x is linear in x: a number a channel, and another times x - mean.
+pub fn correction(x: &Meta) -> Meta {
+    let stats = channel_stats(x);
+    Meta::new(stats.dtype, &[2, stats.dims()[0]]).unwrap_or(stats)
+}
+
+/// Weight and bias of a normalisation of `channels` channels.
+fn need_affine(weight: Option<&Meta>, bias: Option<&Meta>, channels: usize, kernel: &Meta) -> Result {
     for (name, p) in [("weight", weight), ("bias", bias)] {
         let Some(p) = p else { continue };
         need_float(name, p)?;
@@ -106,12 +106,59 @@ pub fn norm_relu_conv(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Me
             )));
         }
     }
+    Ok(())
+}
+
+/// x [N, ..., C] and its statistics; weight and bias [c] and kernel [O, 1, 1, c] for its first c channels -> [N, ..., O].
+pub fn norm_relu_conv(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Meta>, bias: Option<&Meta>, kernel: &Meta) -> Result<Meta> {
+    need_buffer("x", x, &[("mean", mean), ("variance", variance)])?;
+    same_dtype("x", x, "kernel", kernel)?;
+    let [out, 1, 1, channels @ 1..=usize::MAX] = *kernel.dims() else {
+        return Err(Error::shape(format!("kernel must be [O, 1, 1, C], of at least one channel.\n  {}", show("kernel", kernel))));
+    };
+    need_channels(x, 0, channels as i64)?;
+    need_affine(weight, bias, channels, kernel)?;
     with_channels(x, out)
 }
 
-/// The gradient of `norm_relu_conv`: dx is added to in place, and `correction`; the result is the kernel's gradient.
+/// x [N, H, W, C], its statistics, weight and bias [C], kernel [O, 3, 3, C] -> [N, H, W, O].
+pub fn norm_relu_conv3x3(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Meta>, bias: Option<&Meta>, kernel: &Meta) -> Result<Meta> {
+    need_buffer("x", x, &[("mean", mean), ("variance", variance)])?;
+    same_dtype("x", x, "kernel", kernel)?;
+    match (x.dims(), kernel.dims()) {
+        (&[_, _, _, c], &[out, 3, 3, channels]) if c == channels && c > 0 => {
+            need_affine(weight, bias, channels, kernel)?;
+            with_channels(x, out)
+        }
+        _ => Err(Error::shape(format!(
+            "x must be [N, H, W, C] and kernel [O, 3, 3, C], of at least one channel.\n  {}, {}",
+            show("x", x),
+            show("kernel", kernel)
+        ))),
+    }
+}
+
+/// The gradient of `norm_relu_conv3x3`: that of x.
+pub fn norm_relu_conv3x3_grad(
+    dy: &Meta,
+    x: &Meta,
+    mean: &Meta,
+    variance: &Meta,
+    weight: Option<&Meta>,
+    bias: Option<&Meta>,
+    kernel: &Meta,
+) -> Result<Meta> {
+    need_gradient("dy", dy, &norm_relu_conv3x3(x, mean, variance, weight, bias, kernel)?)?;
+    Ok(super::like(x))
+}
+
+/// The gradient of `norm_relu_conv`: dx is added to in place, and `correction`; the result is the kernel's gradient. `y_correction` is still to be
+/// added to dy.
 pub fn norm_relu_conv_grad(
     dy: &Meta,
+    y: &Meta,
+    y_mean: &Meta,
+    y_correction: &Meta,
     x: &Meta,
     mean: &Meta,
     variance: &Meta,
@@ -121,10 +168,19 @@ pub fn norm_relu_conv_grad(
     dx: &Meta,
     correction: &Meta,
 ) -> Result<Meta> {
-    need_gradient("dy", dy, &norm_relu_conv(x, mean, variance, weight, bias, kernel)?)?;
+    need_gradient("y", y, &norm_relu_conv(x, mean, variance, weight, bias, kernel)?)?;
+    need_gradient("dy", dy, y)?;
+    need_buffer("y", y, &[("y_mean", y_mean)])?;
+    need_correction("y_correction", y_correction, y)?;
     need_gradient("dx", dx, x)?;
-    need_correction(correction, x)?;
+    need_correction("correction", correction, x)?;
     Ok(super::like(kernel))
+}
+
+/// Statistics of what comes out of a kernel [O, ...], in x's dtype of statistics.
+pub fn out_stats(x: &Meta, kernel: &Meta) -> Meta {
+    let stats = channel_stats(x);
+    Meta::new(stats.dtype, &kernel.dims()[..1.min(kernel.rank())]).unwrap_or(stats)
 }
 
 /// Gradients of weight and bias: one number a channel that the kernel reads, in the dtype of statistics.
@@ -167,8 +223,26 @@ mod tests {
         assert!(y(&[5, 1, 1, 3]).is_err() && y(&[5, 3, 3, 4]).is_err() && y(&[5, 4]).is_err());
         assert!(norm_relu_conv(&x, &stat, &stat, None, None, &meta(&[5, 1, 1, 11])).is_err());
         let kernel = meta(&[5, 1, 1, 4]);
-        let grad = |dy: &Meta, dx: &Meta| norm_relu_conv_grad(dy, &x, &stat, &stat, None, None, &kernel, dx, &meta(&[2, 10]));
-        assert_eq!(grad(&meta(&[2, 3, 5]), &x).unwrap(), kernel);
-        assert!(grad(&meta(&[2, 3, 4]), &x).is_err() && grad(&meta(&[2, 3, 5]), &meta(&[2, 3, 4])).is_err());
+        let y = meta(&[2, 3, 5]);
+        let grad = |dy: &Meta, dx: &Meta, y_correction: &[usize]| {
+            norm_relu_conv_grad(dy, &y, &meta(&[5]), &meta(y_correction), &x, &stat, &stat, None, None, &kernel, dx, &meta(&[2, 10]))
+        };
+        assert_eq!(grad(&y, &x, &[2, 5]).unwrap(), kernel);
+        assert!(grad(&meta(&[2, 3, 4]), &x, &[2, 5]).is_err() && grad(&y, &meta(&[2, 3, 4]), &[2, 5]).is_err());
+        assert_eq!(grad(&y, &x, &[5]).unwrap_err().message, "y_correction must be [2, 5] float32.\n  y_correction [5] float32");
+        assert_eq!(out_stats(&x, &kernel), meta(&[5]));
+    }
+
+    #[test]
+    fn a_padded_kernel_reads_all_channels() {
+        let (x, stat) = (meta(&[2, 4, 5, 3]), meta(&[3]));
+        let y = |x: &Meta, kernel: &[usize]| norm_relu_conv3x3(x, &stat, &stat, Some(&stat), None, &meta(kernel));
+        assert_eq!(y(&x, &[7, 3, 3, 3]).unwrap(), meta(&[2, 4, 5, 7]));
+        assert!(y(&x, &[7, 3, 3, 2]).is_err() && y(&x, &[7, 1, 1, 3]).is_err());
+        assert!(y(&meta(&[2, 20, 3]), &[7, 3, 3, 3]).unwrap_err().message.starts_with("x must be [N, H, W, C] and kernel [O, 3, 3, C]"));
+        let grad = |dy: &Meta| norm_relu_conv3x3_grad(dy, &x, &stat, &stat, None, None, &meta(&[7, 3, 3, 3]));
+        assert_eq!(grad(&meta(&[2, 4, 5, 7])).unwrap(), x);
+        assert!(grad(&x).is_err());
+        assert_eq!(correction(&x), meta(&[2, 3]));
     }
 }

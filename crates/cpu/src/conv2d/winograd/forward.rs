@@ -2,7 +2,7 @@
 use super::super::geometry::{Geometry, Room};
 use super::super::pooled::Pool;
 use super::grid::{Grid, Place, Plane};
-use super::{PLACES, block, gather, pack, packed_len, pitch, products, spacing, transform};
+use super::{Normal, PLACES, block, gather, pack, packed_len, pitch, products, spacing, transform};
 use crate::gemm::Tiles;
 use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::rules::NO_PLACE;
@@ -14,11 +14,12 @@ pub fn forward_room(g: &Geometry) -> Room {
     Room { shared: packed_len(g.c, g.o), local: PLACES * (pitch(count, g.c) + pitch(count, g.o)) }
 }
 
-/// y [n, oh, ow, o], or what `pool` makes of it: windows of 2 x 2 are tiles.
-pub fn forward(
+/// y [n, oh, ow, o], or what `pool` makes of it: windows of 2 x 2 are tiles. `c`: of x as [`Normal`] has it.
+pub(in super::super) fn forward(
     cx: &mut Cx,
     g: &Geometry,
     x: &[f32],
+    c: Option<Normal>,
     weight: &[f32],
     bias: Option<&[f32]>,
     relu: bool,
@@ -35,11 +36,16 @@ pub fn forward(
         let first = task * size;
         let count = size.min(grid.count - first);
         let (v, m) = local.split_at_mut(PLACES * pitch(size, g.c));
-        gather::inputs(g, &grid, x, 0..g.c, first, count, v.as_mut_ptr());
+        gather::inputs(g, &grid, x, c, 0..g.c, first, count, v.as_mut_ptr());
         // SAFETY: the blocks hold `size` tiles, and are this thread's.
         unsafe { products(tiles, count, g.c, g.o, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
         vectorize(Finish { g, grid: &grid, m, first, count, bias, relu, y, pool });
     });
+}
+
+/// y of x as [`Normal`] has it.
+pub fn forward_normal(cx: &mut Cx, g: &Geometry, x: &[f32], c: Normal, weight: &[f32], y: SyncPtr<f32>) {
+    forward(cx, g, x, Some(c), weight, None, false, y, None);
 }
 
 /// The last transform of a block's tiles, and what follows it.

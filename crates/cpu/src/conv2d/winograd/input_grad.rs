@@ -13,8 +13,8 @@ pub fn input_grad_room(g: &Geometry) -> Room {
     Room { shared: packed_len(g.o, g.c), local: PLACES * (pitch(count, g.c) + pitch(count, g.o)) }
 }
 
-/// dx [n, h, w, c] of dy [n, oh, ow, o].
-pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: SyncPtr<f32>) {
+/// dx [n, h, w, c] of dy [n, oh, ow, o]. `then` gets each image's number and dx while that is in the cache.
+pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: SyncPtr<f32>, then: impl Fn(usize, &mut [f32]) + Sync) {
     let tiles = Tiles::of(isa());
     let key = g.pack_key("conv2d winograd, turned", tiles.nr());
     let (packed, mut cx) = cx.packed(weight.as_ptr(), &key, packed_len(g.o, g.c), |cx, to| pack(cx, g, weight, true, tiles.nr(), to));
@@ -26,7 +26,8 @@ pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: Syn
         let (from, to) = (task * images, g.n.min((task + 1) * images));
         let plane = g.h * g.w * g.c;
         // SAFETY: the images are this task's.
-        unsafe { std::slice::from_raw_parts_mut(dx.get().add(from * plane), (to - from) * plane) }.fill(0.0);
+        let own = || unsafe { std::slice::from_raw_parts_mut(dx.get().add(from * plane), (to - from) * plane) };
+        own().fill(0.0);
         let (v, m) = local.split_at_mut(PLACES * pitch(size, g.o));
         let end = to * of_image;
         for first in (from * of_image..end).step_by(size) {
@@ -36,6 +37,7 @@ pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: Syn
             unsafe { products(tiles, count, g.o, g.c, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
             vectorize(Add { g, grid: &grid, m, first, count, dx });
         }
+        own().chunks_exact_mut(plane).zip(from..).for_each(|(image, i)| then(i, image));
     });
 }
 

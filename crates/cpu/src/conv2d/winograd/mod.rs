@@ -16,15 +16,19 @@ mod input_grad;
 mod transform;
 mod weight_grad;
 
-pub(super) use forward::{forward, forward_room};
-pub(super) use input_grad::{input_grad, input_grad_room};
-pub(super) use weight_grad::{weight_grad, weight_grad_room};
+pub(super) use forward::forward;
+pub(crate) use forward::{forward_normal, forward_room};
+pub(crate) use input_grad::{input_grad, input_grad_room};
+pub(crate) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
 use grid::Grid;
 use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, inlined, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
+
+/// Means, scales and biases by channel: an input is then taken as max(0, (x - c0) * c1 + c2), which nobody stores.
+pub(crate) type Normal<'a> = [&'a [f32]; 3];
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;
@@ -46,7 +50,7 @@ const FEWEST: usize = 24;
 const NARROWEST: usize = 12;
 
 /// True where the tiles save more than their transforms cost.
-pub(super) fn pays(g: &Geometry) -> bool {
+pub(crate) fn pays(g: &Geometry) -> bool {
     let plain = [g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups] == [3, 3, 1, 1, 1, 1, 1];
     plain && g.c >= 32 && g.o >= NARROWEST && g.oh >= 2 && g.ow >= 2 && Grid::new(g).count >= FEWEST
 }

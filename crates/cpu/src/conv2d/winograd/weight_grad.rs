@@ -3,7 +3,7 @@
 //! their sums are added in order before the last transform.
 use super::super::geometry::{Geometry, Room};
 use super::grid::Grid;
-use super::{PLACES, gather, pitch, spacing, transform};
+use super::{Normal, PLACES, gather, pitch, spacing, transform};
 use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
@@ -54,8 +54,8 @@ pub fn weight_grad_room(g: &Geometry) -> Room {
     Room { shared, local: local + cut.tiles }
 }
 
-/// dweight [o, 3, 3, c] of x [n, h, w, c] and dy [n, oh, ow, o].
-pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: SyncPtr<f32>) {
+/// dweight [o, 3, 3, c] of x [n, h, w, c], or what `c` makes of it, and dy [n, oh, ow, o].
+pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], c: Option<Normal>, dy: &[f32], dw: SyncPtr<f32>) {
     let kernels = Tiles::of(isa());
     let grid = Grid::new(g);
     let cut = Cut::new(g, &grid);
@@ -74,7 +74,7 @@ pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], dy: &[f32], dw: SyncPtr
             unsafe {
                 let v = tiles.as_mut_ptr();
                 let e = v.add(PLACES * pitch(count, ins.len()));
-                gather::inputs(g, &grid, x, ins.clone(), start, count, v);
+                gather::inputs(g, &grid, x, c, ins.clone(), start, count, v);
                 gather::gradients(g, &grid, dy, outs.clone(), start, count, e);
                 products(kernels, count, (ins.len(), v), (outs.len(), e), to, block > first);
             }
