@@ -128,6 +128,13 @@ class DenseBlock extends Module {
     return joined(features)
   }
 
+  /** The block and what `transition` has before its convolution as one op; null where they do not fit one. */
+  pooled(x: Tensor, transition: Transition): Tensor | null {
+    const [operands, behind] = plain(this, DenseBlock) ? [this.#operands(x), transition.operands()] : [null, null]
+    if (operands === null || behind === null || (x.shape[1] as number) < 2 || (x.shape[2] as number) < 2) return null
+    return running(this, () => denseBlock(x, operands, !this.config.memoryEfficient, behind))
+  }
+
   /** The layers' operands where all of them can run as one op. */
   #operands(x: Tensor): DenseOperands[] | null {
     const { norm1 } = this.denselayer1 as DenseLayer
@@ -155,6 +162,12 @@ class Transition extends Module {
 
   forward(x: Tensor): Tensor {
     return this.conv.forward(this.pool.forward(normRelu(this.norm, x)))
+  }
+
+  /** Its normalisation, where a dense block can take that and the means along; null where it does anything of its own. */
+  operands(): DenseNorm | null {
+    const halves = plain(this.pool, AvgPool2d) && this.pool.kernelSize === 2 && Object.keys(this.pool.options).length === 0
+    return plain(this, Transition) && halves ? trainingNorm(this.norm) : null
   }
 }
 
@@ -206,8 +219,20 @@ export class DenseNet extends Module {
   }
 
   forward(images: Tensor): Tensor {
-    let x = images
-    for (const [name, layer] of this.features) x = name === 'norm5' ? normRelu(layer, x) : layer.forward(x)
+    let [x, before]: [Tensor, Tensor | null] = [images, null]
+    const layers = [...this.features]
+    layers.forEach(([name, layer], i) => {
+      const next = layers[i + 1]?.[1]
+      if (before !== null) {
+        // The block has brought this transition to its convolution.
+        const [pooled, { conv }] = [before, layer as Transition]
+        x = running(layer, () => conv.forward(pooled))
+        before = null
+        return
+      }
+      before = layer instanceof DenseBlock && next instanceof Transition ? layer.pooled(x, next) : null
+      if (before === null) x = name === 'norm5' ? normRelu(layer, x) : layer.forward(x)
+    })
     return this.classifier.forward(x.mean([1, 2]))                // [N, C] -> [N, classes]
   }
 }

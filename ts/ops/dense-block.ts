@@ -45,10 +45,11 @@ type Inner = readonly [narrow: Tensor, mean: Tensor, variance: Tensor]
  *
  * All channels lie in one buffer, into which each layer writes its own; their statistics, the same for every layer that reads them, are computed
  * once; what the normalisations give is never stored. The gradient of the buffer is added to in place. `keep`: each layer's narrow tensor waits
- * for the backward pass, instead of being computed again; the same bits. Huang et al., 2017; Pleiss et al., 2017.
+ * for the backward pass, instead of being computed again; the same bits. `behind`: a normalisation of all features, ReLU and means over windows of
+ * 2 x 2 follow, [N, H / 2, W / 2, c + layers · growth]. Huang et al., 2017; Pleiss et al., 2017.
  */
-export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = true): Tensor {
-  const inputs = [x, ...layers.flatMap(parametersOf)]
+export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = true, behind: DenseNorm | null = null): Tensor {
+  const inputs = [x, ...layers.flatMap(parametersOf), ...(behind ? [behind.weight, behind.bias] : [])]
   return scope(() => {
     const [n, h, w, start] = x.shape as [number, number, number, number]
     const growth = layers[0]!.conv2.shape[0]!
@@ -67,18 +68,22 @@ export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = t
       return keep ? [...inner] : []
     }))
     const { buffer, mean, variance } = features
-    if (!inputs.some(tracked)) return buffer
+    if (behind && !isRecomputing()) behind.update(mean, variance, n * h * w)
+    const y = behind ? run.normReluPool(buffer, mean, variance, behind.weight, behind.bias, behind.eps) : buffer
+    if (!inputs.some(tracked)) return y
     const likes = inputs.map(shapeOf)
-    return record(buffer, {
+    return record(y, {
       op: 'denseBlock',
       inputs,
       saved: [...inputs, buffer, mean, variance, ...kept],
       backward: (dy, ...saved) => {
         const [x, parameters] = [saved[0]!, layers.map((_, i) => saved.slice(1 + i * PARAMETERS, 1 + (i + 1) * PARAMETERS))]
         const [buffer, mean, variance, ...inner] = saved.slice(inputs.length) as [Tensor, Tensor, Tensor, ...Tensor[]]
+        const tail = behind && { weight: saved[inputs.length - 2]!, bias: saved[inputs.length - 1]!, eps: behind.eps }
+        const kept = layers.map((_, i) => (keep ? inner.slice(3 * i, 3 * i + 3) as unknown as Inner : null))
         const gradients = isGradEnabled()
-          ? composedGradient(dy, x, parameters, layers)
-          : gradient(dy, { buffer, mean, variance }, start, parameters, layers, layers.map((_, i) => (keep ? inner.slice(3 * i, 3 * i + 3) as unknown as Inner : null)))
+          ? composedGradient(dy, x, parameters, layers, tail)
+          : gradient(dy, { buffer, mean, variance }, start, parameters, layers, kept, tail)
         return gradients.map((g, i) => () => sumBack(g, likes[i]!))
       },
     })
@@ -98,15 +103,19 @@ function bottleneck({ buffer, mean, variance }: Features, [weight1, bias1, conv1
   return run.normReluConv(buffer, mean, variance, weight1!, bias1!, conv1!, norm1.eps)
 }
 
-/** The gradients of x and of every layer's parameters. */
+/** What follows the block: a normalisation, ReLU, means. */
+type Tail = Pick<DenseNorm, 'weight' | 'bias' | 'eps'> | null
+
+/** The gradients of x, of every layer's parameters, and of those behind. */
 function gradient(
-  dy: Tensor, features: Features, start: number, parameters: Tensor[][], layers: readonly DenseOperands[], kept: readonly (Inner | null)[],
+  dy: Tensor, features: Features, start: number, parameters: Tensor[][], layers: readonly DenseOperands[], kept: readonly (Inner | null)[], tail: Tail,
 ): Tensor[] {
   const { buffer, mean, variance } = features
   const width = buffer.shape[3]!
-  // A copy of its own, to which every layer adds.
-  const dbuffer = run.contiguous(dy)
-  const correction = run.full([2, width], statisticsCode(buffer), 0, buffer._device)
+  // Its own, to which every layer adds.
+  const [dbuffer, correction, ...last] = tail
+    ? run.normReluPoolGrad(dy, buffer, mean, variance, tail.weight, tail.bias, tail.eps)
+    : [run.contiguous(dy), run.full([2, width], statisticsCode(buffer), 0, buffer._device)]
   const all: Tensor[][] = []
   let end = width
   for (let i = layers.length - 1; i >= 0; i--) {
@@ -124,11 +133,11 @@ function gradient(
       return [dweight1, dbias1, dconv1, dweight2, dbias2, dconv2]
     })
   }
-  return [run.appendChannelsGrad(dbuffer, buffer, mean, correction, 0, start), ...all.flat()]
+  return [run.appendChannelsGrad(dbuffer, buffer, mean, correction, 0, start), ...all.flat(), ...last]
 }
 
 /** The same by public ops, whose own gradients follow. */
-function composedGradient(dy: Tensor, x: Tensor, parameters: Tensor[][], layers: readonly DenseOperands[]): Tensor[] {
+function composedGradient(dy: Tensor, x: Tensor, parameters: Tensor[][], layers: readonly DenseOperands[], tail: Tail): Tensor[] {
   const norm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor => batchNorm(x, { weight, bias, eps, training: true, activation: 'relu' })
   const normGradient = (d: Tensor, x: Tensor, y: Tensor, weight: Tensor, eps: number): Tensor[] =>
     composed(activationGradient('relu', y, d), x, weight, (t) => t, [0, 1, 2], eps)
@@ -142,6 +151,13 @@ function composedGradient(dy: Tensor, x: Tensor, parameters: Tensor[][], layers:
     return { wide, wideActive, narrow, active }
   })
   const [, h, w] = x.shape as [number, number, number]
+  const last: Tensor[] = []
+  if (tail) {
+    const active = norm(features, tail.weight, tail.bias, tail.eps)
+    const [d, dweight, dbias] = normGradient(meansGradient(dy, h, w), features, active, tail.weight, tail.eps)
+    dy = d!
+    last.push(dweight!, dbias!)
+  }
   const all: Tensor[][] = []
   for (let i = steps.length - 1; i >= 0; i--) {
     const { wide, wideActive, narrow, active } = steps[i]!
@@ -154,5 +170,12 @@ function composedGradient(dy: Tensor, x: Tensor, parameters: Tensor[][], layers:
     all[i] = [dweight1!, dbias1!, convs[0], dweight2!, dbias2!, convs[1]]
     dy = dy.narrow(3, 0, before).add(dwide!)
   }
-  return [dy, ...all.flat()]
+  return [dy, ...all.flat(), ...last]
+}
+
+/** The gradient of the means over windows of 2 x 2 of [N, h, w, C]: a last odd row or column is in none. */
+function meansGradient(dy: Tensor, h: number, w: number): Tensor {
+  const [n, rows, cols, c] = dy.shape as [number, number, number, number]
+  const spread = dy.mul(0.25).reshape([n, rows, 1, cols, 1, c]).expand([n, rows, 2, cols, 2, c]).reshape([n, 2 * rows, 2 * cols, c])
+  return spread.pad([0, 0, 0, w - 2 * cols, 0, h - 2 * rows])
 }

@@ -192,7 +192,7 @@ macro_rules! op_table {
                     -> (dkernel: rules::norm_relu_conv_grad(dy, y, y_mean, y_correction, x, mean, variance, weight, bias, kernel, dx, correction)?,
                         dweight: rules::kernel_stats(x, kernel), dbias: rules::kernel_stats(x, kernel))
                     scratch(cpu::norm_relu_conv_grad_scratch(x, kernel)) local(cpu::norm_relu_conv_grad_local(x, kernel));
-                // of all of x's channels; dx comes in two parts, the second of which `norm_relu_conv_grad` applies
+                // of all of x's channels; dx comes in two parts, the second of which `norm_relu_conv_grad` or `append_channels_grad` applies
                 [] norm_relu_conv3x3 (x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In) { eps: f64 }
                     -> (y: rules::norm_relu_conv3x3(x, mean, variance, weight, bias, kernel)?)
                     scratch(cpu::norm_relu_conv3x3_scratch(x, kernel)) local(cpu::norm_relu_conv3x3_local(x, kernel));
@@ -200,6 +200,13 @@ macro_rules! op_table {
                     -> (dx: rules::norm_relu_conv3x3_grad(dy, x, mean, variance, weight, bias, kernel)?, correction: rules::correction(x),
                         dkernel: rules::like(kernel), dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
                     scratch(cpu::norm_relu_conv3x3_grad_scratch(x, dy, kernel)) local(cpu::norm_relu_conv3x3_grad_local(x, dy, kernel));
+                // and means over windows of 2 x 2, of all channels
+                [] norm_relu_pool (x: In, mean: In, variance: In, weight: Opt, bias: Opt) { eps: f64 }
+                    -> (y: rules::norm_relu_pool(x, mean, variance, weight, bias)?) scratch(cpu::norm_relu_pool_scratch(x));
+                [] norm_relu_pool_grad (dy: In, x: In, mean: In, variance: In, weight: Opt, bias: Opt) { eps: f64 }
+                    -> (dx: rules::norm_relu_pool_grad(dy, x, mean, variance, weight, bias)?, correction: rules::correction(x),
+                        dweight: rules::channel_stats(x), dbias: rules::channel_stats(x))
+                    scratch(cpu::norm_relu_pool_grad_scratch(x)) local(cpu::norm_relu_pool_grad_local(x));
                 // over the last `dims` dimensions
                 [] layer_norm (x: In, weight: Opt, bias: Opt) { dims: i64, eps: f64 }
                     -> (y: rules::layer_norm(x, weight, bias, dims)?, mean: rules::layer_stats(x, dims)?, rstd: rules::layer_stats(x, dims)?)

@@ -1,14 +1,18 @@
 //! The gradients of [`super::norm_relu_conv`], in one pass over x and its gradient.
 use super::product::{self, Product};
-use super::rows::{Back, Correct, LANES, SUMMED};
+use super::rows::{Back, Correct, LANES};
 use super::{Norm, Shared, Sizes, wide};
 use crate::channels::{Param, set_stats, stat};
 use crate::gemm::{Mat, Next};
 use ferrograd_simd::{Kernel, Scalar, vectorize};
 use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 
-/// Elements normalised at a time: in an L2 of 1 MiB they lie beside their gradient, the rows of x and those of its gradient.
+/// Elements normalised at a time: in an L2 of 1 MiB they lie beside the rows of x and those of its gradient.
 const BLOCK: usize = super::BLOCK / 2;
+
+/// Rows that go back through the ReLU as soon as their gradient is there, while it is in the first-level cache: two of the tallest tiles. Their sums stay
+/// in the numbers that x computes in, before they are added up in float64.
+const SOME: usize = 28;
 
 /// Bytes that [`norm_relu_conv_grad`] wants.
 pub fn norm_relu_conv_grad_scratch(x: &Meta, kernel: &Meta) -> usize {
@@ -23,14 +27,14 @@ pub fn norm_relu_conv_grad_local(x: &Meta, kernel: &Meta) -> usize {
     wide(x.dtype) * room(&Sizes::new(x, kernel, BLOCK)).iter().sum::<usize>()
 }
 
-/// Elements of a task: what is normalised, its gradient, dy, a block's gradient of the kernel, some rows' sums, what the products want.
+/// Elements of a task: what is normalised, the gradient of some rows of it, dy, a block's gradient of the kernel, some rows' sums, what the products want.
 fn room(s: &Sizes) -> [usize; 6] {
     let (rows, c, o) = (s.block(), s.channels, s.out);
     let products = s.heights().map(|m| {
-        let back = product::room(m, c, o, (o as isize, 1), (c as isize, 1));
-        back.max(product::room(o, c, m, (1, o as isize), (c as isize, 1)))
+        let back = |m: usize| product::room(m, c, o, (o as isize, 1), (c as isize, 1));
+        back(SOME.min(m)).max(back(m % SOME)).max(product::room(o, c, m, (1, o as isize), (c as isize, 1)))
     });
-    [rows * c, rows * c, rows * o, o * c, 2 * c.next_multiple_of(LANES), products[0].max(products[1])].map(|len| len.next_multiple_of(16))
+    [rows * c, SOME.min(rows) * c, rows * o, o * c, 2 * c.next_multiple_of(LANES), products[0].max(products[1])].map(|len| len.next_multiple_of(16))
 }
 
 /// With z = (x - mean) * rstd * weight + bias, g = dy kernel where z > 0, n rows, and s = weight * rstd, of which the gradient of x is
@@ -128,7 +132,8 @@ where
             let (x, after) = x[first * s.width..].split_at(rows * s.width);
             let after = if last { &[] } else { &after[..after.len().min(rows * s.width)] };
             let own = first * s.out..(first + rows) * s.out;
-            let task = Task { shared, dy: &dy[own.clone()], behind: Behind { y: &behind.y[own], c: behind.c }, x, after, rows };
+            let next = [dy, behind.y].map(|all| all.as_ptr().wrapping_add(own.end));
+            let task = Task { shared, dy: &dy[own.clone()], behind: Behind { y: &behind.y[own], c: behind.c }, x, after, next, rows };
             task.run(local, &room, dx, dkernel, sums, block == s.blocks_of(chunk).start);
         }
     });
@@ -148,6 +153,8 @@ struct Task<'a, T: Float> {
     x: &'a [T],
     /// x's rows of the block that follows.
     after: &'a [T],
+    /// dy and y of that block.
+    next: [*const T; 2],
     rows: usize,
 }
 
@@ -162,17 +169,22 @@ where
         let (dy, local) = local.split_at_mut(room[2]);
         let (part, local) = local.split_at_mut(room[3]);
         let (some, local) = local.split_at_mut(room[4]);
-        let (active, dz) = (&mut active[..rows * s.channels], &mut dz[..rows * s.channels]);
+        let active = &mut active[..rows * s.channels];
         let run = Correct { dy: self.dy, y: self.behind.y, c: self.behind.c, to: &mut dy[..rows * s.out] };
         if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
         let row = |ptr: *const T::Acc, step: usize| Mat { ptr, rs: step as isize, cs: 1 };
-        let [next, after] = [&*dx, self.after].map(|rows| Next::of([rows, &[]], s.width, s.channels));
-        // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` rows * channels.
-        unsafe {
-            let kernel = row(self.shared.kernel.as_ptr(), s.channels);
-            product::run([rows, s.channels, s.out], row(dy.as_ptr(), s.out), kernel, dz.as_mut_ptr(), next, local);
+        let asked = |rows: &[T]| Next::of([rows, &[]], s.width, s.channels);
+        for from in (0..rows).step_by(SOME) {
+            let count = SOME.min(rows - from);
+            let next = &dx[from * s.width..dx.len().min((from + count) * s.width)];
+            // SAFETY: `dy` holds rows * out elements, the kernel out * channels, `dz` some rows * channels.
+            unsafe {
+                let (dy, kernel) = (row(dy[from * s.out..].as_ptr(), s.out), row(self.shared.kernel.as_ptr(), s.channels));
+                product::run([count, s.channels, s.out], dy, kernel, dz.as_mut_ptr(), asked(next), local);
+            }
+            self.back(from, active, &dz[..count * s.channels], dx, some, sums);
         }
-        self.back(active, dz, dx, some, sums);
+        let after = asked(self.after);
         // SAFETY: as above; `active` has rows * channels elements, both sums out * channels.
         unsafe {
             let turned = Mat { ptr: dy.as_ptr(), rs: 1, cs: s.out as isize };
@@ -186,32 +198,26 @@ where
         }
     }
 
-    /// Fills `active`, and goes back through the ReLU and the normalisation, some rows at a time.
-    fn back(&self, active: &mut [T::Acc], dz: &[T::Acc], dx: &mut [T], some: &mut [T::Acc], sums: &mut [f64]) {
-        let Sizes { width, channels, .. } = self.shared.sizes;
+    /// Goes back through the ReLU and the normalisation with the rows from `from` on, whose gradient is `dz`, and fills their part of `active`.
+    fn back(&self, from: usize, active: &mut [T::Acc], dz: &[T::Acc], dx: &mut [T], some: &mut [T::Acc], sums: &mut [f64]) {
+        let Sizes { width, channels, out, .. } = self.shared.sizes;
         let (sum, product) = some.split_at_mut(some.len() / 2);
-        for from in (0..self.rows).step_by(SUMMED) {
-            let rows = SUMMED.min(self.rows - from);
-            sum.fill(T::default().acc());
-            product.fill(T::default().acc());
-            let inner = from * channels..(from + rows) * channels;
-            let run = Back {
-                x: &self.x[from * width..],
-                dx: &mut dx[from * width..],
-                width,
-                c: self.shared.c,
-                active: &mut active[inner.clone()],
-                dz: &dz[inner],
-                sums: [&mut *sum, &mut *product],
-            };
-            if T::DTYPE == DType::F32 {
-                vectorize(run)
-            } else {
-                run.run(Scalar)
-            }
-            for (to, from) in sums.iter_mut().zip(sum[..channels].iter().chain(&product[..channels])) {
-                *to += from.to_f64();
-            }
+        sum.fill(T::default().acc());
+        product.fill(T::default().acc());
+        let run = Back {
+            x: &self.x[from * width..],
+            dx: &mut dx[from * width..],
+            width,
+            c: self.shared.c,
+            active: &mut active[from * channels..][..dz.len()],
+            dz,
+            sums: [&mut *sum, &mut *product],
+            next: self.next.map(|next| next.wrapping_add(from * out)),
+            out,
+        };
+        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
+        for (to, from) in sums.iter_mut().zip(sum[..channels].iter().chain(&product[..channels])) {
+            *to += from.to_f64();
         }
     }
 }

@@ -204,9 +204,10 @@ impl<'a, T: Float> Shared<'a, T> {
         let c = std::array::from_fn(|i| &coefficients[i * channels..][..channels]);
         (Shared { sizes, c, kernel: wide }, cx)
     }
-    /// The rows from `first` on, normalised and cut off below 0, into `to` [rows, channels].
-    fn normalise(&self, x: &[T], first: usize, to: &mut [T::Acc]) {
-        let run = Normalise { x: &x[first * self.sizes.width..], width: self.sizes.width, c: self.c, to };
+    /// The rows from `first` on, normalised and cut off below 0, into `to` [rows, channels]; what comes of them will go to `results`.
+    fn normalise(&self, x: &[T], first: usize, to: &mut [T::Acc], results: *mut T) {
+        let Sizes { width, out, .. } = self.sizes;
+        let run = Normalise { x: &x[first * width..], width, c: self.c, to, results, out };
         if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
     }
 }
@@ -229,7 +230,7 @@ where
         let start = sizes.rows_of_chunk(chunk).start * out;
         for i in sizes.blocks_of(chunk) {
             let (first, rows) = sizes.rows_of(i);
-            shared.normalise(x, first, &mut active[..rows * channels]);
+            shared.normalise(x, first, &mut active[..rows * channels], to.get().wrapping_add(first * out));
             let after = (first + rows) * width;
             let more = i + 1 < sizes.blocks_of(chunk).end;
             let next = if more { Next::of([&x[after..x.len().min(after + rows * width)], &[]], width, channels) } else { Next::NOTHING };

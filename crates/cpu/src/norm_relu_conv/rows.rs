@@ -2,7 +2,7 @@
 //!
 //! Some rows at a time share what a channel has: its coefficients are loaded, and its sums stored, once for all of them.
 use crate::strided::{load, store};
-use ferrograd_simd::{Kernel, Simd, inlined};
+use ferrograd_simd::{Kernel, Simd, inlined, prefetch, prefetch_write};
 use ferrograd_tensor::{DType, Float};
 
 /// Lanes of the widest vector.
@@ -22,6 +22,9 @@ pub(super) struct Normalise<'a, T: Float> {
     pub width: usize,
     pub c: [&'a [T::Acc]; 3],
     pub to: &'a mut [T::Acc],
+    /// Where the rows' results will go, `out` elements each: asked for meanwhile, since memory has little else to do. No result depends on it.
+    pub results: *mut T,
+    pub out: usize,
 }
 
 impl<T: Float> Kernel for Normalise<'_, T> {
@@ -48,6 +51,7 @@ impl<T: Float> Normalise<'_, T> {
         let (width, channels) = (self.width, self.c[0].len());
         let x = self.x[row * width..][..(R - 1) * width + channels].as_ptr().cast::<f32>();
         let to = self.to[row * channels..][..R * channels].as_mut_ptr().cast::<f32>();
+        prefetch_write(self.results.cast::<f32>().wrapping_add(row * self.out), R * self.out);
         let c = inlined::<_, 3>(|i| self.c[i].as_ptr().cast::<f32>());
         for k in (0..channels).step_by(S::LANES) {
             let n = S::LANES.min(channels - k);
@@ -83,6 +87,9 @@ pub(super) struct Back<'a, T: Float> {
     pub dz: &'a [T::Acc],
     /// With room for whole vectors: a load of what a part of one has just stored would wait.
     pub sums: [&'a mut [T::Acc]; 2],
+    /// What the next block reads, `out` elements a row: asked for meanwhile. No result depends on it.
+    pub next: [*const T; 2],
+    pub out: usize,
 }
 
 impl<T: Float> Kernel for Back<'_, T> {
@@ -110,6 +117,9 @@ impl<T: Float> Back<'_, T> {
         let wide = (R - 1) * width + channels;
         let x = self.x[row * width..][..wide].as_ptr().cast::<f32>();
         let dx = self.dx[row * width..][..wide].as_mut_ptr().cast::<f32>();
+        for next in self.next {
+            prefetch(next.cast::<f32>().wrapping_add(row * self.out), R * self.out);
+        }
         let active = self.active[row * channels..][..R * channels].as_mut_ptr().cast::<f32>();
         let dz = self.dz[row * channels..][..R * channels].as_ptr().cast::<f32>();
         let c = inlined::<_, 3>(|i| self.c[i].as_ptr().cast::<f32>());

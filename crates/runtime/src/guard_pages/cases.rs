@@ -266,6 +266,9 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         norm_relu_conv3x3(x(&[3, 7, 6, n + 31]), stat(&[n + 31]), stat(&[n + 31]), (), (), x(&[h + 11, 3, 3, n + 31])) { 1e-5 }
         norm_relu_conv3x3_grad(x(&[2, 3, 4, h]), x(&[2, 3, 4, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[h, 3, 3, n])) { 1e-5 }
         norm_relu_conv3x3_grad(x(&[3, 7, 6, h + 11]), x(&[3, 7, 6, n + 31]), stat(&[n + 31]), stat(&[n + 31]), (), (), x(&[h + 11, 3, 3, n + 31])) { 1e-5 }
+        norm_relu_pool(x(&[2, 3, 4, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n])) { 1e-5 }
+        norm_relu_pool_grad(x(&[2, 1, 2, n]), x(&[2, 3, 4, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n])) { 1e-5 }
+        norm_relu_pool_grad(x(&[3, 2, 3, n]), x(&[3, 4, 7, n]), stat(&[n]), stat(&[n]), (), ()) { 1e-5 }
         layer_norm(x(&[5, n]), x(&[n]), x(&[n])) { 1, 1e-5 }
         layer_norm(x(&[2, 3, n]), (), ()) { 2, 1e-5 }
         layer_norm_grad(x(&[5, n]), x(&[5, n]), stat(&[5]), stat(&[5]), x(&[n])) { 1 }

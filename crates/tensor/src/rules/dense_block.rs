@@ -1,5 +1,5 @@
 //! Rules of what a dense block is made of: a buffer of features into which channels are appended, the fused normalisation, ReLU and 1x1
-//! convolution that reads the first of them, and the same with 3x3 that follows.
+//! convolution that reads the first of them, the same with 3x3 that follows, and the same with pooling behind the block.
 use super::conv2d::same_dtype;
 use super::{channel_stats, need_float, show};
 use crate::{Error, MAX_RANK, Meta, Result};
@@ -93,16 +93,16 @@ pub fn correction(x: &Meta) -> Meta {
     Meta::new(stats.dtype, &[2, stats.dims()[0]]).unwrap_or(stats)
 }
 
-/// Weight and bias of a normalisation of `channels` channels.
-fn need_affine(weight: Option<&Meta>, bias: Option<&Meta>, channels: usize, kernel: &Meta) -> Result {
+/// Weight and bias of a normalisation of `channels` channels, which `named` has.
+fn need_affine(weight: Option<&Meta>, bias: Option<&Meta>, channels: usize, named: (&str, &Meta)) -> Result {
     for (name, p) in [("weight", weight), ("bias", bias)] {
         let Some(p) = p else { continue };
         need_float(name, p)?;
         if p.dims() != [channels] {
             return Err(Error::shape(format!(
-                "{name} must be [{channels}], one number a channel that the kernel reads.\n  {}, {}",
+                "{name} must be [{channels}], one number a normalised channel.\n  {}, {}",
                 show(name, p),
-                show("kernel", kernel)
+                show(named.0, named.1)
             )));
         }
     }
@@ -117,7 +117,7 @@ pub fn norm_relu_conv(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Me
         return Err(Error::shape(format!("kernel must be [O, 1, 1, C], of at least one channel.\n  {}", show("kernel", kernel))));
     };
     need_channels(x, 0, channels as i64)?;
-    need_affine(weight, bias, channels, kernel)?;
+    need_affine(weight, bias, channels, ("kernel", kernel))?;
     with_channels(x, out)
 }
 
@@ -127,7 +127,7 @@ pub fn norm_relu_conv3x3(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<
     same_dtype("x", x, "kernel", kernel)?;
     match (x.dims(), kernel.dims()) {
         (&[_, _, _, c], &[out, 3, 3, channels]) if c == channels && c > 0 => {
-            need_affine(weight, bias, channels, kernel)?;
+            need_affine(weight, bias, channels, ("kernel", kernel))?;
             with_channels(x, out)
         }
         _ => Err(Error::shape(format!(
@@ -175,6 +175,22 @@ pub fn norm_relu_conv_grad(
     need_gradient("dx", dx, x)?;
     need_correction("correction", correction, x)?;
     Ok(super::like(kernel))
+}
+
+/// x [N, H, W, C] of at least 2 x 2 pixels, its statistics, weight and bias [C] -> [N, H / 2, W / 2, C].
+pub fn norm_relu_pool(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Meta>, bias: Option<&Meta>) -> Result<Meta> {
+    need_buffer("x", x, &[("mean", mean), ("variance", variance)])?;
+    let &[n, h @ 2..=usize::MAX, w @ 2..=usize::MAX, c @ 1..=usize::MAX] = x.dims() else {
+        return Err(Error::shape(format!("x must be [N, H, W, C], of at least 2 x 2 pixels and one channel.\n  {}", show("x", x))));
+    };
+    need_affine(weight, bias, c, ("x", x))?;
+    Meta::new(x.dtype, &[n, h / 2, w / 2, c])
+}
+
+/// The gradient of `norm_relu_pool`: that of x.
+pub fn norm_relu_pool_grad(dy: &Meta, x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Meta>, bias: Option<&Meta>) -> Result<Meta> {
+    need_gradient("dy", dy, &norm_relu_pool(x, mean, variance, weight, bias)?)?;
+    Ok(super::like(x))
 }
 
 /// Statistics of what comes out of a kernel [O, ...], in x's dtype of statistics.
@@ -244,5 +260,17 @@ mod tests {
         assert_eq!(grad(&meta(&[2, 4, 5, 7])).unwrap(), x);
         assert!(grad(&x).is_err());
         assert_eq!(correction(&x), meta(&[2, 3]));
+    }
+
+    #[test]
+    fn windows_are_two_by_two() {
+        let (x, stat) = (meta(&[2, 4, 5, 3]), meta(&[3]));
+        let y = |x: &Meta, bias: &Meta| norm_relu_pool(x, &stat, &stat, None, Some(bias));
+        assert_eq!(y(&x, &stat).unwrap(), meta(&[2, 2, 2, 3]));
+        assert!(y(&meta(&[2, 1, 5, 3]), &stat).unwrap_err().message.starts_with("x must be [N, H, W, C], of at least 2 x 2 pixels"));
+        assert_eq!(y(&x, &meta(&[4])).unwrap_err().message, "bias must be [3], one number a normalised channel.\n  bias [4] float32, x [2, 4, 5, 3] float32");
+        let grad = |dy: &Meta| norm_relu_pool_grad(dy, &x, &stat, &stat, None, None);
+        assert_eq!(grad(&meta(&[2, 2, 2, 3])).unwrap(), x);
+        assert!(grad(&x).is_err());
     }
 }
