@@ -6,7 +6,7 @@ use super::products::{Dots, Plain, Products, Side, Tiled, Way};
 use super::room::{Room, bytes};
 use super::stored::{Place, Stored};
 use super::walk::{At, Walk};
-use super::{Backward, Cell, FinishBackward, MOST_ROWS, Masked, STRETCH, Second, StepBack};
+use super::{Cell, MOST_ROWS, Masked, STRETCH, Second, StepBack, Steps};
 use crate::copy::convert_run;
 use crate::gemm::even_cut;
 use ferrograd_tensor::{Cx, DType, Element, Meta, Result, SyncPtr, View};
@@ -70,9 +70,9 @@ pub fn recurrent_grad_local(count: usize, x: &Meta, weight_hh: &Meta) -> usize {
 /// The kernel of x's dtype.
 pub(super) fn backward<C: Cell>(cx: &mut Cx, cell: C, x: &Inputs, left: &Left, y: Gradients) -> Result {
     match (x.x.dtype(), Dots::new()) {
-        (DType::F64, _) => run(Plain, cx, cell, x, left, y),
-        (DType::BF16, Some(dots)) => run(dots, cx, cell, x, left, y),
-        _ => run(Tiled::new(), cx, cell, x, left, y),
+        (DType::F64, _) => run(Plain, cx, &cell, x, left, y),
+        (DType::BF16, Some(dots)) => run(dots, cx, &cell, x, left, y),
+        _ => run(Tiled::new(), cx, &cell, x, left, y),
     }
 }
 
@@ -142,8 +142,8 @@ impl<E> Elementwise<E> for Columns<E> {
     }
 }
 
-fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left: &Left, y: Gradients) -> Result {
-    let s = Sizes::of(C::GATES, x.x.meta(), x.weight_hh.meta()).expect("the rule has seen the shapes");
+fn run<P: Products>(products: P, cx: &mut Cx, cell: &dyn Steps<P::Acc>, x: &Inputs, left: &Left, y: Gradients) -> Result {
+    let s = Sizes::of(cell.gates(), x.x.meta(), x.weight_hh.meta()).expect("the rule has seen the shapes");
     let Sizes { rows, steps, input, gates, hidden, units } = s;
     let keep = cell.saved() * hidden;
     let apart = cell.apart();
@@ -176,7 +176,7 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
     let (pieces, groups) = (rows.div_ceil(s.piece()), s.groups());
     let (sums, mut cx) = cx.split_scratch::<P::Acc>(groups * s.sums());
     let sums = SyncPtr(sums.as_mut_ptr());
-    let local = recurrent_grad_local(C::GATES, x.x.meta(), x.weight_hh.meta());
+    let local = recurrent_grad_local(cell.gates(), x.x.meta(), x.weight_hh.meta());
     cx.par_local::<u8>(groups, local, |group, room| {
         let mut room = Room::of(room);
         let (most, count) = (s.most(), s.piece());
@@ -334,13 +334,13 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, left
                             lines.iter_mut().enumerate().for_each(|(place, line)| *line = from.wrapping_add(place * units));
                             products.product(weight, &lines[..taken], through, false);
                         }
-                        P::Acc::each(Backward(cell, &now[..taken]));
+                        cell.backward(&now[..taken]);
                         if let (Some(weight), true) = (&second, candidate) {
                             for (place, at) in now[..taken].iter().enumerate() {
                                 lines[place] = operand::<P>(at.dprojected.add(summed), None, wide, left.add(place * hidden), hidden);
                             }
                             products.product(weight, &lines[..taken], through, false);
-                            P::Acc::each(FinishBackward(cell, &now[..taken]));
+                            cell.finish_backward(&now[..taken]);
                         }
                         let (gate, rounds) = if apart { (recurrent, rounded_rec) } else { (projected, rounded_in) };
                         let at = begin * gates;

@@ -5,7 +5,7 @@ use super::products::{Dots, Plain, Products, Tiled, Way};
 use super::room::{Room, bytes};
 use super::stored::{Place, Stored};
 use super::walk::{At, Walk};
-use super::{Cell, Finish, Forward, MOST_ROWS, STRETCH, Second, Step, piece};
+use super::{Cell, MOST_ROWS, STRETCH, Second, Step, Steps, piece};
 use crate::gemm::even_cut;
 use ferrograd_tensor::{Cx, DType, Layout, Meta, Result, Shape, View};
 
@@ -31,14 +31,14 @@ pub(super) struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     /// The weights of a step's products.
-    pub fn products<C: Cell>(&self, cell: C) -> (View<'a>, Option<View<'a>>) {
+    pub fn products<E>(&self, cell: &dyn Steps<E>) -> (View<'a>, Option<View<'a>>) {
         let whole = *self.weight_hh;
         match cell.second() {
             Second::None => (whole, None),
             Second::Output => (whole, self.second.copied()),
             Second::Candidate => {
                 let (rows, width) = (whole.dims()[0], whole.dims()[1]);
-                let cut = rows / C::GATES * cell.joined();
+                let cut = rows / cell.gates() * cell.joined();
                 let part = |from: usize, to: usize| {
                     let layout = Layout::strided(Shape::of_words(&[(to - from) as u64, width as u64]), &[width as isize, 1], from * width);
                     // SAFETY: rows of the weights, which lie one behind the other.
@@ -124,14 +124,14 @@ pub fn recurrent_local(count: usize, x: &Meta, weight_hh: &Meta) -> usize {
 /// The kernel of x's dtype.
 pub(super) fn forward<C: Cell>(cx: &mut Cx, cell: C, x: &Inputs, y: Outputs) -> Result {
     match (x.x.dtype(), Dots::new()) {
-        (DType::F64, _) => run(Plain, cx, cell, x, y),
-        (DType::BF16, Some(dots)) => run(dots, cx, cell, x, y),
-        _ => run(Tiled::new(), cx, cell, x, y),
+        (DType::F64, _) => run(Plain, cx, &cell, x, y),
+        (DType::BF16, Some(dots)) => run(dots, cx, &cell, x, y),
+        _ => run(Tiled::new(), cx, &cell, x, y),
     }
 }
 
-fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, y: Outputs) -> Result {
-    let s = Sizes::of(C::GATES, x.x.meta(), x.weight_hh.meta()).expect("the rule has seen the shapes");
+fn run<P: Products>(products: P, cx: &mut Cx, cell: &dyn Steps<P::Acc>, x: &Inputs, y: Outputs) -> Result {
+    let s = Sizes::of(cell.gates(), x.x.meta(), x.weight_hh.meta()).expect("the rule has seen the shapes");
     let Sizes { rows, steps, input, gates, hidden, units } = s;
     let (joined, keep) = (cell.joined() * hidden, cell.saved() * hidden);
     let walk = Walk::new(steps, x.lengths, x.mask, x.reverse)?;
@@ -153,7 +153,7 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, y: O
     // Sums of the gates that the first product makes.
     let summed = weight_hh.n;
     let pieces = rows.div_ceil(s.piece());
-    let local = recurrent_local(C::GATES, x.x.meta(), x.weight_hh.meta());
+    let local = recurrent_local(cell.gates(), x.x.meta(), x.weight_hh.meta());
     cx.par_local::<u8>(pieces, local, |task, room| {
         let (first, count) = even_cut(rows, pieces, task);
         let (stretch, most) = (s.stretch(count), s.most());
@@ -248,7 +248,7 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, y: O
                         };
                     }
                     products.product(&weight_hh, &lines[..taken], sums, true);
-                    P::Acc::each(Forward(cell, &now[..taken]));
+                    cell.forward(&now[..taken]);
                     if let Some(second) = &second {
                         let candidate = cell.second() == Second::Candidate;
                         for (place, at) in now[..taken].iter().enumerate() {
@@ -260,7 +260,7 @@ fn run<P: Products, C: Cell>(products: P, cx: &mut Cx, cell: C, x: &Inputs, y: O
                         }
                         if candidate {
                             products.product(second, &lines[..taken], made, true);
-                            P::Acc::each(Finish(cell, &now[..taken]));
+                            cell.finish(&now[..taken]);
                         } else {
                             products.product(second, &lines[..taken], results, false);
                             for (place, &(i, _)) in rows_now.iter().enumerate() {

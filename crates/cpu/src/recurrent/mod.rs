@@ -28,7 +28,7 @@ pub use lstm::{lstm, lstm_grad};
 pub use lstm_variant::{lstm_variant, lstm_variant_grad};
 pub use rnn::{rnn, rnn_grad};
 
-use math::{Elementwise, Math};
+use math::{Elementwise, Math, Real};
 
 /// A cell's formula, a row of units at a time.
 trait Cell: Copy + Sync {
@@ -133,26 +133,67 @@ fn piece(gates: usize, hidden: usize) -> usize {
     if gates * hidden <= 1 << 17 { 8 } else { MOST_ROWS }
 }
 
-/// All rows of a step.
-struct Forward<'a, C, E>(C, &'a [Step<E>]);
-struct Finish<'a, C, E>(C, &'a [Step<E>]);
-struct Backward<'a, C, E>(C, &'a [StepBack<E>]);
-struct FinishBackward<'a, C, E>(C, &'a [StepBack<E>]);
+/// A cell as the walk over a sequence sees it: all rows of a step at once, in numbers of type E. Behind a table, since the walks are long and would be
+/// there once more for every cell.
+trait Steps<E>: Sync {
+    fn gates(&self) -> usize;
+    fn saved(&self) -> usize;
+    fn joined(&self) -> usize;
+    fn apart(&self) -> bool;
+    fn second(&self) -> Second;
+    /// # Safety
+    /// As for [`Cell::forward`], of every row; so for the others.
+    unsafe fn forward(&self, rows: &[Step<E>]);
+    // SAFETY: as above.
+    unsafe fn finish(&self, rows: &[Step<E>]);
+    // SAFETY: as above.
+    unsafe fn backward(&self, rows: &[StepBack<E>]);
+    // SAFETY: as above.
+    unsafe fn finish_backward(&self, rows: &[StepBack<E>]);
+}
 
-macro_rules! each_row {
-    ($($work:ident: $method:ident;)*) => {
-        $(impl<C: Cell, E: Copy> Elementwise<E> for $work<'_, C, E> {
-            #[inline(always)]
-            fn run<M: Math<E = E>>(self, m: M) {
-                for at in self.1 {
-                    // SAFETY: whoever made the step gives blocks of `hidden` units.
-                    unsafe { self.0.$method(m, at) };
+macro_rules! steps {
+    ($($work:ident $method:ident $step:ident;)*) => {
+        $(
+            struct $work<'a, C, E>(C, &'a [$step<E>]);
+
+            impl<C: Cell, E: Copy> Elementwise<E> for $work<'_, C, E> {
+                #[inline(always)]
+                fn run<M: Math<E = E>>(self, m: M) {
+                    for at in self.1 {
+                        // SAFETY: whoever made the step gives blocks of `hidden` units.
+                        unsafe { self.0.$method(m, at) };
+                    }
                 }
             }
-        })*
+        )*
+
+        impl<C: Cell, E: Real> Steps<E> for C {
+            fn gates(&self) -> usize {
+                C::GATES
+            }
+            fn saved(&self) -> usize {
+                Cell::saved(*self)
+            }
+            fn joined(&self) -> usize {
+                Cell::joined(*self)
+            }
+            fn apart(&self) -> bool {
+                Cell::apart(*self)
+            }
+            fn second(&self) -> Second {
+                Cell::second(*self)
+            }
+            $(
+                // SAFETY: as the trait says.
+                unsafe fn $method(&self, rows: &[$step<E>]) {
+                    E::each($work(*self, rows));
+                }
+            )*
+        }
     };
 }
-each_row! { Forward: forward; Finish: finish; Backward: backward; FinishBackward: finish_backward; }
+steps! { Forward forward Step; Finish finish Step; Backward backward StepBack; FinishBackward finish_backward StepBack; }
 
 /// to = a b + more, without b or more where there is none.
 struct Masked<E> {
