@@ -185,6 +185,14 @@ describe('train forecast', () => {
     expect(last(await succeed('evaluate', at('again'), '--json'))).toMatchObject({ windows: 1, seasonalNaive: expect.closeTo(Math.sqrt((4 * 2 ** 2 + 4 ** 2) / 5), 9) })
   }, 300_000)
 
+  it.runIf(process.env.FERROGRAD_DATA !== undefined)('takes what fits a known series', async () => {
+    const { FERROGRAD_DATA } = process.env as Record<string, string>
+    for (const [name, told] of [['airline', /144 steps: .* windows of 24 .*12 steps told.* by 12 steps before/s], ['lynx', /114 steps: .* by the last value\.\n/s], ['shampoosales', /36 steps: .* windows of 12 .*3 steps told.* by 12 steps before/s]] as const) {
+      const { code, stdout, stderr } = await ferrograd(['train', 'forecast', '--data', name, '--epochs', '1', '--out', at(name)], { env: { FERROGRAD_DATA } })
+      expect([code, stdout, stderr]).toEqual([0, expect.stringMatching(told), expect.anything()])
+    }
+  }, 300_000)
+
   it('reads files with other delimiters, and knows them again', async () => {
     await writeFile(at('semicolons.csv'), ['month;sold', ...rows.map((row) => row.split(',').slice(0, 2).join(';'))].join('\n'))
     await succeed('train', 'forecast', '--data', at('semicolons.csv'), '--delimiter', ';', '--column', 'sold', '--epochs', '1', '--out', at('semicolons'))

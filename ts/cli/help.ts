@@ -104,8 +104,8 @@ const kinds: readonly Kind[] = [
                        FILE        .csv or .tsv, .gz too, a row a step; its last fifth is to test on
   --column NAME|N      of a file: where the numbers stand, by name or number from 0 (the last column)
   --delimiter TEXT     of a file: what stands between its fields (',', of .tsv '\\t')
-  --length N           steps that are seen (24)
-  --horizon N          steps that are told (12)
+  --length N           steps that are seen (24; 12 of shampoosales)
+  --horizon N          steps that are told (12; 3 of shampoosales)
   --season N           steps of a season, as 7 where days make weeks: the error is shown beside that of telling what
                        stood a season before (12 of airline and shampoosales; else beside the last value alone)`,
   },

@@ -25,7 +25,7 @@ export const characters: Task<Text> = {
   name: 'characters',
   reads: 'characters of a text',
   sources: 'tinyshakespeare or a text file',
-  example: () => '"ROMEO:"',
+  example: (card) => ([...'ROMEO:'].every((letter) => lettersOf(card).includes(letter)) ? '"ROMEO:"' : 'TEXT'),
   options: { train: ['length'], evaluate: [], predict: ['length', 'temperature', 'seed'] },
   charts: [{ title: 'Characters foretold right by epoch', figure: 'accuracy', percent: true }],
 
@@ -94,6 +94,8 @@ export const characters: Task<Text> = {
         say(JSON.stringify({ prompt, text: (await collected(stream(bundle, prompt, options))).join('') }))
         continue
       }
+      // What is wrong with the prompt is said instead of it.
+      idsOf(prompt, letters, 'the prompt')
       process.stdout.write(prompt)
       for await (const letter of stream(bundle, prompt, options)) process.stdout.write(letter)
       process.stdout.write('\n')

@@ -18,8 +18,8 @@ interface SeriesTested extends Tested {
   last: { seen: number[]; came: number[]; told: number[] }
 }
 
-/** The steps of a season, of series that have one: a year of months. */
-const seasons: Readonly<Record<string, number | undefined>> = { airline: 12, shampoosales: 12 }
+/** What fits a series: a season is a year of months; three years of them are short. */
+const fitting: Readonly<Record<string, Partial<Reading>>> = { airline: { season: 12 }, shampoosales: { season: 12, length: 12, horizon: 3 } }
 const trainerOptions: train.TrainerOptions = { loss: 'l1', metrics: ['mse'] }
 
 /** How a card's model reads a series: so many steps, to tell so many. */
@@ -51,8 +51,9 @@ export const series: Task<Series, SeriesTested> = {
 
   load,
 
-  async plan(given, { model, data: source, validation, batchSize, length = 24, horizon = 12, season = seasons[source], column, delimiter }) {
+  async plan(given, { model, data: source, validation, batchSize, column, delimiter, ...options }) {
     const { name, values } = given
+    const { length = 24, horizon = 12, season } = { ...fitting[source], ...options }
     const windows = windowsOf(given, length, horizon, validation)
     const card: Card = { task: 'series', model, config: { horizon }, data: source, reading: { length, season, column, delimiter } }
     checkSeason(given, season, spanOf(windows, values.length, horizon).test)
