@@ -73,9 +73,16 @@ describe('train tagger', () => {
     const fast = tone(300, 900)
     fast.writeUInt32LE(16000, 24)
     await writeFile(at('fast.wav'), fast)
+    for (const path of ['faster/high', 'faster/low', 'mixed/train/high', 'mixed/train/low', 'mixed/test/high', 'mixed/test/low']) {
+      await mkdir(at(path), { recursive: true })
+      for (let i = 0; i < 4; i++) await writeFile(at(path, `${i}.wav`), path.startsWith('mixed/train') ? tone(300, 900) : fast)
+    }
     for (const [args, code, message] of [
       [['predict', at('tagger'), at('no.wav')], 1, /no\.wav is no WAV file/],
       [['predict', at('tagger')], 2, /which recordings is missing/],
+      [['train', 'tagger', '--data', at('tones'), '--bands', '1000', '--out', at('x')], 2, /--bands is a whole number of at least 1 and below 513, not '1000': more bands/],
+      [['evaluate', at('tagger'), '--data', at('faster')], 1, /the data is recordings of 16000 samples a second; the model was trained on recordings of 8000/],
+      [['train', 'tagger', '--data', at('mixed'), '--out', at('x')], 1, /the recordings in .*mixed.test have 16000 samples a second, those in train\/ 8000\.\n {2}Bring all to one rate/],
       [['predict', at('tagger'), at('fast.wav')], 1, /fast\.wav has 16000 samples a second; the model was trained on 8000\.\n {2}Bring it to that rate/],
       [['train', 'tagger', '--data', at('no.wav'), '--out', at('x')], 1, /There are fsdd, .*, or a folder of WAV files, or a \.jsonl or \.json file of features/],
       [['train', 'tagger', '--data', 'fssd', '--out', at('x')], 1, /there is no folder of WAV files fssd.*Did you mean 'fsdd'/s],

@@ -22,7 +22,7 @@ const kinds: Readonly<Record<Exclude<keyof RunOptions, 'model'>, Kind>> = {
   size: { whole: true, min: 1 },
   vocabulary: { whole: true, min: 3 },
   length: { whole: true, min: 1 },
-  bands: { whole: true, min: 1 },
+  bands: { whole: true, min: 1, below: 513, why: 'more bands than a frame has frequencies stay silent' },
   horizon: { whole: true, min: 1 },
   season: { whole: true, min: 2, why: 'a season of one step is the last value, which is compared with anyway' },
   column: 'text',

@@ -64,8 +64,9 @@ export const recordings: Task<Sequences, ClassesTested> = {
 
   trainer: () => trainerOptions,
 
-  async test(bundle, { test, noun }, { batchSize, signal } = {}) {
+  async test(bundle, { test, noun, sampleRate }, { batchSize, signal } = {}) {
     const { card } = bundle
+    if (sampleRate !== card.reading?.sampleRate) throw new CheckpointError(`the data is ${heardAt(sampleRate)}; the model was trained on ${heardAt(card.reading?.sampleRate)}.\n  Give data of that kind.`)
     if (String(test.classes) !== String(card.classes) || featuresOf(test) !== configOf(card).inputs)
       throw new CheckpointError(`the data has ${featuresOf(test)} features and the classes ${(test.classes ?? []).join(', ')}; the model knows ${configOf(card).inputs} and ${(card.classes ?? []).join(', ')}.\n  Give data of that kind.`)
     return testClasses(trainerOf(bundle), test.withNormalisation(card.normalisation), { classes: card.classes ?? [], samples: test.length, noun, batchSize, signal })
@@ -117,8 +118,10 @@ async function wavs(source: string, options: data.WavFolderOptions): Promise<Seq
   const common = { name: source, noun: 'recordings' }
   if ((await isFolder(join(source, 'train'))) && (await isFolder(join(source, 'test')))) {
     const train = await data.wavFolder(join(source, 'train'), options)
-    const sampleRate = await rateOf(join(source, 'train'), train.classes)
-    return { ...common, sampleRate, train, test: await data.wavFolder(join(source, 'test'), { ...options, classes: train.classes }) }
+    const test = await data.wavFolder(join(source, 'test'), { ...options, classes: train.classes })
+    const [sampleRate, tested] = [await rateOf(join(source, 'train'), train.classes), await rateOf(join(source, 'test'), train.classes)]
+    if (tested !== sampleRate) throw new ValueError(`--data: the recordings in ${join(source, 'test')} have ${tested} samples a second, those in train/ ${sampleRate}.\n  Bring all to one rate, for example: ffmpeg -i INPUT -ar ${sampleRate} OUTPUT.wav`)
+    return { ...common, sampleRate, train, test }
   }
   const all = await data.wavFolder(source, options)
   return { ...common, sampleRate: await rateOf(source, all.classes), ...(await parts(source, all, 'recordings')) }
@@ -137,6 +140,8 @@ async function rateOf(folder: string, [first = '']: readonly string[] = []): Pro
   const [file] = await filesAt(join(folder, first), /\.wav$/i)
   return (await data.readWav(file as string)).sampleRate
 }
+
+const heardAt = (rate: unknown): string => (rate === undefined ? 'no recordings' : `recordings of ${String(rate)} samples a second`)
 
 /** Class numbers and names; where the classes are known, a label is one of their names or numbers. @throws FileFormatError naming the sequence without a class */
 function labelsOf(rows: readonly SequenceRow[], known: readonly string[] | undefined): { labels: Int32Array; classes: readonly string[] } {
