@@ -11,6 +11,15 @@ import { parse, refuseForeign, suggestion, UsageError, type Values } from './usa
 
 /** `ferrograd train MODEL ...`: the exit code. */
 export async function trainCommand(args: readonly string[]): Promise<number> {
+  try {
+    return await trainModel(args)
+  } catch (error) {
+    const model = args.find((arg) => modelNamed(arg) !== undefined)
+    throw error instanceof UsageError && model !== undefined ? error.on(model) : error
+  }
+}
+
+async function trainModel(args: readonly string[]): Promise<number> {
   const { values, files } = await parse('train', args, {
     ...trainOptions,
     out: { type: 'string' },
@@ -26,7 +35,7 @@ export async function trainCommand(args: readonly string[]): Promise<number> {
         `  There are ${modelNames}.`,
       'train',
     )
-  if (rest.length > 0) throw new UsageError(`train: '${rest.join(' ')}' is not understood: one model is trained, its data is named by --data.`, `train ${model}`)
+  if (rest.length > 0) throw new UsageError(`train: '${rest.join(' ')}' is not understood: one model is trained, its data is named by --data.`, 'train')
   const { out } = values as { out?: string }
   if (out === undefined || out === '') throw new UsageError('train: --out DIR is missing: the folder that gets the model.', 'train')
   if (values.resume === true && values.overwrite === true)

@@ -3,9 +3,17 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 
 /** A mistake in the command line: exit code 2. */
 export class UsageError extends Error {
-  constructor(message: string, command?: string) {
-    super(`${message}\n  See: ${command === 'demo' ? 'npm run demo -- --help' : `ferrograd ${command === undefined ? '' : `${command} `}--help`}`)
+  constructor(
+    private readonly fault: string,
+    private readonly command?: string,
+  ) {
+    super(`${fault}\n  See: ${command === 'demo' ? 'npm run demo -- --help' : `ferrograd ${command === undefined ? '' : `${command} `}--help`}`)
     this.name = 'UsageError'
+  }
+
+  /** The same, with the help on a model, which shows more options than that on `train`. */
+  on(model: string): UsageError {
+    return this.command === 'train' ? new UsageError(this.fault, `train ${model}`) : this
   }
 }
 
@@ -63,7 +71,7 @@ export const spelled = (key: string): string => `--${key.replace(/[A-Z]/g, (lett
 /** Refuses options that a model of this kind has no use for. @throws UsageError */
 export function refuseForeign(command: string, values: Values, known: readonly string[], reads: string, model: string): void {
   const foreign = Object.keys(values).find((name) => !known.includes(name))
-  if (foreign !== undefined) throw new UsageError(`${command}: --${foreign} has no meaning for ${reads}, which ${model} reads.`, command === 'train' ? `train ${model}` : command)
+  if (foreign !== undefined) throw new UsageError(`${command}: --${foreign} has no meaning for ${reads}, which ${model} reads.`, command)
 }
 
 /** What a number may be. */
