@@ -1,7 +1,7 @@
-// Chains of element-by-element ops whose operands broadcast: op by op, and captured, where they run as one.
-import { compile, noGrad, randn, type Tensor } from 'ferrograd'
+// Chains of element-by-element ops whose operands broadcast: op by op, and captured, where they run as one; in turns.
+import { compile, device, noGrad, randn, scope, type Tensor } from 'ferrograd'
+import { inTurns } from '../in-turns.js'
 import type { Bench, Context } from '../report.js'
-import { timeOp } from './timed-op.js'
 
 interface Case { name: string; shape: readonly number[]; run: (x: Tensor) => Tensor }
 
@@ -24,14 +24,20 @@ function cases(): Case[] {
 
 export const chains: Bench = {
   name: 'chains',
-  async run(context: Context) {
+  async run({ peak, report }: Context) {
     for (const { name, shape, run } of cases()) {
       const x = randn(shape)
       const captured = compile(run)
-      // At the least x is read and as much written.
-      const bytes = 8 * x.size
-      for (const [kind, work] of [['eager', run], ['captured', captured]] as const)
-        await timeOp(context, { name: `chains / ${name} of [${shape.join(', ')}] / ${kind}`, run: () => noGrad(() => work(x)), bytes })
+      // At the least x is read and, but for a sum, as much written.
+      const bytes = 4 * (x.size + noGrad(() => scope(() => run(x).size)))
+      const repeat = Math.ceil(2 ** 22 / x.size)
+      const work = (step: (x: Tensor) => Tensor) => async (): Promise<void> => {
+        noGrad(() => { for (let i = 0; i < repeat; i++) scope(() => { step(x) }) })
+        await device.sync()
+      }
+      const timings = await inTurns({ eager: work(run), captured: work(captured) }, { rounds: 100, repeat })
+      for (const [kind, { median, spread }] of Object.entries(timings))
+        report({ name: `chains / ${name} of [${shape.join(', ')}] / ${kind}`, value: median * 1e3, unit: 'ms', spread, share: bytes / (peak.triadGBs * 1e9) / median })
       captured.dispose()
     }
   },
