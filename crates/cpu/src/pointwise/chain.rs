@@ -129,8 +129,8 @@ pub fn chain(cx: &mut Cx, links: &[Link], reads: &[View], results: &mut [ViewMut
     let spill = SyncPtr(partial.as_mut_ptr());
     cx.par_local::<u8>(cut.tasks(), local * size_of::<f32>(), |task, room| {
         let room = room.as_mut_ptr().cast::<f32>();
-        let mut tiles = [[const { MaybeUninit::<f32>::uninit() }; TILE]; TILES];
-        let tiles = tiles.as_mut_ptr().cast::<f32>();
+        let mut tiles = Tiles([[const { MaybeUninit::uninit() }; TILE]; TILES]);
+        let tiles = tiles.0.as_mut_ptr().cast::<f32>();
         let mut pieces = Pieces::<Sum<f32>>::new();
         let (start, end) = cut.range(task);
         let mut at = start;
@@ -183,6 +183,10 @@ pub fn chain(cx: &mut Cx, links: &[Link], reads: &[View], results: &mut [ViewMut
     }
     Ok(())
 }
+
+/// At the start of a line: vectors across lines are slow to write.
+#[repr(align(64))]
+struct Tiles([[MaybeUninit<f32>; TILE]; TILES]);
 
 /// How elements in rows are cut into tasks and tiles: as the sums of rows are cut, so that these have their bits. Without sums all is one row.
 struct Cut {

@@ -1,8 +1,12 @@
 //! The operands of a chain: how each lies beside the results, and where a tile of it is read.
 use super::chain::TILE;
 use crate::strided::Nest;
+use ferrograd_simd::{Kernel, Simd, vectorize};
 use ferrograd_tensor::{Layout, SyncPtr, View};
 use std::fmt;
+
+/// Elements of a cache line: the most that a vector holds.
+const LINE: usize = 16;
 
 /// What repeats after at most so many elements is laid out once a task, for every tile of it.
 const PERIOD: usize = 2 * TILE;
@@ -127,25 +131,61 @@ impl Source {
     }
 
     /// # Safety
-    /// `len` elements from `at` on must be the operand's, and `to` have room for them.
+    /// `len` elements from `at` on must be the operand's, and `to` have room for them and a line.
     unsafe fn gather(&self, at: usize, len: usize, to: *mut f32) {
         let (inner, [step]) = self.nest.inner();
+        let base = self.base.get().cast_const();
+        if self.spread == Spread::Column {
+            let from = base.wrapping_add(at / inner);
+            return vectorize(Repeat { from, first: inner - at % inner, inner, to, len });
+        }
         let mut done = 0;
         self.nest.each_row(at / inner..(at + len).div_ceil(inner), &mut |[offset]| {
             let column = (at + done) % inner;
             let part = (inner - column).min(len - done);
             // SAFETY: the elements are the operand's, and `done + part <= len`.
             unsafe {
-                let from = self.base.get().cast_const().offset(offset + column as isize * step);
+                let from = base.offset(offset + column as isize * step);
                 let to = to.add(done);
                 match step {
-                    0 => std::slice::from_raw_parts_mut(to, part).fill(*from),
+                    0 => vectorize(Repeat { from, first: part, inner: part, to, len: part }),
                     1 => std::ptr::copy_nonoverlapping(from, to, part),
                     _ => (0..part).for_each(|i| *to.add(i) = *from.offset(i as isize * step)),
                 }
             }
             done += part;
         });
+    }
+}
+
+/// The first element `first` times, and each further one `inner` times, `len` in all; a line behind them is written too.
+struct Repeat {
+    from: *const f32,
+    first: usize,
+    inner: usize,
+    to: *mut f32,
+    len: usize,
+}
+
+impl Kernel for Repeat {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Repeat { mut from, first, inner, to, len } = self;
+        let (mut at, mut end) = (0, first.min(len));
+        while at < len {
+            // SAFETY: as many elements are read as there are for `len`; whole vectors reach a line behind them at the most, and what they write of the
+            // next row this overwrites.
+            unsafe {
+                let v = s.splat(*from);
+                while at < end {
+                    s.store(to.add(at), v);
+                    at += S::LANES;
+                }
+                from = from.add(1);
+            }
+            (at, end) = (end, (end + inner).min(len));
+        }
     }
 }
 
@@ -159,7 +199,7 @@ pub(super) fn room(layout: &Layout) -> usize {
     let nest = Nest::new(layout.dims(), [layout.strides()]);
     match Spread::walked(&nest) {
         Spread::Whole | Spread::Single => 0,
-        _ => TILE + period(&nest).unwrap_or(0),
+        _ => (TILE + period(&nest).unwrap_or(0) + LINE).next_multiple_of(LINE),
     }
 }
 
