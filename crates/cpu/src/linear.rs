@@ -73,6 +73,7 @@ mod tests {
             (vec![4, 0], [3, 0]),
             (vec![0, 4], [3, 4]),
             (vec![7, 129], [1, 129]),
+            (vec![16, 130], [145, 130]),
         ] {
             let (x, w, b) = (noise(1, xd.iter().product()), noise(2, wd[0] * wd[1]), noise(3, wd[0]));
             let plain: Vec<f64> = (0..xd.iter().product::<usize>().checked_div(wd[1]).unwrap_or(xd[0]) * wd[0])

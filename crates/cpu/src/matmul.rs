@@ -341,6 +341,11 @@ mod tests {
             (2, 65, 64),
             (3, 600, 33),
             (4, 130, 70),
+            // A's tiles packed task by task.
+            (20, 600, 70),
+            // A packed in place of a larger B.
+            (16, 130, 129),
+            (48, 400, 200),
         ];
         each_isa(|isa| {
             for (m, n, k) in sizes {

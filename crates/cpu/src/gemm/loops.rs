@@ -106,6 +106,10 @@ impl Gemm {
             // SAFETY: the caller's promises.
             return unsafe { self.run_long(tiles, pool, SyncPtr(scratch.as_mut_ptr())) };
         }
+        if self.is_swapped(tiles) {
+            // SAFETY: the caller's promises; the scratch has room for B, which is packed otherwise and larger than A.
+            return unsafe { self.run_swapped(tiles, pool, SyncPtr(scratch.as_mut_ptr())) };
+        }
         let (m_tiles, panels) = (m.div_ceil(tiles.mr()), n.div_ceil(tiles.nr()));
         let a_direct = a_in_place(m, k, (self.a.rs, self.a.cs), panels);
         let (a_scratch, rest) = scratch.split_at_mut(if a_direct.is_some() { 0 } else { (m * k).next_multiple_of(16) });

@@ -14,6 +14,7 @@ mod parts;
 mod plain;
 #[cfg(test)]
 pub(crate) mod shuffled;
+mod swapped;
 mod thin;
 mod tune;
 #[cfg(target_arch = "x86_64")]
