@@ -51,35 +51,43 @@ impl Kernel for Row<'_, f32> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for col in 0..self.cols {
-            let mut c = 0;
-            while c < self.channels {
-                let lanes = S::LANES.min(self.channels - c);
-                // SAFETY: by the promise made to `run`.
-                unsafe {
-                    let source = self.source.add(col * self.pool.w * self.pixel + c);
-                    let at = self.at + col * self.to + c;
-                    self.maximum(s, source, self.pool.y.get().add(at), self.pool.code.get().add(at), lanes);
-                }
-                c += S::LANES;
-            }
-        }
+        // Windows that most networks have, their loop written out.
+        if (self.pool.h, self.pool.w) == (2, 2) { self.pixels::<S, 2, 2>(s) } else { self.pixels::<S, 0, 0>(s) }
     }
 }
 
 impl Row<'_, f32> {
+    /// Windows of `H` x `W`, 0 where these are not known beforehand.
+    #[inline(always)]
+    fn pixels<S: Simd, const H: usize, const W: usize>(&self, s: S) {
+        let whole = self.channels / S::LANES * S::LANES;
+        for col in 0..self.cols {
+            let (from, to) = (col * self.pool.w * self.pixel, self.at + col * self.to);
+            // SAFETY: by the promise made to `run`.
+            unsafe {
+                for c in (0..whole).step_by(S::LANES) {
+                    self.maximum::<S, H, W>(s, from + c, to + c, S::LANES);
+                }
+                if whole < self.channels {
+                    self.maximum::<S, H, W>(s, from + whole, to + whole, self.channels - whole);
+                }
+            }
+        }
+    }
+
     /// One vector of channels. The first of equals is taken; NaN wins.
     #[inline(always)]
-    unsafe fn maximum<S: Simd>(&self, s: S, source: *const f32, y: *mut f32, code: *mut u8, lanes: usize) {
+    unsafe fn maximum<S: Simd, const H: usize, const W: usize>(&self, s: S, from: usize, to: usize, lanes: usize) {
+        let (h, w) = if H > 0 { (H, W) } else { (self.pool.h, self.pool.w) };
         // SAFETY: the caller's promise.
         unsafe {
+            let (source, y, code) = (self.source.add(from), self.pool.y.get().add(to), self.pool.code.get().add(to));
             let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
             // Places travel as the bits of vectors that nothing computes with.
             let place = |k: usize| s.as_float(s.splat_i(k as i32));
             let (mut best, mut at) = (load(source), place(0));
-            for k in 1..self.pool.h * self.pool.w {
-                let (i, j) = (k / self.pool.w, k % self.pool.w);
-                let v = load(source.add(i * self.row + j * self.pixel));
+            for k in 1..h * w {
+                let v = load(source.add(k / w * self.row + k % w * self.pixel));
                 let kept = s.or(s.le(v, best), s.is_nan(best));
                 best = s.select(kept, best, v);
                 at = s.select(kept, at, place(k));
