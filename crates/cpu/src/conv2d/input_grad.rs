@@ -218,7 +218,7 @@ fn float(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32]) 
         return depthwise::input_grad(cx, g, dy, weight, dx);
     }
     if winograd::pays(g) {
-        return winograd::input_grad(cx, g, dy, weight, SyncPtr(dx.as_mut_ptr()), |_, _| {});
+        return winograd::input_grad(cx, g, dy, weight, SyncPtr(dx.as_mut_ptr()));
     }
     let tiles = Tiles::of(isa());
     if Spread::pays(g) {

@@ -11,7 +11,7 @@ mod tests;
 
 pub use grad::{norm_relu_conv_grad, norm_relu_conv_grad_local, norm_relu_conv_grad_scratch};
 
-pub(crate) use rows::{LANES, SUMMED, normal};
+pub(crate) use rows::normal;
 
 use crate::channels::{Param, set_stats, stat};
 use crate::gemm::{Mat, Next};

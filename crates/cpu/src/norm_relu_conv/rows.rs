@@ -6,7 +6,7 @@ use ferrograd_simd::{Kernel, Simd, inlined, prefetch, prefetch_write};
 use ferrograd_tensor::{DType, Float};
 
 /// Lanes of the widest vector.
-pub(crate) const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 /// Rows at a time.
 const TOGETHER: usize = 4;
 
@@ -197,8 +197,8 @@ impl<T: Float> Kernel for Correct<'_, T> {
     }
 }
 
-/// Rows whose sums stay in the numbers that x computes in, before they are added up in float64.
-pub(crate) const SUMMED: usize = 32;
+/// Rows whose sums stay in float32, before they are added up in float64.
+const SUMMED: usize = 32;
 
 /// sums [2, channels] += of y - shift and its square, over rows of y.
 pub(super) struct Moments<'a, T: Float> {

@@ -1,8 +1,7 @@
 //! y = relu((x - mean) / sqrt(variance + eps) * weight + bias) convolved with a 3x3 kernel, zeros around: the second half of a dense layer.
 //!
 //! Where Winograd's tiles pay, x is normalised on its way into them, forward and again for the gradients, and the gradient of x goes back through the
-//! ReLU an image at a time, while that is in the cache. Elsewhere what is normalised is a tensor in the scratch.
-mod back;
+//! ReLU on its way out of them. Elsewhere what is normalised is a tensor in the scratch.
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +13,7 @@ use crate::conv2d::{
     conv2d_weight_grad_local, conv2d_weight_grad_scratch, winograd,
 };
 use crate::norm_relu_conv::Norm;
-use back::Back;
-use ferrograd_tensor::{Cx, DType, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
+use ferrograd_tensor::{Cx, DType, Element, Float, Meta, Result, SyncPtr, View, ViewMut, with_float};
 
 const ONE: [i64; 2] = [1; 2];
 const AROUND: [i64; 4] = [1; 4];
@@ -51,6 +49,11 @@ pub fn norm_relu_conv3x3_local(x: &Meta, kernel: &Meta) -> usize {
     if tiled(x.dtype, &g) { 4 * winograd::forward_room(&g).local } else { conv2d_local(x, kernel, &ONE, &AROUND, &ONE, 1) }
 }
 
+/// Parts of x's gradient that are summed on their own: blocks of tiles, or images.
+fn parts(dtype: DType, g: &Geometry) -> usize {
+    if tiled(dtype, g) { winograd::input_grad_blocks(g) } else { g.n }
+}
+
 /// What the two gradients want of the tiles.
 fn gradients_room(g: &Geometry) -> Room {
     let (weight, input) = (winograd::weight_grad_room(g), winograd::input_grad_room(g));
@@ -66,7 +69,7 @@ pub fn norm_relu_conv3x3_grad_scratch(x: &Meta, dy: &Meta, kernel: &Meta) -> usi
         let input = conv2d_input_grad_scratch(dy, kernel, g.h as i64, g.w as i64, &ONE, &AROUND, &ONE, 1);
         input.max(conv2d_weight_grad_scratch(x, dy, &[3, 3], &ONE, &AROUND, &ONE, 1))
     };
-    normalised_len(x, &g) + up(8 * g.n * 2 * g.c) + own
+    normalised_len(x, &g) + up(8 * parts(x.dtype, &g) * 2 * g.c) + own
 }
 
 /// Bytes for each thread that [`norm_relu_conv3x3_grad`] wants.
@@ -149,20 +152,14 @@ pub fn norm_relu_conv3x3_grad(
 ) -> Result {
     let g = geometry(x.meta(), kernel.meta());
     let norm = Norm { mean, variance, weight: Param::new(weight, 1.0), bias: Param::new(bias, 0.0), eps };
-    // [image, 2, channel]
-    let (sums, mut cx) = cx.split_scratch::<f64>(g.n * 2 * g.c);
-    let to = SyncPtr(sums.as_mut_ptr());
-    // SAFETY: each image has its own sums.
-    let own = |image: usize| unsafe { std::slice::from_raw_parts_mut(to.get().add(image * 2 * g.c), 2 * g.c) };
-    let plane = g.h * g.w * g.c;
+    // [part, 2, channel]
+    let (sums, mut cx) = cx.split_scratch::<f64>(parts(x.dtype(), &g) * 2 * g.c);
     if tiled(x.dtype(), &g) {
         let (c, mut cx) = coefficients::<f32>(&mut cx, &norm, g.c);
         let (x, dy) = (x.slice::<f32>(), dy.slice());
         winograd::weight_grad(&mut cx, &g, x, Some(c), dy, SyncPtr(dkernel.slice_mut().as_mut_ptr()));
         let dx = SyncPtr(dx.slice_mut().as_mut_ptr());
-        winograd::input_grad(&mut cx, &g, dy, kernel.slice(), dx, |image, dx| {
-            Back { x: &x[image * plane..][..plane], dx, c, sums: own(image) }.go();
-        });
+        winograd::input_grad_back(&mut cx, &g, dy, kernel.slice(), x, c, dx, sums);
     } else {
         with_float!(x.dtype(), T => {
             let (active, mut cx) = cx.split_scratch::<T>(x.numel());
@@ -171,19 +168,38 @@ pub fn norm_relu_conv3x3_grad(
             conv2d_weight_grad(&mut cx, &active, dy, &[3, 3], &ONE, &AROUND, &ONE, 1, true, dkernel)?;
             conv2d_input_grad(&mut cx, dy, kernel, g.h as i64, g.w as i64, &ONE, &AROUND, &ONE, 1, true, dx)?;
             let (c, cx) = coefficients::<<T as Float>::Acc>(&mut cx, &norm, g.c);
-            let x = x.slice::<T>();
+            let (x, plane) = (x.slice::<T>(), g.h * g.w * g.c);
+            let to = SyncPtr(sums.as_mut_ptr());
             cx.par_chunks_mut(dx.slice_mut::<T>(), plane, |at, dx| {
-                Back { x: &x[at..][..plane], dx, c, sums: own(at / plane) }.go();
+                // SAFETY: each image has its own sums.
+                let sums = unsafe { std::slice::from_raw_parts_mut(to.get().add(at / plane * 2 * g.c), 2 * g.c) };
+                back(&x[at..][..plane], dx, c, sums);
             });
             Ok(())
         })?;
     }
-    let of = |k: usize| {
-        let sum = |kind: usize| sums.chunks_exact(2 * g.c).fold(0.0, |sum, image| sum + image[kind * g.c + k]);
-        norm.gradients(k, (g.n * g.h * g.w) as f64, [sum(0), sum(1)])
-    };
+    let (all, rest) = sums.split_at_mut(2 * g.c);
+    for part in rest.chunks_exact(2 * g.c) {
+        all.iter_mut().zip(part).for_each(|(sum, v)| *sum += v);
+    }
+    let of = |k: usize| norm.gradients(k, (g.n * g.h * g.w) as f64, [all[k], all[g.c + k]]);
     set_stats(correction, |i| of(i % g.c).1[i / g.c]);
     set_stats(dbias, |k| of(k).0[0]);
     set_stats(dweight, |k| of(k).0[1]);
     Ok(())
+}
+
+/// Back through the ReLU and the scale of the normalisation: with g = dx where (x - c0) * c1 + c2 is above 0 (NaN passes), else 0: dx = c1 * g, sums [2,
+/// channels] of g and of g * (x - c0).
+fn back<T: Float>(x: &[T], dx: &mut [T], c: [&[T::Acc]; 3], sums: &mut [f64]) {
+    let (channels, zero) = (c[0].len(), T::default().acc());
+    sums.fill(0.0);
+    for (i, (dx, x)) in dx.iter_mut().zip(x).enumerate() {
+        let k = i % channels;
+        let centred = x.acc() - c[0][k];
+        let g = if centred * c[1][k] + c[2][k] <= zero { zero } else { dx.acc() };
+        *dx = T::from_acc(c[1][k] * g);
+        sums[k] += g.to_f64();
+        sums[channels + k] += (g * centred).to_f64();
+    }
 }

@@ -29,18 +29,71 @@ pub(in super::super) fn forward(
     let tiles = Tiles::of(isa());
     let key = g.pack_key("conv2d winograd", tiles.nr());
     let (packed, mut cx) = cx.packed(weight.as_ptr(), &key, packed_len(g.c, g.o), |cx, to| pack(cx, g, weight, false, tiles.nr(), to));
+    blocks(&mut cx, g, x, c, packed, 0, |block, _| vectorize(Finish { g, block, bias, relu, y, pool }));
+}
+
+/// Tiles of a block. Few are still shared out: a tile's values do not depend on its block.
+fn block_size(g: &Geometry, grid: &Grid) -> usize {
+    block(g.c, g.o).min(grid.count.div_ceil(4).next_multiple_of(14))
+}
+
+/// How many blocks [`blocks`] makes.
+pub fn block_count(g: &Geometry) -> usize {
     let grid = Grid::new(g);
-    // Few tiles are still shared out: a tile's values do not depend on its block.
-    let size = block(g.c, g.o).min(grid.count.div_ceil(4).next_multiple_of(14));
-    cx.par_local::<f32>(grid.count.div_ceil(size), forward_room(g).local, |task, local| {
-        let first = task * size;
+    grid.count.div_ceil(block_size(g, &grid).max(1))
+}
+
+/// Tiles of outputs before their last transform: place k of tile t at `m + k * pitch + t * spacing`.
+pub struct Block<'a> {
+    pub number: usize,
+    pub grid: &'a Grid,
+    pub m: &'a [f32],
+    pub first: usize,
+    pub count: usize,
+}
+
+/// Hands out the products (G g G') . (B' d B) block by block, with `room` elements that are the thread's; wants them for each thread behind what
+/// [`forward_room`] has.
+pub fn blocks(
+    cx: &mut Cx,
+    g: &Geometry,
+    x: &[f32],
+    c: Option<Normal>,
+    packed: SyncPtr<f32>,
+    room: usize,
+    finish: impl Fn(Block, &mut [f32]) + Sync,
+) {
+    let (tiles, grid) = (Tiles::of(isa()), Grid::new(g));
+    let size = block_size(g, &grid);
+    cx.par_local::<f32>(block_count(g), forward_room(g).local + room, |number, local| {
+        let first = number * size;
         let count = size.min(grid.count - first);
-        let (v, m) = local.split_at_mut(PLACES * pitch(size, g.c));
+        let (tiled, own) = local.split_at_mut(local.len() - room);
+        let (v, m) = tiled.split_at_mut(PLACES * pitch(size, g.c));
         gather::inputs(g, &grid, x, c, 0..g.c, first, count, v.as_mut_ptr());
         // SAFETY: the blocks hold `size` tiles, and are this thread's.
         unsafe { products(tiles, count, g.c, g.o, v.as_ptr(), packed.get(), m.as_mut_ptr()) };
-        vectorize(Finish { g, grid: &grid, m, first, count, bias, relu, y, pool });
+        finish(Block { number, grid: &grid, m, first, count }, own);
     });
+}
+
+impl Block<'_> {
+    /// The 2 x 2 outputs of tile `t` of the block, channels `c ..` of `channels`.
+    ///
+    /// # Safety
+    /// `t` and the channels must be the block's.
+    #[inline(always)]
+    pub unsafe fn outputs<S: Simd>(&self, s: S, t: usize, channels: usize, c: usize, lanes: usize) -> [S::F; 4] {
+        let from = pitch(self.count, channels);
+        let m = inlined(|k| {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                let p = self.m.as_ptr().add(k * from + t * spacing(channels) + c);
+                if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
+            }
+        });
+        transform::output(s, m)
+    }
 }
 
 /// y of x as [`Normal`] has it.
@@ -49,16 +102,20 @@ pub fn forward_normal(cx: &mut Cx, g: &Geometry, x: &[f32], c: Normal, weight: &
 }
 
 /// The last transform of a block's tiles, and what follows it.
-struct Finish<'a> {
+pub struct Finish<'a> {
     g: &'a Geometry,
-    grid: &'a Grid,
-    m: &'a [f32],
-    first: usize,
-    count: usize,
+    block: Block<'a>,
     bias: Option<&'a [f32]>,
     relu: bool,
     y: SyncPtr<f32>,
     pool: Option<&'a Pool<f32>>,
+}
+
+impl<'a> Finish<'a> {
+    /// The outputs as they are.
+    pub fn plain(g: &'a Geometry, block: Block<'a>, y: SyncPtr<f32>) -> Self {
+        Finish { g, block, bias: None, relu: false, y, pool: None }
+    }
 }
 
 impl Kernel for Finish<'_> {
@@ -66,18 +123,16 @@ impl Kernel for Finish<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let o = self.g.o;
-        let from = pitch(self.count, o);
         let plane = Plane::outputs(self.g);
-        for (t, place) in self.grid.from(self.first).take(self.count).enumerate() {
+        for (t, place) in self.block.grid.from(self.block.first).take(self.block.count).enumerate() {
             let pixels = plane.pixels(place);
             for c in (0..o).step_by(S::LANES) {
                 let lanes = S::LANES.min(o - c);
                 // SAFETY: the block's tiles; pixels of the result with all their channels, which are this task's.
                 unsafe {
                     let load = |p: *const f32| if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) };
-                    let m = inlined(|k| load(self.m.as_ptr().add(k * from + t * spacing(o) + c)));
                     let bias = self.bias.map_or(s.zero(), |b| load(b.as_ptr().add(c)));
-                    let out = transform::output(s, m);
+                    let out = self.block.outputs(s, t, o, c, lanes);
                     let mut y: [S::F; 4] = inlined(|k| s.add(out[k], bias));
                     if let Some(pool) = self.pool {
                         self.pooled(s, pool, place, y, c, lanes);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! forward          Y = A' [ (G g G') . (B' d B) ] A          d: 4 x 4 inputs, g: 3 x 3 weights, Y: 2 x 2 outputs, summed over input channels
-//! input gradient   dd = B [ (G g G') . (A dY A') ] B'        its transpose: tiles of dd overlap and are added
+//! input gradient   the same of dY, with g turned by half a circle
 //! weight gradient  dg = G' [ (B' d B) . (A dY A') ] G        summed over tiles
 //! ```
 //!
@@ -18,7 +18,7 @@ mod weight_grad;
 
 pub(super) use forward::forward;
 pub(crate) use forward::{forward_normal, forward_room};
-pub(crate) use input_grad::{input_grad, input_grad_room};
+pub(crate) use input_grad::{input_grad, input_grad_back, input_grad_blocks, input_grad_room};
 pub(crate) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
@@ -52,7 +52,7 @@ const NARROWEST: usize = 12;
 /// True where the tiles save more than their transforms cost.
 pub(crate) fn pays(g: &Geometry) -> bool {
     let plain = [g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, g.groups] == [3, 3, 1, 1, 1, 1, 1];
-    plain && g.c >= 32 && g.o >= NARROWEST && g.oh >= 2 && g.ow >= 2 && Grid::new(g).count >= FEWEST
+    plain && g.top <= 2 && g.left <= 2 && g.c >= 32 && g.o >= NARROWEST && g.oh >= 2 && g.ow >= 2 && Grid::new(g).count >= FEWEST
 }
 
 /// Elements from one place of a block's transformed tiles to the next: not a multiple of 4 KiB, whose addresses share one set of L1.
@@ -83,7 +83,7 @@ fn packed_len(rows: usize, cols: usize) -> usize {
     PLACES * rows * cols.next_multiple_of(PANEL)
 }
 
-/// Transforms the weights [O, 3, 3, C]: U[place][c][o] with columns o, or turned, U[place][o][c].
+/// Transforms the weights [O, 3, 3, C]: U[place][c][o] with columns o, or, turned by half a circle, U[place][o][c].
 fn pack(cx: &Cx, g: &Geometry, weight: &[f32], turned: bool, nr: usize, packed: SyncPtr<f32>) {
     // A task has some output channels (turned: rows; else a panel of columns) and some input channels.
     let (outs, ins) = if turned { (16, nr) } else { (nr, 64) };
@@ -119,6 +119,7 @@ impl Kernel for Weights<'_> {
                 // SAFETY: the taps of one output channel and `lanes` input channels; for stores, elements of the packed weights that are this task's.
                 unsafe {
                     let taps = inlined(|k| {
+                        let k = if self.turned { 8 - k } else { k };
                         let p = weight.as_ptr().add((out * 9 + k) * g.c + first);
                         if lanes == S::LANES { s.load(p) } else { s.load_partial(p, lanes) }
                     });

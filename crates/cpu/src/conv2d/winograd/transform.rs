@@ -15,13 +15,6 @@ pub fn input<S: Simd>(s: S, d: [S::F; 16]) -> [S::F; 16] {
     both(d, line)
 }
 
-/// B m B': the transpose of [`input`].
-#[inline(always)]
-pub fn input_back<S: Simd>(s: S, m: [S::F; 16]) -> [S::F; 16] {
-    let line = |a, b, c, d| [a, s.add(s.sub(b, c), d), s.sub(s.add(b, c), a), s.neg(d)];
-    both(m, line)
-}
-
 /// Applies `line` to the columns and then to the rows of a 4 x 4 tile.
 #[inline(always)]
 fn both<F: Copy>(mut d: [F; 16], line: impl Fn(F, F, F, F) -> [F; 4]) -> [F; 16] {

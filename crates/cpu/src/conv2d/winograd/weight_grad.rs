@@ -1,10 +1,11 @@
-//! dg = G' [ (B' d B) . (A dY A') ] G, summed over tiles. A task has some input and some output channels, whose sums [place][c][o] it keeps in the
+//! dg = G' [ (B' d B) . (A dY A') ] G, summed over tiles. A task has some input and some output channels, whose sums [place][o][c] it keeps in the
 //! second-level cache while the tiles go by, block after block. Where that makes few tasks the tiles are cut into parts, which the shapes fix:
 //! their sums are added in order before the last transform.
 use super::super::geometry::{Geometry, Room};
 use super::grid::Grid;
 use super::{Normal, PLACES, gather, pitch, spacing, transform};
-use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
+use crate::gemm::{Ahead, Job, Tiles, even_cut};
+use crate::strided::{load, store};
 use ferrograd_simd::{Kernel, Simd, inlined, isa, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
 use std::ops::Range;
@@ -80,65 +81,64 @@ pub fn weight_grad(cx: &mut Cx, g: &Geometry, x: &[f32], c: Option<Normal>, dy: 
             }
         }
         if cut.parts == 1 {
-            (0..outs.len().div_ceil(CORNER)).for_each(|corner| vectorize(Finish { g, parts: 1, sums: own, ins: &ins, outs: &outs, corner, dw }));
+            vectorize(Finish { g, parts: 1, sums: own, ins: &ins, outs: &outs, rows: 0..outs.len(), dw });
         }
     });
     if cut.parts > 1 {
-        let corners = CHANNELS.min(g.o).div_ceil(CORNER);
-        cx.par(cut.ins * cut.outs * corners, |task| {
-            let (share, corner) = (task / corners, task % corners);
+        let some = CHANNELS.min(g.o).div_ceil(ROWS);
+        cx.par(cut.ins * cut.outs * some, |task| {
+            let (share, first) = (task / some, task % some * ROWS);
             let (ins, outs) = cut.channels(g, share);
-            if corner * CORNER < outs.len() {
-                let sums = &shared[share * cut.parts * cut.sums..][..cut.parts * cut.sums];
-                vectorize(Finish { g, parts: cut.parts, sums, ins: &ins, outs: &outs, corner, dw });
-            }
+            let rows = first.min(outs.len())..outs.len().min(first + ROWS);
+            let sums = &shared[share * cut.parts * cut.sums..][..cut.parts * cut.sums];
+            vectorize(Finish { g, parts: cut.parts, sums, ins: &ins, outs: &outs, rows, dw });
         });
     }
 }
 
-/// sums[place][c][o] (+)= sum over `count` tiles of V[place][tile][c] E[place][tile][o].
+/// sums[place][o][c] (+)= sum over `count` tiles of E[place][tile][o] V[place][tile][c].
 ///
 /// # Safety
 /// `v`, `e` and `sums` are valid for the sizes, and `sums` has no other owner.
 unsafe fn products(kernels: &Tiles, count: usize, (c, v): (usize, *const f32), (o, e): (usize, *const f32), sums: *mut f32, add: bool) {
-    let m_tiles = c.div_ceil(kernels.mr());
+    let m_tiles = o.div_ceil(kernels.mr());
     for place in 0..PLACES {
-        for first in (0..o).step_by(kernels.nr()) {
+        for first in (0..c).step_by(kernels.nr()) {
             for t in 0..m_tiles {
-                let (row, len) = even_cut(c, m_tiles, t);
+                let (row, len) = even_cut(o, m_tiles, t);
                 // SAFETY: the caller's promise.
                 unsafe {
                     let job = Job {
                         taps: &[(0, 0)],
                         k: count,
-                        b: e.add(place * pitch(count, o) + first),
-                        ldb: spacing(o) as isize,
-                        c: sums.add((place * c + row) * o + first),
-                        ldc: o,
-                        n: kernels.nr().min(o - first),
+                        b: v.add(place * pitch(count, c) + first),
+                        ldb: spacing(c) as isize,
+                        c: sums.add((place * o + row) * c + first),
+                        ldc: c,
+                        n: kernels.nr().min(c - first),
                         add,
                         bias: std::ptr::null(),
                         relu: false,
                         ahead: Ahead::NONE,
                     };
-                    kernels.cols(len, v.add(place * pitch(count, c) + row), spacing(c) as isize, &job);
+                    kernels.cols(len, e.add(place * pitch(count, o) + row), spacing(o) as isize, &job);
                 }
             }
         }
     }
 }
 
-/// Channels of a corner of dw: of outputs, which are vectors here, and of inputs, which are neighbours in dw.
-const CORNER: usize = 16;
+/// Output channels that a task finishes.
+const ROWS: usize = 4;
 
-/// Adds the parts' sums [part][place][c][o] in order and transforms them to dw [o][tap][c], for the output channels of one corner.
+/// Adds the parts' sums [part][place][o][c] in order and transforms them to dw [o][tap][c], for some output channels.
 struct Finish<'a> {
     g: &'a Geometry,
     parts: usize,
     sums: &'a [f32],
     ins: &'a Range<usize>,
     outs: &'a Range<usize>,
-    corner: usize,
+    rows: Range<usize>,
     dw: SyncPtr<f32>,
 }
 
@@ -149,39 +149,25 @@ impl Kernel for Finish<'_> {
         let (c, o) = (self.ins.len(), self.outs.len());
         // The room of a part, which the last channels do not fill.
         let part = self.sums.len() / self.parts;
-        let first = self.corner * CORNER;
-        let len = CORNER.min(o - first);
-        // A corner is turned as a whole: alone, an element of dw would be a store to a line of its own.
-        let mut corner = [[[0f32; CORNER]; CORNER]; 9];
-        for first_row in (0..c).step_by(CORNER) {
-            let rows = CORNER.min(c - first_row);
-            for (i, row) in (first_row..first_row + rows).enumerate() {
-                for lane in (0..len).step_by(S::LANES) {
-                    let lanes = S::LANES.min(len - lane);
-                    let m = inlined(|place| {
-                        let at = (place * c + row) * o + first + lane;
-                        let mut sum = s.zero();
-                        for p in 0..self.parts {
-                            // SAFETY: elements of the sums.
-                            let x = unsafe {
-                                let at = self.sums.as_ptr().add(p * part + at);
-                                if lanes == S::LANES { s.load(at) } else { s.load_partial(at, lanes) }
-                            };
-                            sum = if p == 0 { x } else { s.add(sum, x) };
-                        }
-                        sum
-                    });
-                    for (tap, value) in transform::weight_back(s, m).into_iter().enumerate() {
-                        // SAFETY: lanes divide the corner's width, and no path has more.
-                        unsafe { s.store(corner[tap][i].as_mut_ptr().add(lane), value) };
+        for row in self.rows {
+            for first in (0..c).step_by(S::LANES) {
+                let lanes = S::LANES.min(c - first);
+                let m = inlined(|place| {
+                    let at = (place * o + row) * c + first;
+                    let mut sum = s.zero();
+                    for p in 0..self.parts {
+                        // SAFETY: elements of the sums.
+                        let x = unsafe { load(s, self.sums.as_ptr().add(p * part + at), lanes) };
+                        sum = if p == 0 { x } else { s.add(sum, x) };
                     }
-                }
-            }
-            for (tap, block) in corner.iter().enumerate() {
-                // SAFETY: the corner, and output channels that are this task's.
-                unsafe {
-                    let dst = self.dw.get().add(((self.outs.start + first) * 9 + tap) * self.g.c + self.ins.start + first_row);
-                    Panel { src: block.as_ptr().cast(), len, width: rows, k_stride: 1, stride: CORNER as isize, dst, ld: 9 * self.g.c }.pack();
+                    sum
+                });
+                for (tap, value) in transform::weight_back(s, m).into_iter().enumerate() {
+                    // SAFETY: input channels of an output channel that is this task's.
+                    unsafe {
+                        let to = self.dw.get().add(((self.outs.start + row) * 9 + tap) * self.g.c + self.ins.start + first);
+                        store(s, to, lanes, value);
+                    }
                 }
             }
         }
