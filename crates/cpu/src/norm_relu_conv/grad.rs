@@ -1,6 +1,6 @@
 //! The gradients of [`super::norm_relu_conv`], in one pass over x and its gradient.
 use super::product::{self, Product};
-use super::rows::{Back, Correct, LANES};
+use super::rows::{Add, Back, Correct, LANES};
 use super::{Norm, Shared, Sizes, wide};
 use crate::channels::{Param, set_stats, stat};
 use crate::gemm::{Mat, Next};
@@ -192,9 +192,7 @@ where
             product::run([s.out, s.channels, rows], turned, row(active.as_ptr(), s.channels), to, after, local);
         }
         if !first {
-            for (sum, &v) in dkernel.iter_mut().zip(&*part) {
-                *sum += v;
-            }
+            vectorize(Add { to: dkernel, from: part });
         }
     }
 

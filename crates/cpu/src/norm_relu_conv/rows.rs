@@ -1,6 +1,7 @@
 //! The passes over a block of rows: what goes into the product, and what comes back through the ReLU.
 //!
-//! Some rows at a time share what a channel has: its coefficients are loaded, and its sums stored, once for all of them.
+//! Some rows at a time share what a channel has: its coefficients are loaded, and its sums stored, once for all of them. The next rows are asked for
+//! meanwhile: so short a run at each address is over before the hardware looks ahead.
 use crate::strided::{load, store};
 use ferrograd_simd::{Kernel, Simd, inlined, prefetch, prefetch_write};
 use ferrograd_tensor::{DType, Float};
@@ -59,6 +60,7 @@ impl<T: Float> Normalise<'_, T> {
             unsafe {
                 let c = inlined::<_, 3>(|i| load(s, c[i].add(k), n));
                 for r in 0..R {
+                    prefetch(x.wrapping_add((R + r) * width + k), 1);
                     store(s, to.add(r * channels + k), n, normal(s, load(s, x.add(r * width + k), n), c));
                 }
             }
@@ -135,6 +137,8 @@ impl<T: Float> Back<'_, T> {
                 let (mut some, mut products) = (s.load(sum.add(k)), s.load(product.add(k)));
                 for r in 0..R {
                     let (wide, narrow) = (r * width + k, r * channels + k);
+                    prefetch(x.wrapping_add(R * width + wide), 1);
+                    prefetch(dx.wrapping_add(R * width + wide), 1);
                     let x = load(s, x.add(wide), n);
                     let (centred, y) = (s.sub(x, c[0]), normal(s, x, c));
                     store(s, active.add(narrow), n, y);
@@ -197,6 +201,25 @@ impl<T: Float> Kernel for Correct<'_, T> {
     }
 }
 
+/// to += from.
+pub(super) struct Add<'a, A> {
+    pub to: &'a mut [A],
+    pub from: &'a [A],
+}
+
+impl<A: Copy + std::ops::AddAssign> Kernel for Add<'_, A> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (to, &from) in self.to.iter_mut().zip(self.from) {
+            *to += from;
+        }
+    }
+}
+
+/// Vectors of a row whose sums are at hand at a time: rows are read as they lie.
+const VECTORS: usize = 4;
+
 /// Rows whose sums stay in float32, before they are added up in float64.
 const SUMMED: usize = 32;
 
@@ -224,23 +247,30 @@ impl<T: Float> Kernel for Moments<'_, T> {
                 continue;
             }
             let (y, shift) = (some.as_ptr().cast::<f32>(), shift.as_ptr().cast::<f32>());
-            for k in (0..channels).step_by(S::LANES) {
-                let n = S::LANES.min(channels - k);
-                let (mut sum, mut square) = ([0f32; LANES], [0f32; LANES]);
+            for first in (0..channels).step_by(VECTORS * S::LANES) {
+                let end = channels.min(first + VECTORS * S::LANES);
+                // First element of a vector, and how many it has: none where the channels have ended.
+                let at = |v: usize| (first + v * S::LANES).min(end);
+                let len = |v: usize| S::LANES.min(end - at(v));
+                let mut all = [[[0f32; LANES]; VECTORS]; 2];
                 // SAFETY: both are float32, whole rows of `channels` elements; a vector has at most LANES lanes.
                 unsafe {
-                    let shift = load(s, shift.add(k), n);
-                    let (mut a, mut b) = (s.zero(), s.zero());
+                    let shift = inlined::<_, VECTORS>(|v| load(s, shift.add(at(v)), len(v)));
+                    let (mut a, mut b) = ([s.zero(); VECTORS], [s.zero(); VECTORS]);
                     for row in 0..some.len() / channels {
-                        let d = s.sub(load(s, y.add(row * channels + k), n), shift);
-                        (a, b) = (s.add(a, d), s.fma(d, d, b));
+                        for v in 0..VECTORS {
+                            let d = s.sub(load(s, y.add(row * channels + at(v)), len(v)), shift[v]);
+                            (a[v], b[v]) = (s.add(a[v], d), s.fma(d, d, b[v]));
+                        }
                     }
-                    s.store(sum.as_mut_ptr(), a);
-                    s.store(square.as_mut_ptr(), b);
+                    for v in 0..VECTORS {
+                        s.store(all[0][v].as_mut_ptr(), a[v]);
+                        s.store(all[1][v].as_mut_ptr(), b[v]);
+                    }
                 }
-                for i in 0..n {
-                    sums[k + i] += f64::from(sum[i]);
-                    squares[k + i] += f64::from(square[i]);
+                for (v, i) in (0..VECTORS).flat_map(|v| (0..len(v)).map(move |i| (v, i))) {
+                    sums[at(v) + i] += f64::from(all[0][v][i]);
+                    squares[at(v) + i] += f64::from(all[1][v][i]);
                 }
             }
         }
