@@ -35,16 +35,17 @@ const parametersOf = ({ norm1, conv1, norm2, conv2 }: DenseOperands): Tensor[] =
 const window = (border: number): Geometry => ({ stride: [1, 1], padding: [border, border, border, border], dilation: [1, 1], groups: 1 })
 const [POINT, AROUND] = [window(0), window(1)]
 
-/** The block's features with statistics of each channel, and of each layer what its first convolution gives, with its statistics. */
+/** The block's features with statistics of each channel; of each layer what its first convolution gives, with its statistics, and what its second. */
 interface Features { buffer: Tensor; mean: Tensor; variance: Tensor }
 type Inner = readonly [narrow: Tensor, mean: Tensor, variance: Tensor]
+type Kept = readonly [...inner: Inner, added: Tensor]
 
 /**
  * A dense block in training: x [N, H, W, c] -> [N, H, W, c + layers · growth], where each layer appends
  * conv2(relu(norm2(conv1(relu(norm1(all channels so far)))))), a 1x1 and a padded 3x3 convolution.
  *
  * All channels lie in one buffer, into which each layer writes its own; their statistics, the same for every layer that reads them, are computed
- * once; what the normalisations give is never stored. The gradient of the buffer is added to in place. `keep`: each layer's narrow tensor waits
+ * once; what the normalisations give is never stored. The gradient of the buffer is added to in place. `keep`: each layer's tensors wait
  * for the backward pass, instead of being computed again; the same bits. `behind`: a normalisation of all features, ReLU and means over windows of
  * 2 x 2 follow, [N, H / 2, W / 2, c + layers · growth]. Huang et al., 2017; Pleiss et al., 2017.
  */
@@ -65,7 +66,7 @@ export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = t
       }
       const added = run.normReluConv3x3(...inner, layer.norm2.weight, layer.norm2.bias, layer.conv2, layer.norm2.eps)
       run.appendChannels(features.buffer, features.mean, features.variance, added, at)
-      return keep ? [...inner] : []
+      return keep ? [...inner, added] : []
     }))
     const { buffer, mean, variance } = features
     if (behind && !isRecomputing()) behind.update(mean, variance, n * h * w)
@@ -80,10 +81,10 @@ export function denseBlock(x: Tensor, layers: readonly DenseOperands[], keep = t
         const [x, parameters] = [saved[0]!, layers.map((_, i) => saved.slice(1 + i * PARAMETERS, 1 + (i + 1) * PARAMETERS))]
         const [buffer, mean, variance, ...inner] = saved.slice(inputs.length) as [Tensor, Tensor, Tensor, ...Tensor[]]
         const tail = behind && { weight: saved[inputs.length - 2]!, bias: saved[inputs.length - 1]!, eps: behind.eps }
-        const kept = layers.map((_, i) => (keep ? inner.slice(3 * i, 3 * i + 3) as unknown as Inner : null))
+        const kept = layers.map((_, i) => (keep ? inner.slice(4 * i, 4 * i + 4) as unknown as Kept : null))
         const gradients = isGradEnabled()
           ? composedGradient(dy, x, parameters, layers, tail)
-          : gradient(dy, { buffer, mean, variance }, start, parameters, layers, kept, tail)
+          : gradient(dy, { buffer, mean, variance }, x, parameters, layers, kept, tail)
         return gradients.map((g, i) => () => sumBack(g, likes[i]!))
       },
     })
@@ -108,7 +109,7 @@ type Tail = Pick<DenseNorm, 'weight' | 'bias' | 'eps'> | null
 
 /** The gradients of x, of every layer's parameters, and of those behind. */
 function gradient(
-  dy: Tensor, features: Features, start: number, parameters: Tensor[][], layers: readonly DenseOperands[], kept: readonly (Inner | null)[], tail: Tail,
+  dy: Tensor, features: Features, x: Tensor, parameters: Tensor[][], layers: readonly DenseOperands[], kept: readonly (Kept | null)[], tail: Tail,
 ): Tensor[] {
   const { buffer, mean, variance } = features
   const width = buffer.shape[3]!
@@ -124,8 +125,8 @@ function gradient(
     const growth = conv2.shape[0]!
     end -= growth
     all[i] = scope(() => {
-      const [narrow, mean2, variance2] = kept[i] ?? bottleneck(features, own, layer)
-      const dadded = run.appendChannelsGrad(dbuffer, buffer, mean, correction, end, growth)
+      const [narrow, mean2, variance2, added] = kept[i] ?? [...bottleneck(features, own, layer), buffer.narrow(3, end, growth)]
+      const dadded = run.appendChannelsGrad(dbuffer, added, mean, correction, end)
       const [dnarrow, correction2, dconv2, dweight2, dbias2] = run.normReluConv3x3Grad(dadded, narrow, mean2, variance2, weight2, bias2, conv2, layer.norm2.eps)
       const [dconv1, dweight1, dbias1] = run.normReluConvGrad(
         dnarrow, narrow, mean2, correction2, buffer, mean, variance, weight1, bias1, conv1, dbuffer, correction, layer.norm1.eps,
@@ -133,7 +134,7 @@ function gradient(
       return [dweight1, dbias1, dconv1, dweight2, dbias2, dconv2]
     })
   }
-  return [run.appendChannelsGrad(dbuffer, buffer, mean, correction, 0, start), ...all.flat(), ...last]
+  return [run.appendChannelsGrad(dbuffer, x, mean, correction, 0), ...all.flat(), ...last]
 }
 
 /** The same by public ops, whose own gradients follow. */

@@ -47,27 +47,26 @@ fn set(statistics: &mut ViewMut, channel: usize, value: f64) {
     }
 }
 
-/// dx [..., size] of channels start.. of the buffer: dbuffer there, and what the normalisations that read them have left in `correction` [2, C],
-/// correction[0] + correction[1] * (buffer - mean).
+/// dx of x [..., c], which is in channels start.. of the buffer: dbuffer there, and what the normalisations that read them have left in `correction` [2, C],
+/// correction[0] + correction[1] * (x - mean).
 pub fn append_channels_grad(
     cx: &mut Cx,
     dbuffer: &View,
-    buffer: &View,
+    x: &View,
     mean: &View,
     correction: &View,
     start: i64,
-    size: i64,
     dx: &mut ViewMut,
 ) -> Result {
-    let (start, size) = (start as usize, size as usize);
-    let width = buffer.dims()[buffer.rank() - 1];
+    let [width, size] = [dbuffer, x].map(|of| of.dims()[of.rank() - 1]);
+    let start = start as usize;
     if dx.numel() == 0 {
         return Ok(());
     }
-    with_float!(buffer.dtype(), T => {
-        let (x, grad) = (buffer.slice::<T>(), dbuffer.slice::<T>());
+    with_float!(x.dtype(), T => {
+        let (x, grad) = (x.slice::<T>(), dbuffer.slice::<T>());
         let to = SyncPtr(dx.slice_mut::<T>().as_mut_ptr());
-        cx.par_ranges(x.len() / width, (GRAIN / size).max(1), |rows| {
+        cx.par_ranges(x.len() / size, (GRAIN / size).max(1), |rows| {
             for first in (0..size).step_by(WIDTH) {
                 let channels = WIDTH.min(size - first);
                 let mut c = [[<T as Float>::Acc::from_f64(0.0); WIDTH]; 3];
@@ -80,8 +79,8 @@ pub fn append_channels_grad(
                 }
                 // SAFETY: `rows` of `size` elements, which are this task's, of which this run writes its own channels.
                 let to = unsafe { to.get().add(rows.start * size + first) };
-                let from = rows.start * width + start + first;
-                let run = Correct { dbuffer: &grad[from..], buffer: &x[from..], width, c: &c, to, size, rows: rows.len(), channels };
+                let (dbuffer, x) = (&grad[rows.start * width + start + first..], &x[rows.start * size + first..]);
+                let run = Correct { dbuffer, width, x, c: &c, to, size, rows: rows.len(), channels };
                 if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
             }
         });
@@ -92,11 +91,11 @@ pub fn append_channels_grad(
 /// Channels whose coefficients are at hand at a time.
 const WIDTH: usize = 64;
 
-/// to = dbuffer + c1 + c2 * (buffer - c0) for `rows` rows of `channels`, `width` apart in the buffers and `size` apart in `to`.
+/// to = dbuffer + c1 + c2 * (x - c0) for `rows` rows of `channels`, `width` apart in the buffer and `size` apart in x and `to`.
 struct Correct<'a, T: Float> {
     dbuffer: &'a [T],
-    buffer: &'a [T],
     width: usize,
+    x: &'a [T],
     c: &'a [[T::Acc; WIDTH]; 3],
     to: *mut T,
     size: usize,
@@ -108,9 +107,9 @@ impl<T: Float> Kernel for Correct<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Correct { dbuffer, buffer, width, c, to, size, rows, channels } = self;
+        let Correct { dbuffer, width, x, c, to, size, rows, channels } = self;
         for row in 0..rows {
-            let (d, x) = (&dbuffer[row * width..][..channels], &buffer[row * width..][..channels]);
+            let (d, x) = (&dbuffer[row * width..][..channels], &x[row * size..][..channels]);
             // SAFETY: `channels` elements of row `row` are the caller's to write.
             let to = unsafe { std::slice::from_raw_parts_mut(to.add(row * size), channels) };
             if T::DTYPE == DType::F32 {
@@ -164,9 +163,8 @@ mod tests {
         let (d, correction) = (numbers(2, rows * WIDE), noise(3, 2 * WIDE).iter().map(|&v| St::from_f64(v)).collect::<Vec<St>>());
         let mut dx = vec![T::default(); rows * channels];
         run(0, |cx| {
-            let (d, buffer) = (View::of(&d, &[3, 50, WIDE]), View::of(&buffer, &[3, 50, WIDE]));
-            let (mean, correction) = (View::of(&mean, &[WIDE]), View::of(&correction, &[2, WIDE]));
-            append_channels_grad(cx, &d, &buffer, &mean, &correction, start as i64, channels as i64, &mut ViewMut::of(&mut dx, &dims))
+            let (d, mean, correction) = (View::of(&d, &[3, 50, WIDE]), View::of(&mean, &[WIDE]), View::of(&correction, &[2, WIDE]));
+            append_channels_grad(cx, &d, &xv, &mean, &correction, start as i64, &mut ViewMut::of(&mut dx, &dims))
         })
         .unwrap();
         for (i, dx) in dx.iter().enumerate() {

@@ -182,8 +182,8 @@ macro_rules! op_table {
                 //    `correction` [2, C] what of dx is linear in x, which `append_channels_grad` applies
                 [] append_channels (buffer: Mut, mean: Mut, variance: Mut, x: In) { start: i64 } -> ()
                     scratch(cpu::append_channels_scratch(x)) check(rules::append_channels(buffer, mean, variance, x, start)?);
-                [] append_channels_grad (dbuffer: In, buffer: In, mean: In, correction: In) { start: i64, size: i64 }
-                    -> (dx: rules::append_channels_grad(dbuffer, buffer, mean, correction, start, size)?);
+                [] append_channels_grad (dbuffer: In, x: In, mean: In, correction: In) { start: i64 }
+                    -> (dx: rules::append_channels_grad(dbuffer, x, mean, correction, start)?);
                 [] norm_relu_conv (x: In, mean: In, variance: In, weight: Opt, bias: Opt, kernel: In) { eps: f64 }
                     -> (y: rules::norm_relu_conv(x, mean, variance, weight, bias, kernel)?,
                         y_mean: rules::out_stats(x, kernel), y_variance: rules::out_stats(x, kernel))

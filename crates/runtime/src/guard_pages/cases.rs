@@ -256,8 +256,8 @@ pub fn lines(n: usize, dtype: DType) -> Vec<Case> {
         batch_norm_update(stat(&[n]), stat(&[n]), stat(&[n]), stat(&[n]), step()) { 5, 0.1 }
         append_channels(x(&[5, n + 3]), stat(&[n + 3]), stat(&[n + 3]), x(&[5, n])) { 3 }
         append_channels(x(&[2, 3, n]), stat(&[n]), stat(&[n]), x(&[2, 3, n])) { 0 }
-        append_channels_grad(x(&[5, n + 3]), x(&[5, n + 3]), stat(&[n + 3]), stat(&[2, n + 3])) { 3, len }
-        append_channels_grad(x(&[2, 3, n]), x(&[2, 3, n]), stat(&[n]), stat(&[2, n])) { 0, 1 }
+        append_channels_grad(x(&[5, n + 3]), x(&[5, n]), stat(&[n + 3]), stat(&[2, n + 3])) { 3 }
+        append_channels_grad(x(&[2, 3, n + 1]), x(&[2, 3, 1]), stat(&[n + 1]), stat(&[2, n + 1])) { 0 }
         norm_relu_conv(x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n])) { 1e-5 }
         norm_relu_conv(x(&[2, 3, 4, n + 2]), stat(&[n + 2]), stat(&[n + 2]), (), (), x(&[h, 1, 1, n])) { 1e-5 }
         norm_relu_conv_grad(x(&[5, 3]), x(&[5, 3]), stat(&[3]), stat(&[2, 3]), x(&[5, n]), stat(&[n]), stat(&[n]), x(&[n]), x(&[n]), x(&[3, 1, 1, n]), x(&[5, n]), stat(&[2, n])) { 1e-5 }

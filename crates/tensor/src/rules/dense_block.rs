@@ -50,24 +50,28 @@ fn with_channels(x: &Meta, channels: usize) -> Result<Meta> {
 /// x [N, ..., c] goes to channels start.. of the buffer [N, ..., C].
 pub fn append_channels(buffer: &Meta, mean: &Meta, variance: &Meta, x: &Meta, start: i64) -> Result {
     need_buffer("buffer", buffer, &[("mean", mean), ("variance", variance)])?;
-    same_dtype("buffer", buffer, "x", x)?;
+    need_part("buffer", buffer, x, start)
+}
+
+/// x must fit channels start.. of the buffer.
+fn need_part(name: &str, buffer: &Meta, x: &Meta, start: i64) -> Result {
+    same_dtype(name, buffer, "x", x)?;
     if x.rank() != buffer.rank() || x.dims()[..x.rank() - 1] != buffer.dims()[..x.rank() - 1] {
         return Err(Error::shape(format!(
-            "x must have the buffer's shape but for the last dimension.\n  {}, {}",
-            show("buffer", buffer),
+            "x must have the shape of {name} but for the last dimension.\n  {}, {}",
+            show(name, buffer),
             show("x", x)
         )));
     }
     need_channels(buffer, start, x.dims()[x.rank() - 1] as i64)
 }
 
-/// The gradient of channels start..start + size.
-pub fn append_channels_grad(dbuffer: &Meta, buffer: &Meta, mean: &Meta, correction: &Meta, start: i64, size: i64) -> Result<Meta> {
-    need_buffer("buffer", buffer, &[("mean", mean)])?;
-    need_gradient("dbuffer", dbuffer, buffer)?;
-    need_correction("correction", correction, buffer)?;
-    need_channels(buffer, start, size)?;
-    with_channels(buffer, size as usize)
+/// The gradient of x [N, ..., c], which is in channels start.. of a buffer.
+pub fn append_channels_grad(dbuffer: &Meta, x: &Meta, mean: &Meta, correction: &Meta, start: i64) -> Result<Meta> {
+    need_buffer("dbuffer", dbuffer, &[("mean", mean)])?;
+    need_part("dbuffer", dbuffer, x, start)?;
+    need_correction("correction", correction, dbuffer)?;
+    Ok(super::like(x))
 }
 
 /// A gradient of the buffer has its shape and dtype.
@@ -226,9 +230,9 @@ mod tests {
         assert!(append_channels(&buffer, &stat, &meta(&[9]), &part(4), 0).is_err());
         assert!(append_channels(&buffer, &stat, &stat, &meta(&[2, 4, 4]), 0).is_err());
         assert!(append_channels(&meta(&[0, 10]), &stat, &stat, &meta(&[0, 4]), 0).is_err());
-        assert_eq!(append_channels_grad(&buffer, &buffer, &stat, &meta(&[2, 10]), 6, 4).unwrap(), part(4));
-        assert!(append_channels_grad(&part(4), &buffer, &stat, &meta(&[2, 10]), 6, 4).is_err());
-        assert!(append_channels_grad(&buffer, &buffer, &stat, &meta(&[10]), 6, 4).is_err());
+        assert_eq!(append_channels_grad(&buffer, &part(4), &stat, &meta(&[2, 10]), 6).unwrap(), part(4));
+        assert!(append_channels_grad(&buffer, &part(4), &stat, &meta(&[2, 10]), 7).is_err());
+        assert!(append_channels_grad(&buffer, &part(4), &stat, &meta(&[10]), 6).is_err());
     }
 
     #[test]
