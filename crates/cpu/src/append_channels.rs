@@ -49,15 +49,7 @@ fn set(statistics: &mut ViewMut, channel: usize, value: f64) {
 
 /// dx of x [..., c], which is in channels start.. of the buffer: dbuffer there, and what the normalisations that read them have left in `correction` [2, C],
 /// correction[0] + correction[1] * (x - mean).
-pub fn append_channels_grad(
-    cx: &mut Cx,
-    dbuffer: &View,
-    x: &View,
-    mean: &View,
-    correction: &View,
-    start: i64,
-    dx: &mut ViewMut,
-) -> Result {
+pub fn append_channels_grad(cx: &mut Cx, dbuffer: &View, x: &View, mean: &View, correction: &View, start: i64, dx: &mut ViewMut) -> Result {
     let [width, size] = [dbuffer, x].map(|of| of.dims()[of.rank() - 1]);
     let start = start as usize;
     if dx.numel() == 0 {

@@ -67,7 +67,9 @@ pub use norm_relu_conv3x3::{
     norm_relu_conv3x3, norm_relu_conv3x3_grad, norm_relu_conv3x3_grad_local, norm_relu_conv3x3_grad_scratch, norm_relu_conv3x3_local,
     norm_relu_conv3x3_scratch,
 };
-pub use norm_relu_pool::{norm_relu_pool, norm_relu_pool_grad, norm_relu_pool_grad_local, norm_relu_pool_grad_scratch, norm_relu_pool_scratch};
+pub use norm_relu_pool::{
+    norm_relu_pool, norm_relu_pool_grad, norm_relu_pool_grad_local, norm_relu_pool_grad_scratch, norm_relu_pool_scratch,
+};
 pub use orthogonal::{orthogonal, orthogonal_scratch};
 pub use pad::pad;
 pub use recurrent::{

@@ -19,7 +19,10 @@ pub fn norm_relu_conv_grad_scratch(x: &Meta, kernel: &Meta) -> usize {
     let (s, size) = (Sizes::new(x, kernel, BLOCK), wide(x.dtype));
     let chunks = s.chunks();
     let bytes = |elements: usize, size: usize| (elements * size).next_multiple_of(64);
-    bytes(Shared::<f32>::len(&s), size) + bytes(3 * s.out, size) + bytes(chunks * s.out * s.channels, size) + bytes(chunks * 2 * s.channels, 8)
+    bytes(Shared::<f32>::len(&s), size)
+        + bytes(3 * s.out, size)
+        + bytes(chunks * s.out * s.channels, size)
+        + bytes(chunks * 2 * s.channels, 8)
 }
 
 /// Bytes for each thread that [`norm_relu_conv_grad`] wants.
@@ -34,7 +37,8 @@ fn room(s: &Sizes) -> [usize; 6] {
         let back = |m: usize| product::room(m, c, o, (o as isize, 1), (c as isize, 1));
         back(SOME.min(m)).max(back(m % SOME)).max(product::room(o, c, m, (1, o as isize), (c as isize, 1)))
     });
-    [rows * c, SOME.min(rows) * c, rows * o, o * c, 2 * c.next_multiple_of(LANES), products[0].max(products[1])].map(|len| len.next_multiple_of(16))
+    [rows * c, SOME.min(rows) * c, rows * o, o * c, 2 * c.next_multiple_of(LANES), products[0].max(products[1])]
+        .map(|len| len.next_multiple_of(16))
 }
 
 /// With z = (x - mean) * rstd * weight + bias, g = dy kernel where z > 0, n rows, and s = weight * rstd, of which the gradient of x is
@@ -106,8 +110,16 @@ fn add(correction: &mut ViewMut, channels: usize, of: impl Fn(usize) -> [f64; 2]
 }
 
 /// Everything that runs over rows: fills `dkernels` [chunk, out, channels] and `sums` [chunk, 2, channels].
-fn pass<T: Float>(cx: &mut Cx, shared: &Shared<T>, behind: &Behind<T>, dy: &[T], x: &[T], dx: &mut [T], dkernels: &mut [T::Acc], sums: &mut [f64])
-where
+fn pass<T: Float>(
+    cx: &mut Cx,
+    shared: &Shared<T>,
+    behind: &Behind<T>,
+    dy: &[T],
+    x: &[T],
+    dx: &mut [T],
+    dkernels: &mut [T::Acc],
+    sums: &mut [f64],
+) where
     T::Acc: Product,
 {
     let s = shared.sizes;
@@ -171,7 +183,11 @@ where
         let (some, local) = local.split_at_mut(room[4]);
         let active = &mut active[..rows * s.channels];
         let run = Correct { dy: self.dy, y: self.behind.y, c: self.behind.c, to: &mut dy[..rows * s.out] };
-        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
+        if T::DTYPE == DType::F32 {
+            vectorize(run)
+        } else {
+            run.run(Scalar)
+        }
         let row = |ptr: *const T::Acc, step: usize| Mat { ptr, rs: step as isize, cs: 1 };
         let asked = |rows: &[T]| Next::of([rows, &[]], s.width, s.channels);
         for from in (0..rows).step_by(SOME) {
@@ -213,7 +229,11 @@ where
             next: self.next.map(|next| next.wrapping_add(from * out)),
             out,
         };
-        if T::DTYPE == DType::F32 { vectorize(run) } else { run.run(Scalar) }
+        if T::DTYPE == DType::F32 {
+            vectorize(run)
+        } else {
+            run.run(Scalar)
+        }
         for (to, from) in sums.iter_mut().zip(sum[..channels].iter().chain(&product[..channels])) {
             *to += from.to_f64();
         }

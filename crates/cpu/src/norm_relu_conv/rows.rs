@@ -182,7 +182,8 @@ impl<T: Float> Kernel for Correct<'_, T> {
     fn run<S: Simd>(self, s: S) {
         let Correct { dy, y, c, to } = self;
         let channels = c[0].len();
-        for ((to, dy), y) in to.chunks_exact_mut(channels.max(1)).zip(dy.chunks_exact(channels.max(1))).zip(y.chunks_exact(channels.max(1))) {
+        for ((to, dy), y) in to.chunks_exact_mut(channels.max(1)).zip(dy.chunks_exact(channels.max(1))).zip(y.chunks_exact(channels.max(1)))
+        {
             if T::DTYPE != DType::F32 {
                 (0..channels).for_each(|k| to[k] = dy[k].acc() + (c[1][k] + c[2][k] * (y[k].acc() - c[0][k])));
                 continue;

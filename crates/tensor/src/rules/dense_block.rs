@@ -126,7 +126,14 @@ pub fn norm_relu_conv(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Me
 }
 
 /// x [N, H, W, C], its statistics, weight and bias [C], kernel [O, 3, 3, C] -> [N, H, W, O].
-pub fn norm_relu_conv3x3(x: &Meta, mean: &Meta, variance: &Meta, weight: Option<&Meta>, bias: Option<&Meta>, kernel: &Meta) -> Result<Meta> {
+pub fn norm_relu_conv3x3(
+    x: &Meta,
+    mean: &Meta,
+    variance: &Meta,
+    weight: Option<&Meta>,
+    bias: Option<&Meta>,
+    kernel: &Meta,
+) -> Result<Meta> {
     need_buffer("x", x, &[("mean", mean), ("variance", variance)])?;
     same_dtype("x", x, "kernel", kernel)?;
     match (x.dims(), kernel.dims()) {
@@ -272,7 +279,10 @@ mod tests {
         let y = |x: &Meta, bias: &Meta| norm_relu_pool(x, &stat, &stat, None, Some(bias));
         assert_eq!(y(&x, &stat).unwrap(), meta(&[2, 2, 2, 3]));
         assert!(y(&meta(&[2, 1, 5, 3]), &stat).unwrap_err().message.starts_with("x must be [N, H, W, C], of at least 2 x 2 pixels"));
-        assert_eq!(y(&x, &meta(&[4])).unwrap_err().message, "bias must be [3], one number a normalised channel.\n  bias [4] float32, x [2, 4, 5, 3] float32");
+        assert_eq!(
+            y(&x, &meta(&[4])).unwrap_err().message,
+            "bias must be [3], one number a normalised channel.\n  bias [4] float32, x [2, 4, 5, 3] float32"
+        );
         let grad = |dy: &Meta| norm_relu_pool_grad(dy, &x, &stat, &stat, None, None);
         assert_eq!(grad(&meta(&[2, 2, 2, 3])).unwrap(), x);
         assert!(grad(&x).is_err());

@@ -1,22 +1,13 @@
 //! From images to the transformed tiles of a block.
+use super::super::geometry::Geometry;
 use super::grid::{Grid, Place, Plane};
 use super::{Normal, PLACES, WIDEST, pitch, spacing, transform};
-use super::super::geometry::Geometry;
 use crate::norm_relu_conv::normal;
 use ferrograd_simd::{Kernel, Simd, inlined, prefetch, prefetch_write, vectorize};
 use std::ops::Range;
 
 /// Fills a block with the transformed inputs of tiles `first ..`, B' d B, of some channels; `c` as [`Normal`] has it.
-pub fn inputs(
-    g: &Geometry,
-    grid: &Grid,
-    x: &[f32],
-    c: Option<Normal>,
-    channels: Range<usize>,
-    first: usize,
-    count: usize,
-    to: *mut f32,
-) {
+pub fn inputs(g: &Geometry, grid: &Grid, x: &[f32], c: Option<Normal>, channels: Range<usize>, first: usize, count: usize, to: *mut f32) {
     vectorize(Gather { source: x, c, plane: Plane::inputs(g), channels, places: grid.from(first), to, count });
 }
 

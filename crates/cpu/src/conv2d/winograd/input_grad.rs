@@ -38,16 +38,7 @@ pub fn input_grad(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], dx: Syn
 
 /// The gradient of the x that goes into the convolution as [`Normal`] has it, but for what its statistics give: with g the gradient of what goes in, where
 /// that is above 0 (NaN passes), dx = c1 * g; `sums` [block, 2, c] are those of g and of g * (x - c0).
-pub fn input_grad_back(
-    cx: &mut Cx,
-    g: &Geometry,
-    dy: &[f32],
-    weight: &[f32],
-    x: &[f32],
-    c: Normal,
-    dx: SyncPtr<f32>,
-    sums: &mut [f64],
-) {
+pub fn input_grad_back(cx: &mut Cx, g: &Geometry, dy: &[f32], weight: &[f32], x: &[f32], c: Normal, dx: SyncPtr<f32>, sums: &mut [f64]) {
     let (packed, mut cx) = packed(cx, g, weight);
     let (turned, sums) = (turned(g), SyncPtr(sums.as_mut_ptr()));
     blocks(&mut cx, &turned, dy, None, packed, 2 * padded(g), |block, some| {

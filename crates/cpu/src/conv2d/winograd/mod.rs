@@ -22,10 +22,10 @@ pub(crate) use input_grad::{input_grad, input_grad_back, input_grad_blocks, inpu
 pub(crate) use weight_grad::{weight_grad, weight_grad_room};
 
 use super::geometry::Geometry;
-use grid::Grid;
 use crate::gemm::{Ahead, Job, Panel, Tiles, even_cut};
 use ferrograd_simd::{Kernel, Simd, inlined, vectorize};
 use ferrograd_tensor::{Cx, SyncPtr};
+use grid::Grid;
 
 /// Means, scales and biases by channel: an input is then taken as max(0, (x - c0) * c1 + c2), which nobody stores.
 pub(crate) type Normal<'a> = [&'a [f32]; 3];
