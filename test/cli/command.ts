@@ -39,10 +39,10 @@ const sender = (signals: readonly Sent[]): string => `
     }
   }`
 
-/** Starts `ferrograd ...args`. */
+/** Starts `ferrograd ...args`; `input` comes in on its standard input. */
 export function ferrograd(
   args: readonly string[],
-  { env = {}, cwd, signals = [] }: { env?: Record<string, string>; cwd?: string; signals?: readonly Sent[] } = {},
+  { env = {}, cwd, signals = [], input = '' }: { env?: Record<string, string>; cwd?: string; signals?: readonly Sent[]; input?: string } = {},
 ): Promise<Ended> {
   if (!existsSync(entry)) throw new Error(`${entry} is missing: node scripts/build.mjs`)
   const preload = signals.length === 0 ? [] : ['--import', `data:text/javascript,${encodeURIComponent(sender(signals))}`]
@@ -50,6 +50,7 @@ export function ferrograd(
     cwd: cwd ?? join(entry, '..'),
     env: { ...process.env, FERROGRAD_DATA: '', FERROGRAD_CACHE: '/nonexistent', ...env },
   })
+  child.stdin.end(input)
   const ended: Ended = { code: null, stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].on('data', (chunk: Buffer) => {

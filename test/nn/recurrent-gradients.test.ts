@@ -63,3 +63,19 @@ describe.each(kinds)('%s', (_, make) => {
     }
   }
 })
+
+// Rows are summed up in groups, and groups with each other: more rows than a group has.
+test.each(kinds)('%s: the gradients of a batch are the sums of its rows\'', (_, make) => {
+  scope(() => {
+    manualSeed(22)
+    const layer = make({ bidirectional: true }).to('float64')
+    const x = rand([21, T, I], { dtype: 'float64' }).add(-0.5)
+    const gradients = (from: number, to: number): Map<string, Float64Array> => {
+      layer.zeroGrad()
+      layer.forward(x.slice(0, from, to)).output.square().sum().backward()
+      return new Map([...layer.namedParameters()].map(([name, p]) => [name, p.grad!.dataSync() as Float64Array]))
+    }
+    const rows = Array.from({ length: 21 }, (_, row) => gradients(row, row + 1))
+    for (const [name, whole] of gradients(0, 21)) whole.forEach((g, i) => expectNear(g, rows.reduce((sum, row) => sum + row.get(name)![i]!, 0), `${name}[${i}]`))
+  })
+})

@@ -284,7 +284,7 @@ describe('LSTM, variants', () => {
 
   test('refuses what makes no sense', () => {
     expect(() => new nn.LSTM(I, H, { projSize: 3 })).toThrow('LSTM: projSize 3 is to be below hiddenSize 3.')
-    expect(() => new nn.LSTM(I, H, { projSize: 0.5 })).toThrow(ValueError)
+    for (const projSize of [0.5, 1.5]) expect(() => new nn.LSTM(I, H, { projSize })).toThrow(`LSTM: projSize must be`)
     expect(() => new nn.LSTM(I, H, { peephole: 1 as never })).toThrow('LSTM: peephole must be true or false')
     expect(() => new nn.GRU(I, H, { resetAfter: 'no' as never })).toThrow('GRU: resetAfter must be true or false')
     expect(() => nn.loadKerasWeights(new nn.LSTM(I, H, variants), [])).toThrow(/loadKerasWeights: Keras has no LSTM with projections/)

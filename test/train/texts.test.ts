@@ -168,3 +168,16 @@ it('frees the ids', async () => {
   await trainer.evaluate({ inputs: texts, labels })
   expect(device.memory().tensors).toBe(before)
 })
+
+it('predicts streams without labels, and asks for them where they are needed', async () => {
+  const trainer = new Trainer(make(), options)
+  const known = await trainer.predictClasses(texts)
+  const batches = function* () { for (let i = 0; i < texts.length; i += 8) yield { inputs: texts.slice(i, i + 8) } }
+  const samples = function* () { for (const inputs of texts) yield { inputs } }
+  expect(await trainer.predictClasses(batches() as never)).toEqual(known)
+  expect(await trainer.predictClasses(samples() as never, { batchSize: 8 })).toEqual(known)
+  await expect(trainer.fit(batches() as never, { verbose: false })).rejects.toThrow('fit: a batch of texts has no labels')
+  await expect(trainer.fit(samples() as never, { verbose: false, batchSize: 4 })).rejects.toThrow('fit: a batch of texts has no labels')
+  const read = function* () { for (const text of texts) yield { text, label: 'good' } }
+  await expect(trainer.fit(read() as never, { verbose: false, batchSize: 4 })).rejects.toThrow('the stream gives { text, label }, as data.streamTexts does')
+})

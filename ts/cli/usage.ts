@@ -40,7 +40,8 @@ export async function parse(command: string, args: readonly string[], options: O
     if (before !== undefined && takesValue(before) && /^-[\d.]/.test(arg)) joined.splice(-1, 1, `${before}=${arg}`)
     else joined.push(arg)
   }
-  const dashed = joined.find((arg, i) => takesValue(arg) && joined[i + 1]?.startsWith('-') === true)
+  // A dash alone is a value: the standard input.
+  const dashed = joined.find((arg, i) => takesValue(arg) && /^-./.test(joined[i + 1] ?? ''))
   if (dashed !== undefined) {
     const value = joined[joined.indexOf(dashed) + 1] as string
     throw new UsageError(

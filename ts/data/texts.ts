@@ -1,5 +1,5 @@
 // Texts of one's own, with or without labels: rows of a CSV file, JSON lines, or a folder with a sub-folder a class.
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FileFormatError, ValueError } from '../index.js'
 import { kindOf, settle, withFileErrors } from '../internal.js'
@@ -88,7 +88,10 @@ function named(label: unknown, place: string, fault = ''): string {
 }
 
 async function* fromFolder(path: string, labelled: boolean, encoding: string): AsyncGenerator<LabelledText> {
-  const entries = await withFileErrors('readTexts', path, false, () => readdir(path, { withFileTypes: true }))
+  const entries = await withFileErrors('readTexts', path, false, async () => {
+    if ((await stat(path)).isDirectory()) return readdir(path, { withFileTypes: true })
+    throw new ValueError(`readTexts: ${path} is a file whose name ends in none of .csv, .tsv, .jsonl and .ndjson (.gz too).\n  Give such a file, or a folder with a sub-folder of .txt files a class.`, { op: 'readTexts' })
+  })
   const folders = labelled ? entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort() : ['.']
   let found = false
   for (const name of folders) {

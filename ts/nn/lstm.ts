@@ -53,6 +53,7 @@ export class LSTM extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, options: LstmLayerOptions = {}) {
     // What is no object of options is refused by the base.
     const { projSize = 0, peephole = false, layerNorm = false } = options ?? {}
+    integers('LSTM', { projSize }, 0)
     const bound = 1 / Math.sqrt(hiddenSize)
     const constant = (width: number, value: number) => () => constantParameter([width], value)
     super(inputSize, hiddenSize, 4, options, MORE, {
@@ -60,7 +61,6 @@ export class LSTM extends Recurrent {
       ...(peephole && { peephole: () => uniformParameter([3 * hiddenSize], bound) }),
       ...(layerNorm && { normIh: constant(4 * hiddenSize, 1), normHh: constant(4 * hiddenSize, 1), normC: constant(hiddenSize, 1), biasC: constant(hiddenSize, 0) }),
     }, projSize > 0 ? projSize : hiddenSize)
-    integers('LSTM', { projSize }, 0)
     switches('LSTM', { peephole, layerNorm })
     if (projSize >= hiddenSize) throw new ValueError(`LSTM: projSize ${projSize} is to be below hiddenSize ${hiddenSize}.\n  Leave it out for as many features as there are cells.`, { op: 'LSTM' })
     this.projSize = projSize

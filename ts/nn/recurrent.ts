@@ -25,7 +25,7 @@ export interface RecurrentLayerOptions {
   bidirectional?: boolean
   /** In training, the share of each layer's input features that are 0 at all steps of a sequence: Keras' `dropout` (0). */
   inputDropout?: number
-  /** In training, the share of units that the product with the recurrent weight sees as 0 at all steps of a sequence, alike for all gates: Keras' `recurrent_dropout` with `implementation=2` (0). */
+  /** In training, the share of units that the product with the recurrent weight sees as 0 at all steps of a sequence, alike for all gates: Keras' `recurrent_dropout`, for which Keras 3 draws one mask a gate (0). */
   recurrentDropout?: number
 }
 

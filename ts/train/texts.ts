@@ -83,6 +83,8 @@ export async function encodedData(owner: string, source: TrainingData | TextData
   }
   const { first, whole } = await peek(given)
   const [item] = first as unknown[]
+  if (isReadText(item))
+    throw new ValueError(`${owner}: the stream gives { text, label }, as data.streamTexts does, and { inputs, labels } is wanted, labels as class numbers.\n  Map each to { inputs: text, labels: classes.indexOf(label) }; data.readTexts holds all in memory and needs no mapping.`, { op: owner })
   if (!isText(item) && !isTextData(item ?? {})) return { ...asItIs, given: whole }
   if (isText(item) && !samples)
     throw new ValueError(`${owner}: the stream gives single texts, and no batchSize was given, which means whole batches.\n  Give batchSize: so many are put together.`, { op: owner })
@@ -95,12 +97,13 @@ interface TextSample {
   inputs: string
   labels: unknown
 }
+const isReadText = (item: unknown): boolean => typeof (item as { text?: unknown } | null | undefined)?.text === 'string'
 const isText = (item: unknown): item is TextSample => typeof (item as Partial<TextSample> | null | undefined)?.inputs === 'string'
 
 /** Single texts, so many a batch. */
 async function* together(stream: AsyncIterable<TextSample>, size: number): AsyncGenerator<TextData> {
   let batch: TextSample[] = []
-  const whole = (): TextData => ({ inputs: batch.map(({ inputs }) => inputs), labels: batch.map(({ labels }) => labels) as data.ColumnSource })
+  const whole = (): TextData => ({ inputs: batch.map(({ inputs }) => inputs), labels: (batch.some(({ labels }) => labels === undefined) ? undefined : batch.map(({ labels }) => labels)) as data.ColumnSource })
   for await (const sample of stream) {
     if (batch.push(sample) < size) continue
     yield whole()
@@ -112,9 +115,12 @@ async function* together(stream: AsyncIterable<TextSample>, size: number): Async
 /** Batches with ids, which are freed when the next is asked for. */
 async function* encodedBatches(owner: string, batches: AsyncIterable<TextData>, vectorizer: Vectorizer): AsyncGenerator<data.Batch> {
   for await (const { inputs: texts, labels } of batches) {
+    if ((labels === undefined || labels === null) && !owner.startsWith('predict'))
+      throw new ValueError(`${owner}: a batch of texts has no labels.\n  Each is { inputs, labels }, a class number a text.`, { op: owner })
     const { given: inputs, dispose } = await encoded<object>(owner, texts, vectorizer)
     try {
-      yield { inputs, labels }
+      // What is predicted has no labels, and nobody looks at them.
+      yield { inputs, labels: labels ?? new Float32Array(texts.length) }
     } finally {
       dispose()
     }

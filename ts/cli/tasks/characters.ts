@@ -1,8 +1,7 @@
 // The characters of a text, each told from those before it.
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { data, type models, tensor, Trainer, type train, ValueError } from '../../index.js'
-import { withFileErrors } from '../../internal.js'
+import { readText } from '../../data/text-file.js'
 import type { Bundle, Card } from '../bundle.js'
 import { say } from '../console.js'
 import { isFile, unknownSource } from '../files.js'
@@ -39,7 +38,7 @@ export const characters: Task<Text> = {
       return { name: 'tiny Shakespeare', train, test: validation }
     }
     if (!(await isFile(source))) throw await unknownSource(source, 'characters', 'a text file')
-    const text = [...(await withFileErrors('read', source, false, () => readFile(source, 'utf8')))]
+    const text = [...(await readText('read', source))]
     const cut = Math.floor(0.9 * text.length)
     return { name: basename(source), train: text.slice(0, cut).join(''), test: text.slice(cut).join('') }
   },

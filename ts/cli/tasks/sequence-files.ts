@@ -1,9 +1,8 @@
 // Sequences of features in files of one's own: JSON lines and JSON of many, CSV of one.
-import { readFile } from 'node:fs/promises'
 import { FileFormatError } from '../../index.js'
 import { csvRows } from '../../data/csv.js'
 import { jsonLines } from '../../data/jsonl.js'
-import { withFileErrors } from '../../internal.js'
+import { readText } from '../../data/text-file.js'
 import { csvForm } from '../files.js'
 
 /** One sequence. */
@@ -45,7 +44,7 @@ async function fromLines(path: string): Promise<SequenceRow[]> {
 }
 
 async function fromJson(path: string): Promise<SequenceRow[]> {
-  const text = await withFileErrors('read', path, false, () => readFile(path, 'utf8'))
+  const text = await readText('read', path)
   let value: unknown
   try {
     value = JSON.parse(text)

@@ -1,8 +1,7 @@
 // Texts in classes.
-import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { CheckpointError, data, Trainer, type train } from '../../index.js'
-import { withFileErrors } from '../../internal.js'
+import { readText } from '../../data/text-file.js'
 import { TextVectorizer } from '../../text/index.js'
 import type { Bundle, Card } from '../bundle.js'
 import { confusionMatrix, shorten, textPredictions } from '../panels.js'
@@ -91,6 +90,6 @@ export const texts: Task<TextParts, ClassesTested> = {
 
 /** The lines of a file that are not empty; of the standard input for '-'. */
 async function linesOf(path: string): Promise<string[]> {
-  const all = path === '-' ? await text(process.stdin) : await withFileErrors('read', path, false, () => readFile(path, 'utf8'))
+  const all = path === '-' ? await text(process.stdin) : await readText('read', path)
   return all.split(/\r?\n/).filter((line) => line.trim() !== '')
 }

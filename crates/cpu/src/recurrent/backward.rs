@@ -426,21 +426,29 @@ fn run<P: Products>(products: P, cx: &mut Cx, cell: &dyn Steps<P::Acc>, x: &Inpu
     // The groups' sums, in their order.
     let (bias_ih, second) = (gates * (input + units), gates * (input + units + 2));
     let params = second + units * hidden;
-    let mut totals = vec![(y.dweight_ih, 0, gates * input), (y.dweight_hh, gates * input, gates * units)];
-    totals.extend(y.dbias_ih.map(|to| (to, bias_ih, gates)));
-    totals.extend(y.dbias_hh.map(|to| (to, if apart { bias_ih + gates } else { bias_ih }, gates)));
-    totals.extend(y.dsecond.map(|to| (to, second, units * hidden)));
-    totals.extend(y.dparams.into_iter().map(|(block, blocks, to)| (to, params + block * hidden, blocks * hidden)));
+    let one = |to: Option<Place>| to.into_iter().collect::<Vec<_>>();
+    let mut totals = vec![(vec![y.dweight_ih], 0, gates * input), (vec![y.dweight_hh], gates * input, gates * units)];
+    if apart {
+        totals.push((one(y.dbias_ih), bias_ih, gates));
+        totals.push((one(y.dbias_hh), bias_ih + gates, gates));
+    } else {
+        totals.push((y.dbias_ih.into_iter().chain(y.dbias_hh).collect(), bias_ih, gates));
+    }
+    totals.push((one(y.dsecond), second, units * hidden));
+    totals.extend(y.dparams.into_iter().map(|(block, blocks, to)| (vec![to], params + block * hidden, blocks * hidden)));
     for (to, offset, len) in totals {
-        let to = Stored::<P::Acc>::to(to);
+        if to.is_empty() {
+            continue;
+        }
+        let to: Vec<_> = to.into_iter().map(Stored::<P::Acc>::to).collect();
         cx.par_ranges(len, 1 << 12, |range| {
-            // SAFETY: a range of every group's sums, and of the result; each is one task's.
+            // SAFETY: a range of every group's sums, and of the results; each is one task's.
             unsafe {
                 let own = sums.get().add(offset + range.start);
                 for group in 1..groups {
                     add_to(own.add(group * s.sums()), own, range.len());
                 }
-                to.write(own, range.start, range.len());
+                to.iter().for_each(|to| to.write(own, range.start, range.len()));
             }
         });
     }
