@@ -42,7 +42,7 @@ const sender = (signals: readonly Sent[]): string => `
 /** Starts `ferrograd ...args`; `input` comes in on its standard input. */
 export function ferrograd(
   args: readonly string[],
-  { env = {}, cwd, signals = [], input = '' }: { env?: Record<string, string>; cwd?: string; signals?: readonly Sent[]; input?: string } = {},
+  { env = {}, cwd, signals = [], input = '' }: { env?: Record<string, string>; cwd?: string; signals?: readonly Sent[]; input?: string | Buffer } = {},
 ): Promise<Ended> {
   if (!existsSync(entry)) throw new Error(`${entry} is missing: node scripts/build.mjs`)
   const preload = signals.length === 0 ? [] : ['--import', `data:text/javascript,${encodeURIComponent(sender(signals))}`]

@@ -61,6 +61,7 @@ describe.each([
     await writeFile(at('lines.txt'), `${texts.join('\r\n')}\n\n`)
     expect((await run('predict', at(model), '--file', at('lines.txt'), '--json', '--top', '2')).stdout).toBe(stdout)
     expect((await ferrograd(['predict', at(model), '--file', '-', '--json', '--top', '2'], { env, input: `${texts.join('\n')}\n` })).stdout).toBe(stdout)
+    expect(await ferrograd(['predict', at(model), '--file', '-'], { env, input: Buffer.from('na\xefve', 'latin1') })).toMatchObject({ code: 1, stderr: expect.stringContaining('the standard input is not in utf-8') })
     await writeFile(at('latin.txt'), Buffer.from('plain\nna\xefve', 'latin1'))
     expect(await run('predict', at(model), '--file', at('latin.txt'))).toMatchObject({ code: 1, stderr: expect.stringMatching(/line 2 of .*latin\.txt is not in utf-8/) })
     expect((await run('predict', at(model), texts[0]!)).stdout).toMatch(new RegExp(`^a brilliant and moving film  ${good}  \\d+\\.\\d %\n$`))

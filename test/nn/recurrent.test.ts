@@ -43,14 +43,14 @@ describe.each([['float64', 1e-10], ['float32', 1e-5]] as [DType, number][])('%s'
       keys.forEach((key, k) => { loss = loss.add(states[key].mul(formula(states[key].shape, 51 + k, dtype)).sum()) })
       loss.backward()
       close(output, `${name}.output`, tolerance)
-      close(x.grad!, `${name}.dx`, tolerance * 10)
+      close(x.grad!, `${name}.dx`, tolerance)
       for (const key of keys) {
         close(states[key], `${name}.${key}`, tolerance)
-        close(starts[key].grad!, `${name}.d${key}`, tolerance * 10)
+        close(starts[key].grad!, `${name}.d${key}`, tolerance)
       }
       const last = states.h.slice(0, -(bidirectional ? 2 : 1)).transpose(0, 1).reshape([N, -1])
       expect(bits(hidden)).toEqual(bits(last))
-      for (const [key, parameter] of layer.namedParameters()) close(parameter.grad!, `${name}.grad.${key}`, tolerance * 10)
+      for (const [key, parameter] of layer.namedParameters()) close(parameter.grad!, `${name}.grad.${key}`, tolerance)
     })
   })
 

@@ -33,6 +33,8 @@ export interface CsvRow {
 /** The most letters of one row: a quote that nothing closes must not read the rest of a large file into memory. */
 const LONGEST = 1 << 24
 
+const isNumber = (field: string): boolean => field.trim() !== '' && Number.isFinite(Number(field))
+
 /** What csv-parse calls them, and how we say it. */
 const FAULTS: Readonly<Record<string, string>> = {
   CSV_QUOTE_NOT_CLOSED: 'has a quote that nothing closes',
@@ -47,9 +49,11 @@ const FAULTS: Readonly<Record<string, string>> = {
  * @throws FileFormatError naming the row that is wrong, ValueError for a column that is not there, naming those that are; as `pieces`
  */
 export async function* csvRows(
-  operation: string, path: string, columns: (names: readonly string[]) => readonly CsvColumn[], form: CsvOptions = {},
+  operation: string, path: string, columns: (names: readonly string[]) => readonly CsvColumn[],
+  form: Omit<CsvOptions, 'header'> & { header?: boolean | 'unless numbers' } = {},
 ): AsyncGenerator<CsvRow, void, undefined> {
-  const { delimiter, quote: given, header, encoding } = { ...csvDefaults, ...form }
+  const { delimiter, quote: given, header: named, encoding } = { ...csvDefaults, ...form }
+  let header = named !== false
   const quote = given === false ? null : given
   if (quote !== null && !(typeof quote === 'string' && /^[^\r\n]$/.test(quote)))
     throw new ValueError(`${operation}: quote is one letter such as '"', or false for none, got ${JSON.stringify(quote)}.`, { op: operation })
@@ -67,6 +71,7 @@ export async function* csvRows(
   let row = 0
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      if (row === 0 && named === 'unless numbers') header = !record.every(isNumber)
       const place = `row ${header ? row : row + 1} (line ${info.lines}) of ${path}`
       row++
       if (chosen === null) {

@@ -36,7 +36,8 @@ export async function series(name: SeriesName, options: SeriesOptions = {}): Pro
 }
 
 /**
- * A series of numbers from a column of a CSV file, or of several columns, a row a step.
+ * A series of numbers from a column of a CSV file, or of several columns, a row a step. A first row of numbers alone is a step too, and no names, unless
+ * `header: true` says so.
  * @throws FileFormatError naming the row without a number, ValueError for a column that is not there
  * @example const power = await data.csvSeries('power.csv', { column: 'kWh', delimiter: ';' })
  */
@@ -47,7 +48,7 @@ export async function csvSeries(file: string, options: CsvSeriesOptions = {}): P
   const { column, ...form } = settle('csvSeries', options, { column: undefined, ...csvDefaults })
   const asked = (names: readonly string[]): readonly CsvColumn[] => (column === undefined ? [names.length - 1] : Array.isArray(column) ? column : [column as CsvColumn])
   const steps: number[][] = []
-  for await (const { fields, place } of csvRows('csvSeries', file, asked, form)) {
+  for await (const { fields, place } of csvRows('csvSeries', file, asked, options.header === undefined ? { ...form, header: 'unless numbers' } : form)) {
     const step = fields.map((field) => (field.trim() === '' ? NaN : Number(field)))
     const wrong = step.findIndex((value) => !Number.isFinite(value))
     if (wrong >= 0) throw new FileFormatError(`csvSeries: ${place} has ${JSON.stringify(fields[wrong])} where a number is wanted.\n  Fill or drop missing values first.`)

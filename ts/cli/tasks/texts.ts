@@ -1,6 +1,6 @@
 // Texts in classes.
-import { text } from 'node:stream/consumers'
-import { CheckpointError, data, Trainer, type train } from '../../index.js'
+import { buffer } from 'node:stream/consumers'
+import { CheckpointError, data, FileFormatError, Trainer, type train } from '../../index.js'
 import { readText } from '../../data/text-file.js'
 import { TextVectorizer } from '../../text/index.js'
 import type { Bundle, Card } from '../bundle.js'
@@ -90,6 +90,15 @@ export const texts: Task<TextParts, ClassesTested> = {
 
 /** The lines of a file that are not empty; of the standard input for '-'. */
 async function linesOf(path: string): Promise<string[]> {
-  const all = path === '-' ? await text(process.stdin) : await readText('read', path)
+  const all = path === '-' ? await standardInput() : await readText('read', path)
   return all.split(/\r?\n/).filter((line) => line.trim() !== '')
+}
+
+async function standardInput(): Promise<string> {
+  const bytes = await buffer(process.stdin)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw new FileFormatError('predict: the standard input is not in utf-8.', { op: 'predict', cause: error })
+  }
 }
