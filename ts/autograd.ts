@@ -41,8 +41,8 @@ export function recordAll(outputs: readonly Tensor[], { op, inputs, saved, backw
   })
 }
 
-function attach(output: Tensor, { op, inputs, saved, backward }: Recorded): void {
-  output._node = hold(new GraphNode(op, inputs, output, saved, backward, currentModule))
+function attach(output: Tensor, { op, inputs, saved, backward }: Recorded): GraphNode {
+  return output._node = hold(new GraphNode(op, inputs, output, saved, backward, currentModule))
 }
 
 function hold(node: GraphNode): GraphNode {
@@ -77,10 +77,21 @@ interface Pass extends BackwardOptions {
   sink: Sink
   /** Nodes whose output's gradient is wanted itself. */
   wanted?: Map<GraphNode, (gradient: Tensor) => void>
+  /** What gradients are for, where not for all leaves: nothing is computed that leads to none of these. */
+  targets?: ReadonlySet<GraphNode | Tensor>
+}
+
+/** Of `nodes`, oldest last, and their leaves: those from which gradients come to one of the targets. */
+function leadingTo(targets: ReadonlySet<GraphNode | Tensor>, nodes: readonly GraphNode[]): Set<GraphNode | Tensor> {
+  const leading = new Set(targets)
+  for (const node of [...nodes].reverse()) {
+    if (node.isOpaque || node.next.some((next) => next !== null && leading.has(next))) leading.add(node)
+  }
+  return leading
 }
 
 /** Runs the graph backwards from `roots`. */
-function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted, retainGraph = false, createGraph = false }: Pass): void {
+function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted, targets, retainGraph = false, createGraph = false }: Pass): void {
   const gradients = new Map<GraphNode, Tensor>()
   /** Of ops with several results, what has come of each. */
   const arrived = new Map<GraphNode, (Tensor | null)[]>()
@@ -100,8 +111,10 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
   try {
     const nodes = [...reachable(roots.flatMap(([root]) => (root._node === null ? [] : [root._node])))].sort((a, b) => b.id - a.id)
     if (captureContext() !== null) guardHooks([...roots.map(([root]) => root), ...nodes.flatMap(({ next }) => next)])
+    const leading = targets && leadingTo(targets, nodes)
     for (const [root, gradient] of roots) give(root._node ?? root, gradient)
     for (const node of nodes) {
+      if (leading?.has(node) === false) continue
       let dy: Tensor | readonly (Tensor | null)[] | undefined = arrived.get(node)
       if (dy === undefined) {
         dy = gradients.get(node)
@@ -117,9 +130,10 @@ function propagate(roots: readonly (readonly [Tensor, Tensor])[], { sink, wanted
           all[index] = dy
         }
       }
+      if (leading !== undefined && !node.isOpaque && !node.next.some((next) => next !== null && leading.has(next))) continue
       const thunks = node.gradients(dy)
       node.next.forEach((target, i) => {
-        if (target === null) return
+        if (target === null || leading?.has(target) === false) return
         const thunk = thunks[i]
         if (thunk?.rows !== undefined && sink === accumulate && target instanceof Tensor && takesRows(target)) {
           target._swapGrad(unscoped(thunk.rows))
@@ -251,6 +265,7 @@ export function grad(outputs: Tensor | readonly Tensor[], inputs: Tensor | reado
     }
     propagate(seeds, {
       ...options,
+      targets: new Set([...leaves, ...wanted.keys()]),
       sink: (leaf, gradient) => { if (leaves.has(leaf)) add(leaf, options.createGraph ? gradient : hold(gradient)) },
       wanted: options.createGraph ? wanted : new Map([...wanted].map(([node, take]) => [node, (gradient: Tensor) => take(hold(gradient))])),
     })
@@ -321,7 +336,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
     inner.abandon()
   }
   if (inputs.includes(output)) output = run.reshape(output, output.shape)
-  attach(output, {
+  const node = attach(output, {
     op: 'checkpoint',
     inputs,
     saved: [...inputs, state],
@@ -352,5 +367,6 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
       return again.map((copy) => () => own.get(copy) ?? null)
     },
   })
+  node.isOpaque = true
   return output
 }

@@ -41,6 +41,8 @@ export class GraphNode {
   readonly port: Port | null
   hooks: ((gradient: Tensor) => Tensor | void)[] | null = null
   retainsGrad = false
+  /** Its gradients may reach leaves that are not among its inputs. */
+  isOpaque = false
   #saved: readonly Tensor[] | null
   #versions: readonly number[]
   #backward: Backward | BackwardOfAll

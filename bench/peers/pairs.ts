@@ -4,7 +4,7 @@ import type { PeerProcess, Prepared } from './process.js'
 
 /** The least that a burst lasts, and how long both rest before one: what the last left spinning has gone to sleep by then. */
 const BURST_MS = 60
-const REST_MS = 15
+const REST_MS = 40
 /** Calls that are not counted go on this long. */
 const WARM_UP_MS = 500
 /** A peer this slow gets fewer pairs: a step of minutes says enough at once. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { arange, checkpoint, customFunction, eye, grad, manualSeed, NoGradientError, noGrad, nn, ShapeError, tensor } from '../../ts/index.js'
+import { arange, checkpoint, customFunction, device, eye, grad, manualSeed, NoGradientError, noGrad, nn, rand, ShapeError, type Tensor, tensor } from '../../ts/index.js'
 
 test('a custom function has its own gradient', async () => {
   const clip = customFunction({ forward: (x) => ({ output: x.clamp(-1, 1), saved: [x] }), backward: (dy, x) => dy.mul(x!.abs().le(1).to('float32')).mul(10) })
@@ -98,4 +98,30 @@ test('a gradient that was freed says by what, and a clone of it lives on', async
     expect(() => gradient.mul(2)).toThrow(/A \.grad is freed by zeroGrad\(\)[^]*p\.grad\.clone\(\)/)
     expect(await copy.tolist()).toEqual([[1, 2]])
   }
+})
+
+test('grad computes what its inputs need, and nothing below or beside them', async () => {
+  const [x, w, v] = [[3, 4], [4, 5], [5, 2]].map((shape) => rand(shape, { requiresGrad: true })) as [Tensor, Tensor, Tensor]
+  const products = async (inputs: (hidden: Tensor) => Tensor | Tensor[]): Promise<number> => {
+    const hidden = x.matmul(w)
+    const y = hidden.tanh().matmul(v).sum()
+    const { rows } = await device.profile(async () => { for (const g of [grad(y, [inputs(hidden)].flat())].flat()) await g!.data() })
+    return rows.filter(({ op }) => op === 'matmul').reduce((sum, { calls }) => sum + calls, 0)
+  }
+  expect(await products(() => v)).toBe(1)
+  expect(await products((hidden) => hidden)).toBe(1)
+  expect(await products(() => x)).toBe(2)
+  expect(await products(() => w)).toBe(2)
+  expect(await products(() => [x, w, v])).toBe(4)
+  // What is left out of the first pass is there for the next.
+  const [half, loss] = [x.matmul(w).tanh(), () => half.matmul(v).sum()]
+  expect(grad(loss(), v).shape).toEqual([5, 2])
+  expect(grad(loss(), x).shape).toEqual([3, 4])
+})
+
+test('grad finds a parameter that a checkpoint uses', async () => {
+  const layer = new nn.Linear(3, 2)
+  const x = tensor([[1, 2, 3]], { requiresGrad: true })
+  const [direct, checkpointed] = [layer.forward(x), checkpoint((h) => layer.forward(h), x)].map((y) => grad(y.square().sum(), layer.weight))
+  expect(await checkpointed!.tolist()).toEqual(await direct!.tolist())
 })

@@ -3,7 +3,7 @@ use crate::gemm::bf16::{self as pairs, NR, Pair, PairGemm, pair_scratch_len};
 use crate::gemm::{Gemm, Inline, Mat, Next, Plain, Tiles, plain_scratch_len, scratch_len, widen_strided};
 use crate::gemm::{Number, narrow};
 use ferrograd_simd::isa;
-use ferrograd_tensor::{Cx, DType, Element, Error, MAX_RANK, Meta, PackKey, Result, SyncPtr, View, ViewMut, bf16, promote};
+use ferrograd_tensor::{Cx, DType, Element, Error, Layout, MAX_RANK, Meta, PackKey, Result, SyncPtr, View, ViewMut, bf16, promote};
 
 /// A stack of products: `count` matrices [m, k] times [k, n], with the strides of the stack's dimensions.
 pub(crate) struct Stack {
@@ -101,8 +101,8 @@ pub(crate) fn stack_scratch(a: &Meta, b: &Meta, dtype: DType) -> usize {
         return 0;
     }
     let mut most = 0;
-    for metas in [(*a, *b), (packed(a), packed(b))] {
-        let s = Stack::new(&metas.0, &metas.1);
+    for (a, b) in [(*a, *b), (packed(a), *b), (*a, packed(b)), (packed(a), packed(b))] {
+        let s = Stack::new(&a, &b);
         let bytes = match dtype {
             DType::BF16 if pairs::available() => 4 * s.slots() * s.pair_scratch_len(),
             DType::F32 | DType::BF16 | DType::F16 => 4 * s.slots() * s.scratch_len(),
@@ -120,7 +120,7 @@ fn widened(dtype: DType) -> bool {
 }
 
 fn packed(x: &Meta) -> Meta {
-    Meta { dtype: x.dtype, layout: ferrograd_tensor::Layout::contiguous(x.shape()) }
+    Meta { dtype: x.dtype, layout: Layout::contiguous(x.shape()) }
 }
 
 /// y = a b over the last two dimensions, leading ones broadcast; a 1-D operand is a row on the left and a column on the right
@@ -271,13 +271,31 @@ fn in_slots<T: Element>(cx: &mut Cx, s: &Stack, each: usize, product: impl Fn(us
     });
 }
 
+/// An operand in float32, and how its elements then lie: in their own order where they leave no gaps, as those of a transposed matrix do.
+fn widen_operand(cx: &Cx, x: &View, dst: &mut [f32]) -> Result<Meta> {
+    if let [.., rows, columns] = *x.dims() {
+        let (mut shape, mut strides) = (x.meta().shape(), [0; MAX_RANK]);
+        let rank = shape.rank();
+        strides[..rank].copy_from_slice(x.strides());
+        shape.dims_mut()[rank - 2..].copy_from_slice(&[columns, rows]);
+        strides.swap(rank - 2, rank - 1);
+        let turned = Layout::strided(shape, &strides[..rank], 0);
+        if turned.is_contiguous() {
+            // SAFETY: the same elements under exchanged axes.
+            widen_strided(cx, &unsafe { x.with_layout(turned) }, dst);
+            return Ok(Meta { dtype: DType::F32, layout: Layout::strided(x.meta().shape(), x.strides(), 0) });
+        }
+    }
+    widen_strided(cx, x, dst);
+    Meta::new(DType::F32, x.dims())
+}
+
 /// A half type without instructions of its own: widened, multiplied in float32, rounded once.
 fn wide(cx: &mut Cx, a: &View, b: &View, bias: Option<&View>, relu: bool, y: &mut ViewMut) -> Result {
-    let (am, bm) = (Meta::new(DType::F32, a.dims())?, Meta::new(DType::F32, b.dims())?);
     let (wa, mut cx) = cx.split_scratch::<f32>(a.numel());
-    widen_strided(&cx, a, wa);
+    let am = widen_operand(&cx, a, wa)?;
     let (wb, mut cx) = cx.split_scratch::<f32>(b.numel());
-    widen_strided(&cx, b, wb);
+    let bm = widen_operand(&cx, b, wb)?;
     let (wc, mut cx) = cx.split_scratch::<f32>(y.numel());
     let bias_len = bias.map_or(0, |v| v.numel());
     let (wbias, mut cx) = cx.split_scratch::<f32>(bias_len);
@@ -295,7 +313,7 @@ mod tests {
     use super::*;
     use crate::gemm::shuffled::{on_threads, same_bits};
     use crate::testing::{assert_close, each_isa, noise};
-    use ferrograd_tensor::{Layout, Shape, f16, rules};
+    use ferrograd_tensor::{Shape, f16, rules};
 
     fn floats(seed: u64, len: usize) -> Vec<f32> {
         noise(seed, len).into_iter().map(|v| v as f32).collect()
@@ -472,12 +490,15 @@ mod tests {
             let want = reference(m, n, k, |i, j| ab[i * k + j].to_f64(), |i, j| bb[j * k + i].to_f64());
             assert_close(&y.iter().map(|v| v.to_f64()).collect::<Vec<_>>(), &want, 0.004, 1e-4, isa.name());
             let ah: Vec<f16> = a.iter().map(|&v| f16::from_f64(v)).collect();
-            let bh: Vec<f16> = b.iter().map(|&v| f16::from_f64(v)).collect();
-            let mut y = vec![f16::ZERO; m * n];
-            let (av, bv) = (View::of(&ah, &[m, k]), View::of(&bh, &[k, n]));
-            on_threads(2, matmul_scratch(av.meta(), bv.meta()), |cx| matmul(cx, &av, &bv, &mut ViewMut::of(&mut y, &[m, n]))).unwrap();
-            let want = reference(m, n, k, |i, j| ah[i * k + j].to_f64(), |i, j| bh[i * n + j].to_f64());
-            assert_close(&y.iter().map(|v| v.to_f64()).collect::<Vec<_>>(), &want, 0.0006, 1e-4, isa.name());
+            let bh: Vec<f16> = noise(10, (k + 3) * (n + 3)).iter().map(|&v| f16::from_f64(v)).collect();
+            for (turned, gap) in [(false, 0), (true, 0), (true, 3)] {
+                let mut y = vec![f16::ZERO; m * n];
+                let (av, bv) = (View::of(&ah, &[m, k]), view(&bh, k, n, turned, gap));
+                on_threads(2, matmul_scratch(av.meta(), bv.meta()), |cx| matmul(cx, &av, &bv, &mut ViewMut::of(&mut y, &[m, n]))).unwrap();
+                let at = |i: usize, j: usize| bh[if turned { j * (k + gap) + i } else { i * n + j }].to_f64();
+                let want = reference(m, n, k, |i, j| ah[i * k + j].to_f64(), at);
+                assert_close(&y.iter().map(|v| v.to_f64()).collect::<Vec<_>>(), &want, 0.0006, 1e-4, isa.name());
+            }
         });
     }
 }
