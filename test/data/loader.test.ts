@@ -220,6 +220,9 @@ describe('DataLoader', () => {
     for (const label of [1.5, 3e9]) {
       const whole = data.loader([{ inputs: [1], labels: 1 }, { inputs: [2], labels: label }], { batchSize: 2, labelDType: 'int32' })
       await expect(labelsOf(whole)).rejects.toThrow(`a label is ${label}, which int32 does not hold`)
+      for (const labels of [[1, label], Float64Array.of(1, label)]) {
+        await expect(labelsOf(data.loader([{ inputs: [[1], [2]], labels }], { labelDType: 'int32' }))).rejects.toThrow(`a label is ${label}, which int32 does not hold`)
+      }
     }
   })
 

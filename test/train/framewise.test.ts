@@ -48,9 +48,12 @@ describe('labels that are left out', () => {
     expect(last?.confusionMatrix).toEqual(wanted.confusionMatrix)
   })
 
-  test("are those of the loss's ignoreIndex", async () => {
+  test.each([
+    ['its name', { lossOptions: { ignoreIndex: 0 } }],
+    ['a module', { loss: new nn.CrossEntropyLoss({ ignoreIndex: 0 }) }],
+  ])("are those of the loss's ignoreIndex, given by %s", async (_, options) => {
     const task: train.Task = { kind: 'multiclass', fromLogits: true, ignoreIndex: 0 }
-    const trainer = new Trainer(framewise(), { ...settings, lossOptions: { ignoreIndex: 0 } })
+    const trainer = new Trainer(framewise(), { ...settings, ...options })
     const kept = apart.labels.flatMap((label, i) => (label === 0 ? [] : [i]))
     const rest = { inputs: kept.map((i) => apart.inputs[i]!), labels: kept.map((i) => apart.labels[i]!) }
     const wanted = await trainer.evaluate(rest)
@@ -74,6 +77,7 @@ describe('the loss of several batches is that of all samples at once', () => {
   test.each([
     ['weights of classes', { loss: 'crossEntropy', lossOptions: { weight } }],
     ['their tensor', { loss: 'crossEntropy', lossOptions: { weight: tensor(weight) } }],
+    ['those of a loss module', { loss: new nn.CrossEntropyLoss({ weight }) }],
     ['probabilities', { loss: 'sparseCategoricalCrossentropy', fromLogits: true, lossOptions: { weight } }],
   ])('with %s', async (_, options) => {
     const whole = await new Trainer(framewise(), options).evaluate(sequences, { batchSize: 9 })

@@ -139,7 +139,11 @@ export function toBatch(batch: Batch, labelDType: 'int32' | 'float32' | undefine
     return { inputs: aliasOf(inputs), labels: [...tensorsOf(labels)].length > 0 ? aliasOf(labels) : plainLabels(labels as Nested, labelDType) }
   const made = dataset(batch as DatasetSource)
   const own = made.batch(range(made.length))
-  return labelDType === undefined || isTensor(labels) ? own : { ...own, labels: (own.labels as Tensor).to(labelDType) }
+  if (labelDType === undefined || isTensor(labels)) return own
+  // Made anew rather than converted, which would cut off fractions.
+  const asked = plainLabels(labels as Nested, labelDType)
+  ;(own.labels as Tensor).dispose()
+  return { ...own, labels: asked }
 }
 
 /** Labels given as numbers beside inputs given as tensors. */

@@ -86,6 +86,11 @@ export abstract class LossModule<Options> extends Module {
     this.#options = options
   }
 
+  /** The options that it was made with. */
+  get options(): Readonly<Options> {
+    return this.#options
+  }
+
   /** What the outputs are for. */
   get task(): Task {
     return this.#loss.task

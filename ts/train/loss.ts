@@ -61,10 +61,11 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
   // Log-probabilities are logits of themselves: their softmax gives the probabilities.
   const logarithms = (fn as unknown) === nn.nll || (fn as unknown) === nn.klDiv
   refuseIdle(fn, { task, fromLogits, lossOptions })
-  const ignoreIndex = ignoredBy(fn, lossOptions)
+  const labelled: Labelled | undefined = isOverClasses(fn) ? fn.options : lossOptions
+  const ignoreIndex = ignoredBy(fn, labelled)
   const resolved: Task = { kind: task ?? traits.task ?? 'other', fromLogits: logits || logarithms, ...(ignoreIndex === undefined ? {} : { ignoreIndex }) }
   const divisor: Pick<ResolvedLoss, 'divisor'> =
-    ignoreIndex === undefined ? {} : { divisor: (output, labels) => divisorOf(labels, ignoreIndex, classWeights?.(output.shape.at(-1) ?? 1) ?? (lossOptions as Labelled | undefined)?.weight) }
+    ignoreIndex === undefined ? {} : { divisor: (output, labels) => divisorOf(labels, ignoreIndex, classWeights?.(output.shape.at(-1) ?? 1) ?? labelled?.weight) }
   if (typeof fn !== 'function')
     return {
       task: resolved,
@@ -116,9 +117,14 @@ export function resolveLoss({ loss, task, fromLogits, lossOptions }: LossSetting
 type Labelled = Pick<nn.CrossEntropyOptions, 'ignoreIndex' | 'reduction' | 'weight'>
 
 /** The label that a loss's mean leaves out; undefined for a loss that counts every label, and for what is no mean. */
-function ignoredBy(fn: Exclude<LossOption, string>, lossOptions: Labelled | undefined): number | undefined {
-  const defaults: Labelled = (fn instanceof nn.CrossEntropyLoss ? nn.crossEntropy : fn instanceof nn.NLLLoss ? nn.nll : (fn as Partial<Named>)).defaults ?? {}
-  return (lossOptions?.reduction ?? 'mean') === 'mean' ? (lossOptions?.ignoreIndex ?? defaults.ignoreIndex) : undefined
+function ignoredBy(fn: Exclude<LossOption, string>, options: Labelled | undefined): number | undefined {
+  const defaults: Labelled = (isOverClasses(fn) ? nn.crossEntropy : (fn as Partial<Named>)).defaults ?? {}
+  return (options?.reduction ?? 'mean') === 'mean' ? (options?.ignoreIndex ?? defaults.ignoreIndex) : undefined
+}
+
+/** Loss modules whose labels are classes, some of which may not count. */
+function isOverClasses(fn: Exclude<LossOption, string>): fn is nn.CrossEntropyLoss | nn.NLLLoss {
+  return fn instanceof nn.CrossEntropyLoss || fn instanceof nn.NLLLoss
 }
 
 /** The divisor of a mean over class numbers, PyTorch's: how many count, or the sum of their classes' weights. Null for labels that are probabilities. */
